@@ -1,0 +1,54 @@
+# `make help` lists the targets. Paths are relative, so that a clone may lie in a folder with a space in its name.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+DEMO := outputs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-test demo test test-slow format clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+install: .venv/installed ## create .venv with the pinned dependencies
+
+install-test: .venv/installed-test ## the same with the test tools
+
+demo: .venv/installed ## meta-train, adapt to unseen cameras, convert a picture: about 10 minutes on 2 cores
+	$(BIN)/python -m ldr2hdr.train experiment=demo hydra.run.dir=$(DEMO)/maml
+	$(BIN)/python -m ldr2hdr.train experiment=demo_supervised hydra.run.dir=$(DEMO)/supervised
+	$(BIN)/python -m ldr2hdr.evaluate experiment=demo_evaluate hydra.run.dir=$(DEMO)/evaluation \
+		ckpt=$(DEMO)/maml/checkpoints/last.ckpt supervised_ckpt=$(DEMO)/supervised/checkpoints/last.ckpt
+	$(BIN)/python -m ldr2hdr.demo $(DEMO)
+
+test: .venv/installed-test ## everything that must pass: ruff, mypy, import contract, pytest with doctests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+test-slow: .venv/installed-test ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+format: .venv/installed-test ## format the code and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove the environment, the cache and all outputs
+	rm -rf .venv .cache outputs multirun
+
+# A stamp is as new as what it was made from, so a second call installs nothing. learn2learn's last release ships C
+# files that Python 3.11 cannot compile; `build_ext` makes its build regenerate them. It is the only dependency
+# installed without its own: they include gym and torchvision, which its algorithms do not use.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ldr2hdr needs Python 3.11 or later")'
+	$(PYTHON) -m venv .venv
+	$(PIP) 'pip>=23.1'
+	$(PIP) --editable .
+	$(PIP) --no-deps --config-settings="--build-option=build_ext" learn2learn==0.2.0
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(PIP) --editable '.[test]'
+	touch $@

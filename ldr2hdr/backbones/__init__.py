@@ -1,0 +1,1 @@
+"""Networks from an LDR picture to sensor exposure."""

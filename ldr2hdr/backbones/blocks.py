@@ -1,0 +1,99 @@
+"""Building blocks shared by the backbones: none keeps running statistics, all are twice differentiable."""
+
+import math
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+# Added to sensor exposure before a logarithm: one 8-bit level, about the read noise of a consumer camera.
+LOG_OFFSET: Final = 1 / 255
+
+
+class PixelNorm(nn.Module):
+    """Scale every pixel's feature vector to unit mean square, then by a learned gain and bias.
+
+    Unlike group or batch norm it has no statistics over the picture or the batch: a task cannot leak into another
+    one, and a picture cut into tiles gives the same numbers as the whole.
+
+    References:
+        Zhang and Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019, eq. 4.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Normalise ``(B, C, H, W)`` features over their channels."""
+        scale = torch.rsqrt(features.square().mean(dim=1, keepdim=True) + 1e-5)
+        return features * scale * self.gain + self.bias
+
+
+def norm_layer(norm: str, channels: int) -> nn.Module:
+    """Build a norm without running statistics.
+
+    Args:
+        norm: ``pixel`` over channels at each pixel, ``group`` over groups of eight channels of the whole picture,
+            or ``none``.
+        channels: Number of features.
+
+    Raises:
+        ValueError: If the norm is unknown.
+    """
+    if norm == "pixel":
+        return PixelNorm(channels)
+    if norm == "group":
+        return nn.GroupNorm(max(1, channels // 8), channels)
+    if norm == "none":
+        return nn.Identity()
+    raise ValueError(f"backbone.norm must be one of pixel, group, none, got {norm!r}")
+
+
+def conv_block(channels_in: int, channels_out: int, *, norm: str) -> nn.Sequential:
+    """Two 3x3 convolutions, each followed by a norm and SiLU (smooth, so that second derivatives exist)."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode="zeros"),
+        norm_layer(norm, channels_out),
+        nn.SiLU(),
+        nn.Conv2d(channels_out, channels_out, 3, padding=1, padding_mode="zeros"),
+        norm_layer(norm, channels_out),
+        nn.SiLU(),
+    )
+
+
+class LogHead(nn.Module):
+    """Turn features into sensor exposure: the linearised picture times an unbounded, positive factor.
+
+    The convolution starts at zero, so that a fresh network returns what it was given and learns the rest.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 3, 1)
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(torch.as_tensor(self.conv.bias))
+
+    def forward(self, features: Float[Tensor, "b c h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Multiply ``linear + LOG_OFFSET`` by the exponential of a 1x1 convolution of the features."""
+        return F.relu((linear + LOG_OFFSET) * torch.exp(self.conv(features)) - LOG_OFFSET)
+
+
+def stem_features(ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 6 h w"]:
+    """What every network of ours looks at: the picture, and its linearisation in stops, both about [-1, 1]."""
+    stops = torch.log2(linear + LOG_OFFSET) / math.log2(1 / LOG_OFFSET)
+    return torch.cat([2 * ldr - 1, 2 * stops + 1], dim=1)
+
+
+def pad_to_multiple(picture: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c H W"]:
+    """Replicate the last row and column until both sides are multiples; crop back with ``[..., :h, :w]``.
+
+    Example:
+        >>> pad_to_multiple(torch.zeros(1, 6, 5, 8), 4).shape
+        torch.Size([1, 6, 8, 8])
+    """
+    height, width = picture.shape[-2:]
+    return F.pad(picture, (0, -width % multiple, 0, -height % multiple), mode="replicate")

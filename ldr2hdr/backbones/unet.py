@@ -1,0 +1,56 @@
+"""U-Net in the log domain."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ldr2hdr.backbones.blocks import LogHead, conv_block, pad_to_multiple, stem_features
+
+
+class UNet(nn.Module):
+    """Contract and expand with skip connections; one resolution per width, halved each time.
+
+    Args:
+        widths: Features at each resolution, from the full one down.
+        norm: ``pixel``, ``group`` or ``none``; see ``blocks.norm_layer``.
+
+    Raises:
+        ValueError: If there are fewer than two widths or one is not positive.
+
+    References:
+        Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015; four resolutions as in Pan and Vento, "MetaHDR", 2021.
+    """
+
+    def __init__(self, widths: Sequence[int] = (16, 32, 64, 128), norm: str = "pixel") -> None:
+        super().__init__()
+        if len(widths) < 2 or min(widths) < 1:
+            raise ValueError(f"backbone.widths needs at least two positive numbers, got {list(widths)}")
+        self.stem = conv_block(6, widths[0], norm=norm)
+        self.down = nn.ModuleList(conv_block(fine, coarse, norm=norm) for fine, coarse in pairwise(widths))
+        self.up = nn.ModuleList(conv_block(fine + coarse, fine, norm=norm) for fine, coarse in pairwise(widths))
+        self.head = LogHead(widths[0])
+
+    def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Reconstruct sensor exposure.
+
+        Args:
+            ldr: Display-referred pictures in [0, 1], any size.
+            linear: The same pictures linearised by the response stage, 1 at the sensor's white.
+
+        Returns:
+            Sensor exposure, non-negative, unbounded above.
+        """
+        height, width = ldr.shape[-2:]
+        features = self.stem(pad_to_multiple(stem_features(ldr, linear), 2 ** len(self.down)))
+        skips = []
+        for block in self.down:
+            skips.append(features)
+            features = block(F.avg_pool2d(features, 2))
+        for block in reversed(self.up):
+            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = block(torch.cat([skips.pop(), features], dim=1))
+        return self.head(features[..., :height, :width], linear)

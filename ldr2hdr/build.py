@@ -1,0 +1,188 @@
+"""Composition root: from configuration to objects. The only place that instantiates, and that seeds globally."""
+
+import functools
+import hashlib
+import inspect
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ldr2hdr.data.datamodule import TaskDataModule
+from ldr2hdr.data.places import Split
+from ldr2hdr.data.ranges import Ranges
+from ldr2hdr.data.sampling import AbstractTasks
+from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.module import MetaModule
+from ldr2hdr.reconstructor import Reconstructor
+
+CONF_DIR = str(Path(__file__).resolve().parent.parent / "conf")
+
+# What decides the names and shapes of theta: a checkpoint of one cannot be read by another.
+_MODEL_KEYS = ("backbone", "response")
+
+_LIBRARY_ERRORS = (InstantiationException, OmegaConfBaseException, MisconfigurationException)
+
+
+class RunError(Exception):
+    """What stopped a run, told in one screen."""
+
+
+@contextmanager
+def one_screen_errors() -> Iterator[None]:
+    """Leave out the frames of the libraries between an entry point and what the user can mend."""
+    try:
+        yield
+    except (ValueError, OSError, FloatingPointError, *_LIBRARY_ERRORS) as error:
+        raise RunError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that ``trainer.fit`` needs."""
+
+    datamodule: TaskDataModule
+    module: MetaModule
+    trainer: L.Trainer
+
+
+def build_training(cfg: DictConfig) -> Training:
+    """Build a training run, seeded by ``cfg.seed``.
+
+    Raises:
+        ValueError: If ``cfg.ckpt`` holds another network than the configuration describes, a key is no parameter of
+            what it configures, or the hardware asked for is not there.
+    """
+    set_threads(cfg)
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    if cfg.ckpt is not None:
+        _require_same_model(cfg, load_config(cfg.ckpt), cfg.ckpt)
+    module = _partial(cfg.module)(
+        learner=build_learner(cfg),
+        optimizer=_partial(cfg.optimizer),
+        scheduler=_partial(cfg.scheduler),
+        run_config=OmegaConf.to_yaml(cfg, resolve=True),
+    )
+    datamodule = _partial(cfg.data)(functools.partial(build_tasks, cfg, seed=cfg.seed))
+    return Training(datamodule, module, _build_trainer(cfg))
+
+
+def _build_trainer(cfg: DictConfig) -> L.Trainer:
+    make_trainer = _partial(cfg.trainer)
+    loggers = [instantiate(logger) for logger in cfg.logger.values()]
+    callbacks = [instantiate(callback) for callback in cfg.callbacks.values()]
+    try:
+        return cast(L.Trainer, make_trainer(logger=loggers, callbacks=callbacks))
+    except MisconfigurationException as error:
+        asked = f"trainer.accelerator={cfg.trainer.accelerator} and trainer.devices={cfg.trainer.devices}"
+        raise ValueError(f"no trainer with {asked}: {error}; hardware=cpu runs everywhere") from error
+
+
+def build_learner(cfg: DictConfig) -> AbstractMetaLearner:
+    """Build the meta-learner with a fresh network."""
+    model = Reconstructor(instantiate(cfg.response), instantiate(cfg.backbone))
+    return cast(AbstractMetaLearner, _partial(cfg.algo)(model, instantiate(cfg.loss)))
+
+
+def build_tasks(
+    cfg: DictConfig, *, split: Split, ranges: Ranges, seed: int, camera: str | None = None
+) -> AbstractTasks:
+    """Build the tasks of one split.
+
+    Args:
+        cfg: Has ``dataset``, ``camera`` and ``task``.
+        split: Which places are shown.
+        ranges: Which cameras see them.
+        seed: Seed of the tasks.
+        camera: The one camera family to use; all of ``cfg.camera`` if None.
+    """
+    families = {name: instantiate(node) for name, node in cfg.camera.items() if camera in (None, name)}
+    source = instantiate(cfg.dataset)
+    tasks = _partial(cfg.task)(source, families, split=split, ranges=ranges, seed=seed)
+    return cast(AbstractTasks, tasks)
+
+
+def load_learner(path: str | Path, **changes: Any) -> tuple[AbstractMetaLearner, DictConfig]:
+    """Rebuild the meta-learner of a checkpoint.
+
+    Args:
+        path: A checkpoint that ``ldr2hdr.train`` wrote.
+        changes: Values of ``algo`` to change, such as ``inner_lr``.
+
+    Returns:
+        The learner with theta, in evaluation mode, and the configuration it was trained with.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no checkpoint of ldr2hdr.
+    """
+    checkpoint = _read_checkpoint(path)
+    cfg = cast(DictConfig, OmegaConf.create(checkpoint["config"]))
+    cfg.algo.update(changes)
+    learner = build_learner(cfg)
+    prefix = "learner."
+    learner.load_state_dict({k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items()})
+    return learner.eval(), cfg
+
+
+def load_config(path: str | Path) -> DictConfig:
+    """Read the configuration that a checkpoint was trained with; errors as for ``load_learner``."""
+    return cast(DictConfig, OmegaConf.create(_read_checkpoint(path)["config"]))
+
+
+def checkpoint_hash(path: str | Path) -> str:
+    """Content hash that names a checkpoint in result files."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def set_threads(cfg: DictConfig) -> None:
+    """Apply ``cfg.num_threads``."""
+    if cfg.num_threads is not None:
+        torch.set_num_threads(cfg.num_threads)
+
+
+def _partial(node: DictConfig) -> Callable[..., Any]:
+    """Instantiate all but the arguments still to come; handed to Hydra, a dataclass among them would become conf.
+
+    Raises:
+        ValueError: If a key is no parameter; the call itself may come minutes later, inside the trainer.
+    """
+    maker: functools.partial[Any] = instantiate(node, _partial_=True)
+    try:
+        inspect.signature(maker.func).bind_partial(*maker.args, **maker.keywords)
+    except TypeError as error:
+        raise ValueError(f"the configuration of {node._target_} does not fit its parameters: {error}") from error
+    return maker
+
+
+def _read_checkpoint(path: str | Path) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no checkpoint at ckpt={path}; train one by `python -m ldr2hdr.train`")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"ckpt={path} is no checkpoint, or holds more than tensors and is refused") from error
+    except (RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise ValueError(f"ckpt={path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(checkpoint, dict) or not {"config", "state_dict"} <= checkpoint.keys():
+        raise ValueError(f"ckpt={path} is not a checkpoint of ldr2hdr: it needs the keys config and state_dict")
+    return checkpoint
+
+
+def _require_same_model(cfg: DictConfig, trained: DictConfig, path: str) -> None:
+    for key in _MODEL_KEYS:
+        if cfg[key] != trained[key]:
+            raise ValueError(
+                f"ckpt={path} was trained with {key}={OmegaConf.to_container(trained[key])}, "
+                f"the configuration asks for {key}={OmegaConf.to_container(cfg[key])}"
+            )

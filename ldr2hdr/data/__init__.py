@@ -1,0 +1,1 @@
+"""Scenes, virtual cameras and the tasks made of them."""

@@ -1,0 +1,120 @@
+"""Batches of tasks for Lightning."""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import lightning as L
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+
+from ldr2hdr.data.places import Split
+from ldr2hdr.data.ranges import Ranges
+from ldr2hdr.data.sampling import AbstractTasks
+from ldr2hdr.tasks import Task, collate
+
+_VAL_RANGES: Final[tuple[Ranges, ...]] = ("seen", "unseen")
+
+
+class MakeTasks(Protocol):
+    """Makes the tasks of one split; everything but these arguments is settled by the conf."""
+
+    def __call__(self, *, split: Split, ranges: Ranges) -> AbstractTasks:
+        """Build the data set of tasks."""
+
+
+class EpochIndices(Sampler[int]):
+    """Indices of one epoch after the other, dealt out to the processes like cards.
+
+    Batch ``b`` of T tasks holds the same tasks on one process as its parts do on several.
+    """
+
+    def __init__(self, num_tasks: int, *, rank: int, world_size: int) -> None:
+        self.num_tasks = num_tasks
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to an epoch; Lightning calls this."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        start = self.epoch * self.num_tasks
+        return iter(range(start + self.rank, start + self.num_tasks, self.world_size))
+
+    def __len__(self) -> int:
+        return self.num_tasks // self.world_size
+
+
+class TaskDataModule(L.LightningDataModule):
+    """Batches of T tasks: support ``(T, K, 3, H, W)`` and query ``(T, Q, 3, H, W)``.
+
+    Validation comes in two loaders, cameras of the seen and of the unseen ranges, in this order. The data sets of
+    tasks are made at once, so that what is wrong with them is told before a trainer starts.
+
+    Args:
+        make_tasks: Makes the tasks of a split, by ``split`` and ``ranges``.
+        tasks_per_batch: T, over all processes together.
+        num_train_tasks: Tasks of one epoch; every epoch brings new ones.
+        num_val_tasks: Validation tasks of each range, the same after every epoch.
+        num_workers: Loader processes; the tasks are the same for any number.
+
+    Raises:
+        ValueError: If a count is not positive, or an epoch is not a whole number of batches; once there is a trainer,
+            if the tasks of a batch or of validation do not go evenly to its processes.
+    """
+
+    def __init__(
+        self,
+        make_tasks: MakeTasks,
+        *,
+        tasks_per_batch: int = 4,
+        num_train_tasks: int = 400,
+        num_val_tasks: int = 8,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        if min(tasks_per_batch, num_train_tasks, num_val_tasks) < 1 or num_train_tasks % tasks_per_batch:
+            raise ValueError(
+                "data.tasks_per_batch must be positive and divide data.num_train_tasks, and data.num_val_tasks be "
+                f"positive, got {tasks_per_batch}, {num_train_tasks} and {num_val_tasks}"
+            )
+        self.train_tasks = make_tasks(split="train", ranges="seen")
+        self.val_tasks = [make_tasks(split="val", ranges=ranges) for ranges in _VAL_RANGES]
+        self.tasks_per_batch = tasks_per_batch
+        self.num_train_tasks = num_train_tasks
+        self.num_val_tasks = num_val_tasks
+        self.num_workers = num_workers
+
+    def train_dataloader(self) -> DataLoader[Task]:
+        """Tasks of the train places by cameras of the seen ranges."""
+        rank, world_size = self._process()
+        sampler = EpochIndices(self.num_train_tasks, rank=rank, world_size=world_size)
+        return self._loader(self.train_tasks, sampler, world_size)
+
+    def val_dataloader(self) -> list[DataLoader[Task]]:
+        """Tasks of the validation places, by cameras of the seen and of the unseen ranges."""
+        rank, world_size = self._process()
+        indices = range(rank, self.num_val_tasks, world_size)
+        return [self._loader(Subset(tasks, indices), None, world_size) for tasks in self.val_tasks]
+
+    def _process(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        world_size = self.trainer.world_size
+        # an uneven share of the validation would be averaged as if it were even, and an empty one never ends
+        if self.tasks_per_batch % world_size or self.num_val_tasks % world_size:
+            raise ValueError(
+                f"data.tasks_per_batch and data.num_val_tasks must be multiples of the {world_size} processes, "
+                f"got {self.tasks_per_batch} and {self.num_val_tasks}"
+            )
+        return self.trainer.global_rank, world_size
+
+    def _loader(self, tasks: Dataset[Task], sampler: Sampler[int] | None, world_size: int) -> DataLoader[Task]:
+        return DataLoader(
+            tasks,
+            batch_size=self.tasks_per_batch // world_size,
+            sampler=sampler,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )

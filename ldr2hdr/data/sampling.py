@@ -1,0 +1,164 @@
+"""Tasks as pure functions of ``(seed, split, index)``."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ldr2hdr.data.camera import Camera, CameraFamily
+from ldr2hdr.data.places import Split
+from ldr2hdr.data.ranges import Ranges
+from ldr2hdr.data.scenes import AbstractSceneSource
+from ldr2hdr.radiometry import expose
+from ldr2hdr.tasks import Shots, Task
+
+
+class AbstractTasks(Dataset[Task], ABC):
+    """An endless data set of tasks: the same index is the same task, in any process.
+
+    Args:
+        source: Where radiance comes from.
+        cameras: Camera families by name; task ``i`` is shot by a camera of family ``i mod len(cameras)``.
+        split: Which places are shown.
+        ranges: Whether cameras are drawn from the parameter ranges of training or from outside them.
+        seed: Seed of the whole data set.
+        shots: Support pictures K per task.
+        queries: Query pictures Q per task.
+        crop_px: Side of the square pictures.
+
+    Raises:
+        ValueError: If a count is not positive, no place belongs to the split, or a scene is smaller than the crop.
+    """
+
+    def __init__(
+        self,
+        source: AbstractSceneSource,
+        cameras: Mapping[str, CameraFamily],
+        *,
+        split: Split,
+        ranges: Ranges,
+        seed: int,
+        shots: int,
+        queries: int,
+        crop_px: int,
+    ) -> None:
+        if min(shots, queries, crop_px) < 1:
+            raise ValueError(
+                "task.shots, task.queries and task.crop_px must be positive, "
+                f"got shots={shots}, queries={queries}, crop_px={crop_px}"
+            )
+        source.check_crop(crop_px)
+        if not cameras:
+            raise ValueError("camera must name at least one camera family, got none")
+        self.source = source
+        self.cameras = dict(cameras)
+        self.split: Split = split
+        self.ranges: Ranges = ranges
+        self.seed = seed
+        self.shots = shots
+        self.queries = queries
+        self.crop_px = crop_px
+        self.places = source.places(split)
+        if not self.places:
+            raise ValueError(f"the {split} split of {type(source).__name__} shows no place; change dataset")
+
+    def __getitem__(self, index: int) -> Task:
+        """Make task ``index``: draw a camera, look at the scene or scenes, shoot."""
+        generator = task_generator(self.seed, self.split, self.ranges, index)
+        family_name = list(self.cameras)[index % len(self.cameras)]
+        camera = self.cameras[family_name].sample(generator, ranges=self.ranges)
+        exposure, places = self._exposures(camera, generator)
+        ldr = camera.shoot(exposure, generator)
+        return Task(
+            support=Shots(ldr[: self.shots], exposure[: self.shots]),
+            query=Shots(ldr[self.shots :], exposure[self.shots :]),
+            support_places=places[: self.shots],
+            query_places=places[self.shots :],
+            camera=camera.name,
+        )
+
+    @abstractmethod
+    def _exposures(self, camera: Camera, generator: torch.Generator) -> tuple[Tensor, tuple[str, ...]]:
+        """Sensor exposure ``(K + Q, 3, H, W)``, support first, and the place that each one shows."""
+
+    def _choose_places(self, count: int, generator: torch.Generator) -> tuple[str, ...]:
+        """Draw places; no two pictures of a task share one unless there are fewer places than pictures."""
+        order = torch.cat(
+            [torch.randperm(len(self.places), generator=generator) for _ in range(-(-count // len(self.places)))]
+        )
+        return tuple(self.places[i] for i in order[:count])
+
+
+class CameraTasks(AbstractTasks):
+    """``task=camera``: different scenes seen by ONE camera, each auto-exposed by it."""
+
+    def _exposures(self, camera: Camera, generator: torch.Generator) -> tuple[Tensor, tuple[str, ...]]:
+        places = self._choose_places(self.shots + self.queries, generator)
+        views = [self.source.sample(place, crop_px=self.crop_px, generator=generator) for place in places]
+        return camera.expose(torch.stack(views), generator), places
+
+
+class SceneTasks(AbstractTasks):
+    """``task=scene``: exposures of ONE scene, as in the founding proposal.
+
+    Args:
+        evs: The bracket in stops around the camera's own exposure; support and query are disjoint parts of it.
+
+    Raises:
+        ValueError: If the bracket has too few exposures for the shots and queries.
+    """
+
+    def __init__(
+        self,
+        source: AbstractSceneSource,
+        cameras: Mapping[str, CameraFamily],
+        *,
+        split: Split,
+        ranges: Ranges,
+        seed: int,
+        shots: int,
+        queries: int,
+        crop_px: int,
+        evs: Sequence[float] = (-4.0, -2.0, 0.0, 2.0),
+    ) -> None:
+        super().__init__(
+            source,
+            cameras,
+            split=split,
+            ranges=ranges,
+            seed=seed,
+            shots=shots,
+            queries=queries,
+            crop_px=crop_px,
+        )
+        if shots >= len(evs) or shots + queries > len(evs):
+            raise ValueError(
+                "shots must be below the number of exposures and shots + queries at most that number, got "
+                f"shots={shots}, queries={queries} for {len(evs)} exposures; lower task.shots or task.queries, "
+                "or add exposures to task.evs"
+            )
+        self.evs = tuple(float(ev) for ev in evs)
+
+    def _exposures(self, camera: Camera, generator: torch.Generator) -> tuple[Tensor, tuple[str, ...]]:
+        (place,) = self._choose_places(1, generator)
+        view = self.source.sample(place, crop_px=self.crop_px, generator=generator)
+        metered = camera.expose(view[None], generator)
+        count = self.shots + self.queries
+        order = torch.randperm(len(self.evs), generator=generator)[:count]
+        evs = torch.tensor(self.evs)[order]
+        return expose(metered.expand(count, -1, -1, -1), evs), (place,) * count
+
+
+def task_generator(seed: int, split: str, ranges: str, index: int) -> torch.Generator:
+    """Seed a generator from everything that names a task, so that neighbours are unrelated.
+
+    Example:
+        >>> first, again = (task_generator(0, "train", "seen", 7).initial_seed() for _ in range(2))
+        >>> first == again
+        True
+    """
+    digest = hashlib.sha256(f"{seed}/{split}/{ranges}/{index}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))

@@ -1,0 +1,194 @@
+"""Judge systems on the same tasks: scores per picture, then scene means with intervals."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+
+from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
+from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean
+from ldr2hdr.metrics.hdr import evaluate_pictures
+from ldr2hdr.tasks import Shots, Task
+
+
+class Score(NamedTuple):
+    """One metric of one reconstruction on one region of one query picture; NaN if the region is empty."""
+
+    system: str
+    camera_family: str
+    ranges: str
+    camera: str
+    place: str
+    picture: int
+    metric: str
+    region: str
+    value: float
+
+
+class Summary(NamedTuple):
+    """Mean of a metric over places."""
+
+    system: str
+    camera_family: str
+    ranges: str
+    metric: str
+    region: str
+    interval: Interval
+
+
+class AbstractBaseline(Protocol):
+    """A method without theta."""
+
+    def adapt(self, support: Shots | None) -> Predictor:
+        """Make a predictor, with or without examples."""
+
+
+class System(Protocol):
+    """Anything that maps LDR pictures to sensor exposure, perhaps in several stages of adaptation."""
+
+    def predictors(self, support: Shots) -> Iterator[tuple[str, Predictor]]:
+        """Yield named predictors for the camera of the support; each is used before the next is asked for."""
+
+
+@dataclass(frozen=True)
+class BaselineSystem:
+    """A baseline under a name."""
+
+    name: str
+    baseline: AbstractBaseline
+
+    def predictors(self, support: Shots) -> Iterator[tuple[str, Predictor]]:
+        """Yield the one predictor that the baseline makes of the support."""
+        yield self.name, self.baseline.adapt(support)
+
+
+@dataclass(frozen=True)
+class LearnedSystem:
+    """A meta-learner before and after adaptation.
+
+    Attributes:
+        name: Name in tables; the stage of adaptation is appended.
+        learner: Holds theta.
+        steps: Numbers of inner steps to report.
+        lr: Inner learning rate; the one trained with if None.
+        with_single_shot: Whether to report theta without any support as well.
+    """
+
+    name: str
+    learner: AbstractMetaLearner
+    steps: Sequence[int]
+    lr: float | None = None
+    with_single_shot: bool = True
+
+    def predictors(self, support: Shots) -> Iterator[tuple[str, Predictor]]:
+        """Yield the single shot, then the predictor after each of the steps."""
+        if self.with_single_shot:
+            yield single_shot_name(self.name), self.learner.single_shot()
+        trajectory = self.learner.trajectory(support, lr=self.lr)
+        for step, predictor in zip(range(max(self.steps) + 1), trajectory, strict=False):
+            if step in self.steps:
+                yield adapted_name(self.name, step), predictor
+
+
+def single_shot_name(system: str) -> str:
+    """Name of a learned system without support."""
+    return f"{system}, single-shot"
+
+
+def adapted_name(system: str, steps: int) -> str:
+    """Name of a learned system after inner steps.
+
+    Example:
+        >>> adapted_name("maml", 1), adapted_name("maml", 3)
+        ('maml, adapted, 1 step', 'maml, adapted, 3 steps')
+    """
+    return f"{system}, adapted, {steps} step{'' if steps == 1 else 's'}"
+
+
+def score_tasks(
+    systems: Iterable[System],
+    tasks: Sequence[Task],
+    *,
+    camera_family: str,
+    ranges: str,
+    on_task: Callable[[], None] = lambda: None,
+) -> list[Score]:
+    """Let every system reconstruct the query of every task, all from the same support.
+
+    Args:
+        systems: What to judge.
+        tasks: What to judge on.
+        camera_family: Recorded with the scores.
+        ranges: Recorded with the scores.
+        on_task: Called after each task, for a progress bar.
+    """
+    scores = []
+    for task in tasks:
+        for system in systems:
+            for name, predictor in system.predictors(task.support):
+                with torch.no_grad():
+                    # left out, a system that diverges would look better than it is: it counts as a black picture
+                    prediction = predictor(task.query.ldr).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+                    values = evaluate_pictures(prediction, task.query)
+                scores += [
+                    Score(name, camera_family, ranges, task.camera, place, picture, metric, region, value)
+                    for (metric, region), column in values.items()
+                    for picture, (place, value) in enumerate(zip(task.query_places, column.tolist(), strict=True))
+                ]
+        on_task()
+    return scores
+
+
+def summarize(scores: Iterable[Score], *, seed: int, num_resamples: int) -> list[Summary]:
+    """Average each system's scores over places, with bootstrap intervals."""
+    summaries = []
+    for key, group in _group(scores).items():
+        values = torch.tensor([score.value for score in group], dtype=torch.float64)
+        interval = bootstrap_mean(
+            values,
+            [score.place for score in group],
+            generator=torch.Generator().manual_seed(seed),
+            num_resamples=num_resamples,
+        )
+        summaries.append(Summary(*key, interval))
+    return summaries
+
+
+def compare(
+    scores: Iterable[Score], pairs: Iterable[tuple[str, str]], *, seed: int, num_resamples: int
+) -> list[Summary]:
+    """Difference ``system - baseline`` of each pair, picture by picture, averaged over places.
+
+    Raises:
+        ValueError: If a system of a pair was not judged.
+    """
+    groups = _group(scores)
+    differences = []
+    for system, baseline in pairs:
+        if not {system, baseline} <= {key[0] for key in groups}:
+            raise ValueError(f"cannot compare {system!r} with {baseline!r}: not among the systems judged")
+        for key, group in groups.items():
+            if key[0] != system:
+                continue
+            values, base = (
+                torch.tensor([score.value for score in rows], dtype=torch.float64)
+                for rows in (group, groups[(baseline, *key[1:])])
+            )
+            interval = bootstrap_difference(
+                values,
+                base,
+                [score.place for score in group],
+                generator=torch.Generator().manual_seed(seed),
+                num_resamples=num_resamples,
+            )
+            differences.append(Summary(f"{system} - {baseline}", *key[1:], interval))
+    return differences
+
+
+def _group(scores: Iterable[Score]) -> Mapping[tuple[str, str, str, str, str], list[Score]]:
+    groups: dict[tuple[str, str, str, str, str], list[Score]] = {}
+    for score in scores:
+        key = (score.system, score.camera_family, score.ranges, score.metric, score.region)
+        groups.setdefault(key, []).append(score)
+    return groups

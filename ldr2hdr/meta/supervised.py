@@ -1,0 +1,26 @@
+"""Supervised training: the baseline that sees the same pictures and is fine-tuned at test time."""
+
+import torch
+from torch import Tensor
+
+from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient, grad_or_zero
+from ldr2hdr.tasks import Shots
+
+
+class SupervisedLearner(AbstractMetaLearner):
+    """Minimise the mean loss over all pictures of a task, support and query alike, without adapting.
+
+    At test time ``adapt`` is ordinary fine-tuning on the support. Its closed-form part never sees the support:
+    what it would gain there is not supervised learning.
+    """
+
+    def context(self, support: Shots) -> Tensor | None:
+        """No context: the network alone has to know the camera."""
+        return None
+
+    def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
+        """Differentiate the loss at theta over the K + Q pictures."""
+        ldr = torch.cat([support.ldr, query.ldr])
+        exposure = torch.cat([support.exposure, query.exposure])
+        loss = self.loss(self.model(ldr), exposure)
+        return TaskGradient(grad_or_zero(loss, self.trainable()), loss.detach(), loss.detach())

@@ -1,0 +1,1 @@
+"""How far a reconstruction is from the truth, where in the picture, and with what certainty."""

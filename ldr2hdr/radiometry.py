@@ -1,0 +1,181 @@
+"""Light as numbers: exposure, luminance, and the encodings in which losses and metrics are taken."""
+
+import math
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# Rec. 709 primaries and D65 to six digits, as the PU21 toolbox has them: the reference figures for luminance
+# metrics need these digits, and they differ from the four-digit row of BT.709 by less than 6e-5.
+_REC709_LUMINANCE: Final = (0.212656, 0.715158, 0.072186)
+
+Pu21Curve: TypeAlias = Literal["banding", "banding_glare", "peaks", "peaks_glare"]
+
+
+class _Pu21(NamedTuple):
+    p1: float
+    p2: float
+    p3: float
+    p4: float
+    p5: float
+    p6: float
+    p7: float
+
+
+_PU21: Final[dict[Pu21Curve, _Pu21]] = {
+    "banding": _Pu21(1.070275272, 0.4088273932, 0.153224308, 0.2520326168, 1.063512885, 1.14115047, 521.4527484),
+    "banding_glare": _Pu21(
+        0.353487901, 0.3734658629, 8.277049286e-05, 0.9062562627, 0.09150303166, 0.9099517204, 596.3148142
+    ),
+    "peaks": _Pu21(1.043882782, 0.6459495343, 0.3194584211, 0.374025247, 1.114783422, 1.095360363, 384.9217577),
+    "peaks_glare": _Pu21(
+        816.885024, 1479.463946, 0.001253215609, 0.9329636822, 0.06746643971, 1.573435413, 419.6006374
+    ),
+}
+PU21_MIN_CD_M2: Final = 0.005
+PU21_MAX_CD_M2: Final = 10_000.0
+
+
+def expose(radiance: Float[Tensor, "*b 3 h w"], ev: Float[Tensor, "*b"]) -> Float[Tensor, "*b 3 h w"]:
+    """Scale scene radiance by an exposure compensation.
+
+    One stop doubles the light that reaches the sensor: ``exposure = radiance * 2**ev``.
+
+    Args:
+        radiance: Linear Rec. 709 radiance, relative units, non-negative.
+        ev: Exposure compensation in stops; +1 is one stop brighter.
+
+    Returns:
+        Sensor exposure, not clipped.
+
+    Raises:
+        ValueError: If any radiance is negative.
+
+    References:
+        Debevec and Malik, SIGGRAPH 1997, sec. 2.1.
+
+    Example:
+        >>> expose(torch.full((1, 3, 1, 1), 0.25), torch.tensor([2.0])).unique()
+        tensor([1.])
+    """
+    if bool((radiance < 0).any()):
+        raise ValueError(f"radiance must be non-negative, got a minimum of {radiance.min().item():.3g}")
+    return radiance * torch.exp2(ev)[..., None, None, None]
+
+
+def luminance(linear: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b h w"]:
+    """Relative luminance of linear Rec. 709 colour (ITU-R BT.709, item 3.2), in the unit of the colour.
+
+    Example:
+        >>> round(luminance(torch.ones(3, 1, 1)).item(), 6)
+        1.0
+    """
+    red, green, blue = linear.unbind(dim=-3)
+    weight_red, weight_green, weight_blue = _REC709_LUMINANCE
+    return weight_red * red + weight_green * green + weight_blue * blue
+
+
+def encode_mu_law(linear: Float[Tensor, "*s"], mu: float = 5000.0) -> Float[Tensor, "*s"]:
+    """Compress linear values logarithmically: 0 to 0, 1 to 1.
+
+    Args:
+        linear: Non-negative linear values, 1 at the reference white.
+        mu: Strength of the compression.
+
+    References:
+        Kalantari and Ramamoorthi, SIGGRAPH 2017, eq. 5.
+
+    Example:
+        >>> round(encode_mu_law(torch.tensor(0.1, dtype=torch.float64)).item(), 10)
+        0.7298719193
+    """
+    return torch.log1p(mu * linear) / math.log1p(mu)
+
+
+def decode_mu_law(encoded: Float[Tensor, "*s"], mu: float = 5000.0) -> Float[Tensor, "*s"]:
+    """Invert :func:`encode_mu_law`.
+
+    Example:
+        >>> round(decode_mu_law(encode_mu_law(torch.tensor(0.25, dtype=torch.float64))).item(), 10)
+        0.25
+    """
+    return torch.expm1(encoded * math.log1p(mu)) / mu
+
+
+def encode_log(linear: Float[Tensor, "*s"], *, eps: float = 1 / 255) -> Float[Tensor, "*s"]:
+    """Natural logarithm with a toe: ``ln(linear + eps)``, finite and of finite slope at black.
+
+    Args:
+        linear: Non-negative linear values, 1 at the reference white.
+        eps: Where the curve turns from linear to logarithmic, in the unit of ``linear``.
+
+    References:
+        Eilertsen et al., SIGGRAPH Asia 2017, whose ``eps`` is one 8-bit level.
+
+    Example:
+        >>> encode_log(torch.tensor(1.0), eps=0.0).item()
+        0.0
+    """
+    return torch.log(linear + eps)
+
+
+def decode_log(encoded: Float[Tensor, "*s"], *, eps: float = 1 / 255) -> Float[Tensor, "*s"]:
+    """Invert :func:`encode_log`; below ``ln(eps)`` the result is negative."""
+    return torch.exp(encoded) - eps
+
+
+def encode_pu21(
+    absolute: Float[Tensor, "*s"], curve: Pu21Curve = "banding_glare", *, clamp: bool = True
+) -> Float[Tensor, "*s"]:
+    """Map absolute light to perceptually uniform units: equal steps are about equally visible.
+
+    100 cd/m2 lies near 256, so that metrics made for 8-bit pictures keep their scale.
+
+    Args:
+        absolute: Luminance, or each linear Rec. 709 channel, in cd/m2.
+        curve: Parameter set; its authors recommend ``banding_glare`` alone.
+        clamp: Limit the input to the 0.005..10000 cd/m2 that the curves were fitted on, and the result to 0
+            and above. A loss leaves this off: a clamp has no gradient outside, the curve still rises there.
+
+    Returns:
+        PU21 units; 0..595 for ``banding_glare``.
+
+    References:
+        Mantiuk and Azimi, PCS 2021; ``pu21_encoder.m`` of its authors.
+
+    Example:
+        >>> round(encode_pu21(torch.tensor(100.0, dtype=torch.float64)).item(), 6)
+        256.383897
+    """
+    p = _PU21[curve]
+    if clamp:
+        absolute = absolute.clamp(PU21_MIN_CD_M2, PU21_MAX_CD_M2)
+    power = absolute**p.p4
+    encoded = p.p7 * (((p.p1 + p.p2 * power) / (1 + p.p3 * power)) ** p.p5 - p.p6)
+    return encoded.clamp_min(0) if clamp else encoded
+
+
+def decode_pu21(encoded: Float[Tensor, "*s"], curve: Pu21Curve = "banding_glare") -> Float[Tensor, "*s"]:
+    """Invert :func:`encode_pu21`.
+
+    Args:
+        encoded: PU21 units; clamped to those of 0.005 and 10000 cd/m2, above which the inverse is negative.
+        curve: Parameter set that encoded them.
+
+    Returns:
+        Light in cd/m2, 0.005..10000.
+
+    References:
+        Mantiuk and Azimi, PCS 2021; ``pu21_encoder.m`` of its authors.
+
+    Example:
+        >>> round(decode_pu21(torch.tensor(256.0, dtype=torch.float64)).item(), 7)
+        99.4105337
+    """
+    p = _PU21[curve]
+    top = encode_pu21(encoded.new_tensor(PU21_MAX_CD_M2), curve)
+    root = (encoded.clamp_min(0).minimum(top) / p.p7 + p.p6).clamp_min(0) ** (1 / p.p5)
+    power = (root - p.p1).clamp_min(0) / (p.p2 - p.p3 * root)
+    return (power ** (1 / p.p4)).clamp(PU21_MIN_CD_M2, PU21_MAX_CD_M2)

@@ -1,0 +1,157 @@
+"""The response stage: a smooth curve per channel from LDR level to exposure, solved in closed form on the support."""
+
+import math
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ldr2hdr.tasks import Shots
+
+# Added to exposure before the logarithm, as in the backbones' head: one 8-bit level of the sensor's white.
+_LOG_OFFSET: Final = 1 / 255
+# At and above this level a channel stands for all the light that clipped.
+_WHITE_LEVEL: Final = 254 / 255
+# Knots are equally spaced in log(level + toe): about four 8-bit levels, below which noise and rounding rule.
+_TOE_LEVEL: Final = 4 / 255
+
+
+class InverseGammaResponse(nn.Module):
+    """No response stage: one fixed display gamma for every camera (``response=none``).
+
+    Args:
+        gamma: Exponent of the linearisation; 2.2 by convention.
+    """
+
+    def __init__(self, gamma: float = 2.2) -> None:
+        super().__init__()
+        if gamma <= 0:
+            raise ValueError(f"response.gamma must be positive, got {gamma}")
+        self.gamma = gamma
+
+    def summarize(self, support: Shots) -> None:
+        """Nothing to learn from the support."""
+
+    def forward(self, ldr: Float[Tensor, "b 3 h w"], context: None = None) -> Float[Tensor, "b 3 h w"]:
+        """Linearise by ``ldr ** gamma``."""
+        return ldr.pow(self.gamma)
+
+
+class RidgeResponse(nn.Module):
+    r"""Per-channel curve, fitted to the support by ridge regression toward a meta-learned prior curve.
+
+    With hat functions :math:`\phi` on ``num_knots`` LDR levels, the log exposure of level ``v`` is
+    :math:`\phi(v) \cdot w`, and per channel
+
+    .. math:: w = \arg\min_w \; \tfrac1N \sum_i (\phi(v_i) \cdot w - \log(x_i + \epsilon))^2
+              + \lambda_p \|w - w_p\|^2 + \lambda_s \|D_2 (w - w_p)\|^2
+
+    over the support pixels, :math:`D_2` the second difference. The knots are equally spaced in the logarithm of the
+    level, where cameras differ by nearly straight lines: a gain shifts log exposure, a gamma tilts it. White stands
+    for all light above it, so it has a weight of its own, added to the end of the curve. The minimum is a linear
+    solve, so the outer loop differentiates through it and learns the prior :math:`w_p` and the strengths. With no
+    support the curve is the prior.
+
+    Args:
+        num_knots: Number of LDR levels that carry the curve.
+        gamma: The prior starts at this display gamma.
+        prior_weight: Start of :math:`\lambda_p`.
+        smoothness_weight: Start of :math:`\lambda_s`.
+        white_stops: Start of the prior for white: how far above the end of the curve, in stops.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    References:
+        Debevec and Malik, SIGGRAPH 1997, eq. 3: log exposure as a function of level with a smoothness term.
+        Bertinetto et al., "Meta-learning with differentiable closed-form solvers", ICLR 2019, sec. 3.2.
+    """
+
+    def __init__(
+        self,
+        num_knots: int = 24,
+        gamma: float = 2.2,
+        prior_weight: float = 1e-6,
+        smoothness_weight: float = 1e-3,
+        white_stops: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if num_knots < 3 or min(gamma, prior_weight, smoothness_weight) <= 0:
+            raise ValueError(
+                "response.num_knots must be at least 3 and gamma, prior_weight, smoothness_weight positive, "
+                f"got {num_knots}, {gamma}, {prior_weight}, {smoothness_weight}"
+            )
+        self.num_knots = num_knots
+        levels = torch.expm1(torch.linspace(0, 1, num_knots) * math.log1p(1 / _TOE_LEVEL)) * _TOE_LEVEL
+        curve = torch.log(levels.pow(gamma) + _LOG_OFFSET)
+        white = torch.tensor([white_stops * math.log(2)])
+        self.prior = nn.Parameter(torch.cat([curve, white]).expand(3, -1).clone())
+        self.log_prior_weight = nn.Parameter(torch.tensor(math.log(prior_weight)))
+        self.log_smoothness_weight = nn.Parameter(torch.tensor(math.log(smoothness_weight)))
+        second_difference = F.pad(torch.diff(torch.eye(num_knots), n=2, dim=0), (0, 1))
+        self.register_buffer("roughness", second_difference.T @ second_difference, persistent=False)
+        self.roughness: Tensor
+
+    @torch.no_grad()
+    def summarize(self, support: Shots) -> Float[Tensor, "3 j j_plus_1"]:
+        """Reduce the support to the normal equations of the fit: all that the curve depends on.
+
+        Args:
+            support: K examples ``(K, 3, H, W)``.
+
+        Returns:
+            Per channel ``[A | b]``: the moments of the basis functions, and their products with log exposure.
+        """
+        levels = support.ldr.transpose(0, 1).flatten(1)
+        log_exposure = torch.log(support.exposure.transpose(0, 1).flatten(1) + _LOG_OFFSET)
+        knot, fraction, is_white = self._locate(levels)
+        columns = self.num_knots + 2
+        basis = (
+            (knot, 1 - fraction),
+            (knot + 1, fraction),
+            (torch.full_like(knot, self.num_knots), is_white),
+        )
+        target = (torch.full_like(knot, self.num_knots + 1), log_exposure)
+        moments = levels.new_zeros(3, (self.num_knots + 1) * columns)
+        for row, value in basis:
+            for column, other in (*basis, target):
+                moments.scatter_add_(1, row * columns + column, value * other)
+        return moments.view(3, self.num_knots + 1, columns) / levels.shape[1]
+
+    def weights(self, context: Float[Tensor, "3 j j_plus_1"] | None) -> Float[Tensor, "3 j"]:
+        """Log exposure at the knots, and white's height above the last: the fit, or the prior without support."""
+        if context is None:
+            return self.prior
+        identity = torch.eye(self.num_knots + 1, dtype=self.prior.dtype, device=self.prior.device)
+        penalty = self.log_prior_weight.exp() * identity + self.log_smoothness_weight.exp() * self.roughness
+        matrix, moments = context[..., :-1], context[..., -1]
+        return torch.linalg.solve(matrix + penalty, moments + self.prior @ penalty)
+
+    def forward(
+        self, ldr: Float[Tensor, "b 3 h w"], context: Float[Tensor, "3 j j_plus_1"] | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Linearise by the curve.
+
+        Args:
+            ldr: Pictures in [0, 1].
+            context: What ``summarize`` made of the support, or None.
+
+        Returns:
+            Exposure, non-negative; white is what light above the sensor's white is on average.
+        """
+        weights = self.weights(context)
+        knot, fraction, is_white = self._locate(ldr.transpose(0, 1).flatten(1))
+        log_exposure = torch.lerp(weights.gather(1, knot), weights.gather(1, knot + 1), fraction)
+        log_exposure = log_exposure + is_white * weights[:, -1:]
+        linear = F.relu(log_exposure.exp() - _LOG_OFFSET)
+        return linear.view(3, ldr.shape[0], *ldr.shape[2:]).transpose(0, 1)
+
+    def _locate(
+        self, levels: Float[Tensor, "3 n"]
+    ) -> tuple[Int[Tensor, "3 n"], Float[Tensor, "3 n"], Float[Tensor, "3 n"]]:
+        """The knot below each level, the fraction of the way to the next one, and whether it is white."""
+        position = torch.log1p(levels / _TOE_LEVEL) * ((self.num_knots - 1) / math.log1p(1 / _TOE_LEVEL))
+        knot = position.long().clamp(0, self.num_knots - 2)
+        return knot, position - knot, (levels >= _WHITE_LEVEL).to(levels.dtype)

@@ -1,0 +1,123 @@
+"""Examples, tasks and batches of tasks: validated once, then passed around as they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Shots:
+    """LDR pictures with the sensor exposure they should be mapped to.
+
+    Attributes:
+        ldr: Display-referred pictures in [0, 1], ``(..., N, 3, H, W)``.
+        exposure: Sensor exposure, 1 where the camera clips, unbounded above, same shape.
+
+    Raises:
+        ValueError: If the shapes differ or are not pictures.
+    """
+
+    ldr: Float[Tensor, "*b 3 h w"]
+    exposure: Float[Tensor, "*b 3 h w"]
+
+    def __post_init__(self) -> None:
+        if self.ldr.shape != self.exposure.shape or self.ldr.ndim < 4 or self.ldr.shape[-3] != 3:
+            raise ValueError(
+                "shots must pair pictures (..., N, 3, H, W) of one shape, "
+                f"got ldr {tuple(self.ldr.shape)} and exposure {tuple(self.exposure.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return self.ldr.shape[-4]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Shots":
+        """Copy to a device."""
+        return Shots(
+            self.ldr.to(device, non_blocking=non_blocking),
+            self.exposure.to(device, non_blocking=non_blocking),
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """One mapping to adapt to: what is adapted on, and what is judged on.
+
+    Attributes:
+        support: K examples ``(K, 3, H, W)``.
+        query: Q examples ``(Q, 3, H, W)`` by the same camera, never seen by the inner loop.
+        support_places: The K places the support shows.
+        query_places: The Q places the query shows; a place is the unit of splits and of bootstrap intervals.
+        camera: Name of the camera, unique within a data set.
+    """
+
+    support: Shots
+    query: Shots
+    support_places: tuple[str, ...]
+    query_places: tuple[str, ...]
+    camera: str
+
+
+@dataclass(frozen=True)
+class TaskBatch:
+    """T tasks of one shape: support ``(T, K, 3, H, W)`` and query ``(T, Q, 3, H, W)``."""
+
+    support: Shots
+    query: Shots
+    query_places: tuple[tuple[str, ...], ...]
+    cameras: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        counts = {
+            self.support.ldr.shape[0],
+            self.query.ldr.shape[0],
+            len(self.query_places),
+            len(self.cameras),
+        }
+        if len(counts) != 1 or self.support.ldr.ndim != 5 or self.query.ldr.ndim != 5:
+            raise ValueError(
+                "a batch needs (T, K, 3, H, W) support and (T, Q, 3, H, W) query with one name per task, "
+                f"got {tuple(self.support.ldr.shape)} and {tuple(self.query.ldr.shape)} "
+                f"with {len(self.query_places)} lists of places and {len(self.cameras)} cameras"
+            )
+
+    def __len__(self) -> int:
+        return len(self.query_places)
+
+    def shots(self, index: int) -> tuple[Shots, Shots]:
+        """Support ``(K, 3, H, W)`` and query ``(Q, 3, H, W)`` of one task."""
+        return (
+            Shots(self.support.ldr[index], self.support.exposure[index]),
+            Shots(self.query.ldr[index], self.query.exposure[index]),
+        )
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "TaskBatch":
+        """Copy to a device; Lightning calls this."""
+        return TaskBatch(
+            self.support.to(device, non_blocking=non_blocking),
+            self.query.to(device, non_blocking=non_blocking),
+            self.query_places,
+            self.cameras,
+        )
+
+
+def collate(tasks: Sequence[Task]) -> TaskBatch:
+    """Stack tasks of one shape into a batch.
+
+    Raises:
+        ValueError: If there is no task.
+    """
+    if not tasks:
+        raise ValueError("a batch needs at least one task, got none")
+    return TaskBatch(
+        support=_stack([task.support for task in tasks]),
+        query=_stack([task.query for task in tasks]),
+        query_places=tuple(task.query_places for task in tasks),
+        cameras=tuple(task.camera for task in tasks),
+    )
+
+
+def _stack(shots: Sequence[Shots]) -> Shots:
+    return Shots(torch.stack([s.ldr for s in shots]), torch.stack([s.exposure for s in shots]))

@@ -1,0 +1,147 @@
+"""Every algorithm on (w - a)^2 / 2, where K inner steps and each meta-gradient are known exactly."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ldr2hdr.meta.maml import MAMLLearner
+from ldr2hdr.meta.reptile import ReptileLearner
+from ldr2hdr.meta.supervised import SupervisedLearner
+from ldr2hdr.tasks import Shots, TaskBatch
+
+W0, A, B, LR = 0.7, 2.0, -1.5, 0.3
+STEPS = (0, 1, 2, 5)
+
+
+class Constant(nn.Module):
+    """Predicts one learned number everywhere."""
+
+    def __init__(self, value: float = W0) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(value, dtype=torch.float64))
+
+    def summarize(self, support: Shots) -> None:
+        """No closed-form part."""
+
+    def forward(self, ldr: Tensor, context: None = None) -> Tensor:
+        return self.w.expand_as(ldr)
+
+
+def half_square(pred: Tensor, target: Tensor) -> Tensor:
+    return 0.5 * (pred - target).square().mean()
+
+
+def shots(target: float, count: int = 2) -> Shots:
+    exposure = torch.full((count, 3, 4, 4), target, dtype=torch.float64)
+    return Shots(torch.zeros_like(exposure), exposure)
+
+
+def adapted(steps: int, start: float = W0) -> float:
+    return A + (1 - LR) ** steps * (start - A)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_maml_differentiates_through_the_inner_loop(steps: int) -> None:
+    learner = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=steps)
+    result = learner.task_gradient(shots(A), shots(B))
+    assert result.gradient[0].item() == pytest.approx((1 - LR) ** steps * (adapted(steps) - B), abs=1e-12)
+    assert result.loss_after.item() == pytest.approx((adapted(steps) - B) ** 2 / 2, abs=1e-12)
+    assert result.loss_before.item() == pytest.approx((W0 - B) ** 2 / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_fomaml_takes_the_gradient_at_phi(steps: int) -> None:
+    learner = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=steps, first_order=True)
+    assert learner.task_gradient(shots(A), shots(B)).gradient[0].item() == pytest.approx(adapted(steps) - B, abs=1e-12)
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_single_shot_weight_adds_the_gradient_at_theta(first_order: bool) -> None:
+    plain, weighted = (
+        MAMLLearner(
+            Constant(), half_square, inner_lr=LR, inner_steps=2, first_order=first_order, single_shot_weight=weight
+        ).task_gradient(shots(A), shots(B))
+        for weight in (0.0, 0.25)
+    )
+    assert (weighted.gradient[0] - plain.gradient[0]).item() == pytest.approx(0.25 * (W0 - B), abs=1e-12)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_reptile_is_theta_minus_phi(steps: int) -> None:
+    learner = ReptileLearner(Constant(), half_square, inner_lr=LR, inner_steps=steps)
+    assert learner.task_gradient(shots(A), shots(B)).gradient[0].item() == pytest.approx(W0 - adapted(steps), abs=1e-12)
+
+
+def test_supervised_averages_over_support_and_query() -> None:
+    learner = SupervisedLearner(Constant(), half_square, inner_lr=LR, inner_steps=3)
+    gradient = learner.task_gradient(shots(A, count=1), shots(B, count=3)).gradient[0]
+    assert gradient.item() == pytest.approx(W0 - (A + 3 * B) / 4, abs=1e-12)
+
+
+def test_no_inner_step_is_supervised_on_the_query() -> None:
+    maml = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=0)
+    supervised = SupervisedLearner(Constant(), half_square, inner_lr=LR, inner_steps=0)
+    assert maml.task_gradient(shots(A), shots(B)).gradient == supervised.task_gradient(shots(B), shots(B)).gradient
+
+
+@pytest.mark.parametrize("make", [MAMLLearner, ReptileLearner, SupervisedLearner])
+def test_adapting_takes_the_steps_and_leaves_theta(make: type) -> None:
+    learner = make(Constant(), half_square, inner_lr=LR, inner_steps=3)
+    black = torch.zeros(1, 3, 1, 1, dtype=torch.float64)
+    trajectory = learner.trajectory(shots(A))
+    for steps, predictor in zip(range(6), trajectory, strict=False):
+        assert predictor(black)[0, 0, 0, 0].item() == pytest.approx(adapted(steps), abs=1e-12)
+    assert learner.adapt(shots(A))(black)[0, 0, 0, 0].item() == pytest.approx(adapted(3), abs=1e-12)
+    assert learner.adapt(shots(A), steps=1, lr=1.0)(black)[0, 0, 0, 0].item() == pytest.approx(A, abs=1e-12)
+    assert learner.single_shot()(black)[0, 0, 0, 0].item() == W0
+    assert learner.model.w.item() == W0
+    assert learner.model.w.grad is None
+
+
+def test_adapting_works_where_gradients_are_off() -> None:
+    learner = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=2)
+    with torch.no_grad():
+        prediction = learner.adapt(shots(A))(torch.zeros(1, 3, 1, 1, dtype=torch.float64))
+    assert prediction[0, 0, 0, 0].item() == pytest.approx(adapted(2), abs=1e-12)
+
+
+def batch(targets: list[float]) -> TaskBatch:
+    support = torch.stack([shots(target).exposure for target in targets])
+    return TaskBatch(
+        Shots(torch.zeros_like(support), support),
+        Shots(torch.zeros_like(support), support),
+        query_places=(("place",) * 2,) * len(targets),
+        cameras=tuple(f"camera {i}" for i in range(len(targets))),
+    )
+
+
+def test_a_batch_sums_its_tasks() -> None:
+    learner = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=1)
+    result = learner.outer_step(batch([1.0, 3.0]))
+    expected = sum((1 - LR) ** 2 * (W0 - target) for target in (1.0, 3.0))
+    assert result.gradient_sum[0].item() == pytest.approx(expected, abs=1e-12)
+    assert result.num_counted == 2
+
+
+@pytest.mark.parametrize("make", [MAMLLearner, ReptileLearner, SupervisedLearner])
+def test_a_task_that_blows_up_is_left_out_and_named(make: type, caplog: pytest.LogCaptureFixture) -> None:
+    learner = make(Constant(), half_square, inner_lr=LR, inner_steps=2)
+    good, spoiled = learner.outer_step(batch([1.0])), learner.outer_step(batch([1.0, float("inf")]))
+    assert spoiled.num_counted == 1
+    assert spoiled.gradient_sum[0].item() == good.gradient_sum[0].item()
+    assert "task 1" in caplog.text
+    assert "camera 1" in caplog.text
+
+
+def test_a_batch_without_a_finite_task_counts_none() -> None:
+    result = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=2).outer_step(batch([float("nan")]))
+    assert result.num_counted == 0
+    assert result.gradient_sum[0].item() == 0
+    assert result.loss_after.isnan()
+
+
+@pytest.mark.parametrize("change", [{"inner_lr": 0.0}, {"inner_steps": -1}, {"single_shot_weight": -1.0}])
+def test_arguments_out_of_range_name_their_key(change: dict[str, float]) -> None:
+    (key,) = change
+    with pytest.raises(ValueError, match=f"algo.{key}"):
+        MAMLLearner(Constant(), half_square, **change)

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from ldr2hdr.tasks import Shots, Task, TaskBatch, collate
+
+
+def make_shots(*shape):
+    generator = torch.Generator().manual_seed(sum(shape))
+    return Shots(torch.rand(shape, generator=generator), torch.rand(shape, generator=generator) * 4)
+
+
+def make_task(camera="a", size=5):
+    return Task(
+        support=make_shots(2, 3, 4, size),
+        query=make_shots(1, 3, 4, size),
+        support_places=("park", "hall"),
+        query_places=("street",),
+        camera=camera,
+    )
+
+
+@pytest.mark.parametrize(
+    ("ldr", "exposure"),
+    [
+        ((2, 3, 4, 5), (2, 3, 4, 6)),  # shapes that differ
+        ((3, 4, 5), (3, 4, 5)),  # one picture without a shot axis
+        ((2, 1, 4, 5), (2, 1, 4, 5)),  # not colour
+    ],
+)
+def test_shots_that_are_not_pairs_of_pictures_are_refused(ldr, exposure):
+    # jaxtyping's own check, when on, comes first and is of another type
+    with pytest.raises(Exception, match=r"shots must pair pictures|Type-check error"):
+        Shots(torch.zeros(ldr), torch.zeros(exposure))
+
+
+def test_length_counts_shots_under_any_leading_axes():
+    assert len(make_shots(2, 3, 4, 5)) == 2
+    assert len(make_shots(7, 2, 3, 4, 5)) == 2
+
+
+def test_collate_stacks_and_shots_take_apart():
+    tasks = [make_task("a"), make_task("b")]
+    batch = collate(tasks)
+    assert len(batch) == 2
+    assert batch.cameras == ("a", "b")
+    assert batch.query_places == (("street",), ("street",))
+    assert batch.support.ldr.shape == (2, 2, 3, 4, 5)
+    support, query = batch.shots(1)
+    torch.testing.assert_close(support.exposure, tasks[1].support.exposure, rtol=0, atol=0)
+    torch.testing.assert_close(query.ldr, tasks[1].query.ldr, rtol=0, atol=0)
+
+
+def test_a_batch_of_nothing_or_of_two_sizes_is_refused():
+    with pytest.raises(ValueError, match="at least one task"):
+        collate([])
+    with pytest.raises(RuntimeError, match="equal size"):
+        collate([make_task(size=5), make_task(size=6)])
+
+
+@pytest.mark.parametrize(
+    ("support", "query", "places", "cameras"),
+    [
+        ((2, 3, 4, 5), (2, 1, 3, 4, 5), 2, 2),  # support without a task axis
+        ((2, 2, 3, 4, 5), (1, 3, 4, 5), 2, 2),  # query without a task axis
+        ((2, 2, 3, 4, 5), (3, 1, 3, 4, 5), 2, 2),  # another number of tasks
+        ((2, 2, 3, 4, 5), (2, 1, 3, 4, 5), 1, 2),  # places missing
+        ((2, 2, 3, 4, 5), (2, 1, 3, 4, 5), 2, 1),  # cameras missing
+    ],
+)
+def test_a_batch_whose_parts_disagree_is_refused(support, query, places, cameras):
+    with pytest.raises(ValueError, match="one name per task"):
+        TaskBatch(make_shots(*support), make_shots(*query), (("x",),) * places, ("c",) * cameras)
+
+
+def test_to_moves_every_tensor_and_keeps_the_names():
+    batch = collate([make_task()])
+    moved = batch.to("meta")
+    tensors = (moved.support.ldr, moved.support.exposure, moved.query.ldr, moved.query.exposure)
+    assert all(tensor.device.type == "meta" for tensor in tensors)
+    assert moved.cameras == batch.cameras
+    assert moved.query_places == batch.query_places
+    assert batch.support.ldr.device.type == "cpu"
