@@ -1,9 +1,7 @@
 """Composition root: from configuration to objects. The only place that instantiates, and that seeds globally."""
 
 import functools
-import hashlib
 import inspect
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ldr2hdr.checkpoints import read_checkpoint, require_known_classes
 from ldr2hdr.data.datamodule import TaskDataModule
 from ldr2hdr.data.places import Split
 from ldr2hdr.data.ranges import Ranges
@@ -66,7 +65,7 @@ def build_training(cfg: DictConfig) -> Training:
     set_threads(cfg)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     if cfg.ckpt is not None:
-        _require_same_model(cfg, load_config(cfg.ckpt), cfg.ckpt)
+        _require_same_model(cfg, read_checkpoint(cfg.ckpt).config, cfg.ckpt)
     module = _partial(cfg.module)(
         learner=build_learner(cfg),
         optimizer=_partial(cfg.optimizer),
@@ -112,37 +111,30 @@ def build_tasks(
     return cast(AbstractTasks, tasks)
 
 
-def load_learner(path: str | Path, **changes: Any) -> tuple[AbstractMetaLearner, DictConfig]:
+def load_learner(path: str | Path) -> tuple[AbstractMetaLearner, DictConfig]:
     """Rebuild the meta-learner of a checkpoint.
 
     Args:
         path: A checkpoint that ``ldr2hdr.train`` wrote.
-        changes: Values of ``algo`` to change, such as ``inner_lr``.
 
     Returns:
         The learner with theta, in evaluation mode, and the configuration it was trained with.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint of ldr2hdr.
+        ValueError: If the file is no checkpoint of ldr2hdr, asks for code that ``conf/`` does not name, or holds
+            another network than it describes.
     """
-    checkpoint = _read_checkpoint(path)
-    cfg = cast(DictConfig, OmegaConf.create(checkpoint["config"]))
-    cfg.algo.update(changes)
-    learner = build_learner(cfg)
-    prefix = "learner."
-    learner.load_state_dict({k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items()})
+    checkpoint = read_checkpoint(path)
+    require_known_classes(checkpoint, CONF_DIR)
+    cfg = checkpoint.config
+    try:
+        learner = build_learner(cfg)
+        learner.load_state_dict(checkpoint.learner_state)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"ckpt={path} does not hold the network that it describes: {reason}") from error
     return learner.eval(), cfg
-
-
-def load_config(path: str | Path) -> DictConfig:
-    """Read the configuration that a checkpoint was trained with; errors as for ``load_learner``."""
-    return cast(DictConfig, OmegaConf.create(_read_checkpoint(path)["config"]))
-
-
-def checkpoint_hash(path: str | Path) -> str:
-    """Content hash that names a checkpoint in result files."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def set_threads(cfg: DictConfig) -> None:
@@ -163,20 +155,6 @@ def _partial(node: DictConfig) -> Callable[..., Any]:
     except TypeError as error:
         raise ValueError(f"the configuration of {node._target_} does not fit its parameters: {error}") from error
     return maker
-
-
-def _read_checkpoint(path: str | Path) -> dict[str, Any]:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no checkpoint at ckpt={path}; train one by `python -m ldr2hdr.train`")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"ckpt={path} is no checkpoint, or holds more than tensors and is refused") from error
-    except (RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"ckpt={path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
-    if not isinstance(checkpoint, dict) or not {"config", "state_dict"} <= checkpoint.keys():
-        raise ValueError(f"ckpt={path} is not a checkpoint of ldr2hdr: it needs the keys config and state_dict")
-    return checkpoint
 
 
 def _require_same_model(cfg: DictConfig, trained: DictConfig, path: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import lightning as L
 
 from ldr2hdr.io.files import replacing
-from ldr2hdr.module import MetaModule
 
 _PACKAGES = ("ldr2hdr", "torch", "lightning", "learn2learn", "hydra-core", "numpy", "opencv-python-headless", "OpenEXR")
 
@@ -26,8 +25,8 @@ class RunManifest(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the manifest, on the first process only."""
-        if trainer.is_global_zero and isinstance(pl_module, MetaModule):
-            write_json(self.path, {**provenance(), "config": pl_module.run_config})
+        if trainer.is_global_zero:
+            write_json(self.path, {**provenance(), "config": getattr(pl_module, "run_config", None)})
 
 
 def provenance() -> dict[str, Any]:

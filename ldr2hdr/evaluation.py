@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
@@ -37,6 +37,8 @@ class Summary(NamedTuple):
     interval: Interval
 
 
+@runtime_checkable
+@runtime_checkable
 class AbstractBaseline(Protocol):
     """A method without theta."""
 
@@ -44,6 +46,8 @@ class AbstractBaseline(Protocol):
         """Make a predictor, with or without examples."""
 
 
+@runtime_checkable
+@runtime_checkable
 class System(Protocol):
     """Anything that maps LDR pictures to sensor exposure, perhaps in several stages of adaptation."""
 
@@ -73,6 +77,7 @@ class LearnedSystem:
         steps: Numbers of inner steps to report.
         lr: Inner learning rate; the one trained with if None.
         with_single_shot: Whether to report theta without any support as well.
+        verb: What its inner steps are called in tables.
     """
 
     name: str
@@ -80,15 +85,16 @@ class LearnedSystem:
     steps: Sequence[int]
     lr: float | None = None
     with_single_shot: bool = True
+    verb: Literal["adapted", "fine-tuned"] = "adapted"
 
     def predictors(self, support: Shots) -> Iterator[tuple[str, Predictor]]:
         """Yield the single shot, then the predictor after each of the steps."""
         if self.with_single_shot:
             yield single_shot_name(self.name), self.learner.single_shot()
         trajectory = self.learner.trajectory(support, lr=self.lr)
-        for step, predictor in zip(range(max(self.steps) + 1), trajectory, strict=False):
+        for step, predictor in zip(range(max(self.steps, default=-1) + 1), trajectory, strict=False):
             if step in self.steps:
-                yield adapted_name(self.name, step), predictor
+                yield adapted_name(self.name, step, verb=self.verb), predictor
 
 
 def single_shot_name(system: str) -> str:
@@ -96,14 +102,14 @@ def single_shot_name(system: str) -> str:
     return f"{system}, single-shot"
 
 
-def adapted_name(system: str, steps: int) -> str:
+def adapted_name(system: str, steps: int, *, verb: str = "adapted") -> str:
     """Name of a learned system after inner steps.
 
     Example:
         >>> adapted_name("maml", 1), adapted_name("maml", 3)
         ('maml, adapted, 1 step', 'maml, adapted, 3 steps')
     """
-    return f"{system}, adapted, {steps} step{'' if steps == 1 else 's'}"
+    return f"{system}, {verb}, {steps} step{'' if steps == 1 else 's'}"
 
 
 def score_tasks(
@@ -184,6 +190,17 @@ def compare(
             )
             differences.append(Summary(f"{system} - {baseline}", *key[1:], interval))
     return differences
+
+
+def strongest(summaries: Iterable[Summary], systems: Iterable[str]) -> dict[tuple[str, str], str]:
+    """For each camera family and range, the system with the highest mean PU21-PSNR on all pixels."""
+    names = set(systems)
+    best: dict[tuple[str, str], Summary] = {}
+    for row in summaries:
+        key = (row.camera_family, row.ranges)
+        if row.system in names and (row.metric, row.region) == ("pu_psnr", "all"):
+            best[key] = max(best.get(key, row), row, key=lambda summary: summary.interval.mean)
+    return {key: row.system for key, row in best.items()}
 
 
 def _group(scores: Iterable[Score]) -> Mapping[tuple[str, str, str, str, str], list[Score]]:

@@ -19,12 +19,11 @@ class Reconstructor(nn.Module):
         self.response = response
         self.backbone = backbone
 
-    def summarize(self, support: Shots) -> Tensor | None:
+    def summarize(self, support: Shots) -> object:
         """What the response stage needs of the support; a function of the data alone, not of any parameter."""
-        context: Tensor | None = self.response.summarize(support)  # type: ignore[operator]
-        return context
+        return self.response.summarize(support)  # type: ignore[operator]
 
-    def forward(self, ldr: Float[Tensor, "b 3 h w"], context: Tensor | None = None) -> Float[Tensor, "b 3 h w"]:
+    def forward(self, ldr: Float[Tensor, "b 3 h w"], context: object = None) -> Float[Tensor, "b 3 h w"]:
         """Reconstruct ``(B, 3, H, W)`` pictures of one camera.
 
         Args:

@@ -1,12 +1,11 @@
 """Batches of tasks for Lightning."""
 
-from collections.abc import Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import lightning as L
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
-from ldr2hdr.data.places import Split
 from ldr2hdr.data.ranges import Ranges
 from ldr2hdr.data.sampling import AbstractTasks
 from ldr2hdr.tasks import Task, collate
@@ -14,31 +13,27 @@ from ldr2hdr.tasks import Task, collate
 _VAL_RANGES: Final[tuple[Ranges, ...]] = ("seen", "unseen")
 
 
-class MakeTasks(Protocol):
-    """Makes the tasks of one split; everything but these arguments is settled by the conf."""
-
-    def __call__(self, *, split: Split, ranges: Ranges) -> AbstractTasks:
-        """Build the data set of tasks."""
-
-
 class EpochIndices(Sampler[int]):
     """Indices of one epoch after the other, dealt out to the processes like cards.
 
     Batch ``b`` of T tasks holds the same tasks on one process as its parts do on several.
+
+    Args:
+        num_tasks: Tasks of an epoch.
+        first: Tells the first index of the epoch that begins, which is the number of tasks seen before. Lightning's
+            own ``set_epoch`` is not heard: after resuming, it counts the epoch that the checkpoint ended twice.
+        rank: Of this process.
+        world_size: Number of processes.
     """
 
-    def __init__(self, num_tasks: int, *, rank: int, world_size: int) -> None:
+    def __init__(self, num_tasks: int, *, first: Callable[[], int], rank: int, world_size: int) -> None:
         self.num_tasks = num_tasks
+        self.first = first
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to an epoch; Lightning calls this."""
-        self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        start = self.epoch * self.num_tasks
+        start = self.first()
         return iter(range(start + self.rank, start + self.num_tasks, self.world_size))
 
     def __len__(self) -> int:
@@ -52,7 +47,7 @@ class TaskDataModule(L.LightningDataModule):
     tasks are made at once, so that what is wrong with them is told before a trainer starts.
 
     Args:
-        make_tasks: Makes the tasks of a split, by ``split`` and ``ranges``.
+        make_tasks: Makes the tasks of a split, called with the keywords ``split`` and ``ranges``.
         tasks_per_batch: T, over all processes together.
         num_train_tasks: Tasks of one epoch; every epoch brings new ones.
         num_val_tasks: Validation tasks of each range, the same after every epoch.
@@ -65,7 +60,7 @@ class TaskDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        make_tasks: MakeTasks,
+        make_tasks: Callable[..., AbstractTasks],
         *,
         tasks_per_batch: int = 4,
         num_train_tasks: int = 400,
@@ -88,7 +83,7 @@ class TaskDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Task]:
         """Tasks of the train places by cameras of the seen ranges."""
         rank, world_size = self._process()
-        sampler = EpochIndices(self.num_train_tasks, rank=rank, world_size=world_size)
+        sampler = EpochIndices(self.num_train_tasks, first=self._num_seen_tasks, rank=rank, world_size=world_size)
         return self._loader(self.train_tasks, sampler, world_size)
 
     def val_dataloader(self) -> list[DataLoader[Task]]:
@@ -96,6 +91,11 @@ class TaskDataModule(L.LightningDataModule):
         rank, world_size = self._process()
         indices = range(rank, self.num_val_tasks, world_size)
         return [self._loader(Subset(tasks, indices), None, world_size) for tasks in self.val_tasks]
+
+    def _num_seen_tasks(self) -> int:
+        if self.trainer is None:
+            return 0
+        return self.tasks_per_batch * self.trainer.fit_loop.epoch_loop.batch_progress.total.completed
 
     def _process(self) -> tuple[int, int]:
         if self.trainer is None:

@@ -78,10 +78,9 @@ class AbstractMetaLearner(nn.Module, ABC):
         """The parameters that make up theta, in a fixed order."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
-    def context(self, support: Shots) -> Tensor | None:
+    def context(self, support: Shots) -> object:
         """What the closed-form part of the model gets to know of the support."""
-        context: Tensor | None = self.model.summarize(support)  # type: ignore[operator]
-        return context
+        return self.model.summarize(support)  # type: ignore[operator]
 
     def outer_step(self, batch: TaskBatch) -> OuterStep:
         """Sum the gradients of a batch of tasks, in their order, and leave out those that are not finite."""

@@ -1,7 +1,6 @@
 """Supervised training: the baseline that sees the same pictures and is fine-tuned at test time."""
 
 import torch
-from torch import Tensor
 
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient, grad_or_zero
 from ldr2hdr.tasks import Shots
@@ -14,9 +13,8 @@ class SupervisedLearner(AbstractMetaLearner):
     what it would gain there is not supervised learning.
     """
 
-    def context(self, support: Shots) -> Tensor | None:
+    def context(self, support: Shots) -> None:
         """No context: the network alone has to know the camera."""
-        return None
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
         """Differentiate the loss at theta over the K + Q pictures."""

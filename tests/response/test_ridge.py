@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ldr2hdr.response import InverseGammaResponse, RidgeResponse
+from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
 from ldr2hdr.tasks import Shots
 
 OFFSET = 1 / 255
@@ -23,24 +23,25 @@ def dense_oracle(response: RidgeResponse, support: Shots, channel: int) -> torch
     """The same minimum by an ordinary least-squares solver on stacked rows, pixel by pixel."""
     level = support.ldr[:, channel].flatten()
     target = torch.log(support.exposure[:, channel].flatten() + OFFSET)
-    kept = level < 254 / 255
-    knots = torch.linspace(0, 1, response.num_knots, dtype=torch.float64)
-    hats = (1 - (level[kept, None] - knots).abs() * (response.num_knots - 1)).clamp_min(0)
+    toe, num_knots = 4 / 255, response.num_knots
+    position = (num_knots - 1) * torch.log((level + toe) / toe) / math.log((1 + toe) / toe)
+    hats = (1 - (position[:, None] - torch.arange(num_knots)).abs()).clamp_min(0)
+    basis = torch.cat([hats, (level[:, None] >= 254 / 255).double()], dim=1)
     prior = response.prior[channel].detach()
-    second = torch.diff(torch.eye(response.num_knots, dtype=torch.float64), n=2, dim=0)
+    second = torch.cat([torch.diff(torch.eye(num_knots).double(), n=2, dim=0), torch.zeros(num_knots - 2, 1)], dim=1)
     ridge = math.sqrt(math.exp(response.log_prior_weight.item()))
     smooth = math.sqrt(math.exp(response.log_smoothness_weight.item()))
-    count = math.sqrt(int(kept.sum()))
-    rows = [hats / count, ridge * torch.eye(response.num_knots, dtype=torch.float64), smooth * second]
-    values = [target[kept] / count, ridge * prior, smooth * second @ prior]
+    count = math.sqrt(len(level))
+    rows = [basis / count, ridge * torch.eye(num_knots + 1).double(), smooth * second]
+    values = [target / count, ridge * prior, smooth * second @ prior]
     return torch.linalg.lstsq(torch.cat(rows), torch.cat(values)[:, None]).solution[:, 0]
 
 
 def test_the_curve_is_the_least_squares_solution(generator: torch.Generator) -> None:
-    response, support = RidgeResponse(num_knots=12).double(), camera_shots(generator)
-    curve = response.curve(response.summarize(support))
+    response, support = RidgeResponse(num_knots=12, prior_weight=1e-4).double(), camera_shots(generator)
+    weights = response.weights(response.summarize(support))
     for channel in range(3):
-        torch.testing.assert_close(curve[channel], dense_oracle(response, support, channel), atol=1e-9, rtol=1e-9)
+        torch.testing.assert_close(weights[channel], dense_oracle(response, support, channel), atol=1e-8, rtol=1e-8)
 
 
 def test_the_fit_undoes_a_camera_that_inverse_gamma_does_not(generator: torch.Generator) -> None:
@@ -55,18 +56,28 @@ def test_the_fit_undoes_a_camera_that_inverse_gamma_does_not(generator: torch.Ge
 
 
 def test_without_support_the_curve_is_the_prior() -> None:
-    levels = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    levels = torch.rand(1, 3, 8, 8, dtype=torch.float64) * 0.99
     response = RidgeResponse(num_knots=256, gamma=2.2).double()
     torch.testing.assert_close(response(levels), levels**2.2, atol=2e-4, rtol=0)
-    assert response.curve(None) is response.prior
+    white = response(torch.ones(1, 3, 1, 1, dtype=torch.float64)).unique().item()
+    assert white == pytest.approx((1 + OFFSET) * 2**0.5 - OFFSET, rel=1e-6)
+
+
+def test_white_is_the_mean_log_of_the_light_that_clipped() -> None:
+    response = RidgeResponse(prior_weight=1e-12).double()
+    exposure = torch.linspace(1, 4, 3 * 64, dtype=torch.float64).view(1, 3, 8, 8)
+    support = Shots(torch.ones_like(exposure), exposure)
+    white = response(torch.ones(1, 3, 1, 1, dtype=torch.float64), response.summarize(support))[0, :, 0, 0]
+    expected = torch.log(exposure + OFFSET).mean(dim=(0, 2, 3)).exp() - OFFSET
+    torch.testing.assert_close(white, expected, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0])
-def test_black_and_clipped_support_stay_near_the_prior(level: float) -> None:
-    response = RidgeResponse()
-    support = Shots(torch.full((1, 3, 8, 8), level), torch.full((1, 3, 8, 8), 3 * level))
-    curve = response.curve(response.summarize(support))
-    torch.testing.assert_close(curve, response.prior, atol=1e-3, rtol=1e-3)
+def test_levels_that_the_support_does_not_show_stay_near_the_prior(level: float) -> None:
+    response = RidgeResponse().double()
+    exposure = torch.full((1, 3, 8, 8), response(torch.full((1, 3, 1, 1), level).double()).mean().item()).double()
+    support = Shots(torch.full_like(exposure, level), exposure)
+    torch.testing.assert_close(response.weights(response.summarize(support)), response.prior, atol=1e-6, rtol=1e-6)
 
 
 def test_prior_and_strengths_get_exact_gradients(generator: torch.Generator) -> None:

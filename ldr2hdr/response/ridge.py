@@ -8,14 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ldr2hdr.response.features import WHITE_LEVEL, level_to_tone, tone_to_level
 from ldr2hdr.tasks import Shots
 
 # Added to exposure before the logarithm, as in the backbones' head: one 8-bit level of the sensor's white.
-_LOG_OFFSET: Final = 1 / 255
-# At and above this level a channel stands for all the light that clipped.
-_WHITE_LEVEL: Final = 254 / 255
-# Knots are equally spaced in log(level + toe): about four 8-bit levels, below which noise and rounding rule.
-_TOE_LEVEL: Final = 4 / 255
+LOG_OFFSET: Final = 1 / 255
 
 
 class InverseGammaResponse(nn.Module):
@@ -78,20 +75,18 @@ class RidgeResponse(nn.Module):
         white_stops: float = 0.5,
     ) -> None:
         super().__init__()
-        if num_knots < 3 or min(gamma, prior_weight, smoothness_weight) <= 0:
+        if min(prior_weight, smoothness_weight) <= 0:
             raise ValueError(
-                "response.num_knots must be at least 3 and gamma, prior_weight, smoothness_weight positive, "
-                f"got {num_knots}, {gamma}, {prior_weight}, {smoothness_weight}"
+                "response.prior_weight and response.smoothness_weight must be positive, "
+                f"got {prior_weight} and {smoothness_weight}"
             )
         self.num_knots = num_knots
-        levels = torch.expm1(torch.linspace(0, 1, num_knots) * math.log1p(1 / _TOE_LEVEL)) * _TOE_LEVEL
-        curve = torch.log(levels.pow(gamma) + _LOG_OFFSET)
         white = torch.tensor([white_stops * math.log(2)])
+        curve = inverse_gamma_curve(num_knots, gamma)
         self.prior = nn.Parameter(torch.cat([curve, white]).expand(3, -1).clone())
         self.log_prior_weight = nn.Parameter(torch.tensor(math.log(prior_weight)))
         self.log_smoothness_weight = nn.Parameter(torch.tensor(math.log(smoothness_weight)))
-        second_difference = F.pad(torch.diff(torch.eye(num_knots), n=2, dim=0), (0, 1))
-        self.register_buffer("roughness", second_difference.T @ second_difference, persistent=False)
+        self.register_buffer("roughness", F.pad(knot_roughness(num_knots), (0, 1, 0, 1)), persistent=False)
         self.roughness: Tensor
 
     @torch.no_grad()
@@ -105,7 +100,7 @@ class RidgeResponse(nn.Module):
             Per channel ``[A | b]``: the moments of the basis functions, and their products with log exposure.
         """
         levels = support.ldr.transpose(0, 1).flatten(1)
-        log_exposure = torch.log(support.exposure.transpose(0, 1).flatten(1) + _LOG_OFFSET)
+        log_exposure = torch.log(support.exposure.transpose(0, 1).flatten(1) + LOG_OFFSET)
         knot, fraction, is_white = self._locate(levels)
         columns = self.num_knots + 2
         basis = (
@@ -127,7 +122,7 @@ class RidgeResponse(nn.Module):
         identity = torch.eye(self.num_knots + 1, dtype=self.prior.dtype, device=self.prior.device)
         penalty = self.log_prior_weight.exp() * identity + self.log_smoothness_weight.exp() * self.roughness
         matrix, moments = context[..., :-1], context[..., -1]
-        return torch.linalg.solve(matrix + penalty, moments + self.prior @ penalty)
+        return solve(matrix + penalty, moments + self.prior @ penalty)
 
     def forward(
         self, ldr: Float[Tensor, "b 3 h w"], context: Float[Tensor, "3 j j_plus_1"] | None = None
@@ -145,13 +140,38 @@ class RidgeResponse(nn.Module):
         knot, fraction, is_white = self._locate(ldr.transpose(0, 1).flatten(1))
         log_exposure = torch.lerp(weights.gather(1, knot), weights.gather(1, knot + 1), fraction)
         log_exposure = log_exposure + is_white * weights[:, -1:]
-        linear = F.relu(log_exposure.exp() - _LOG_OFFSET)
+        linear = F.relu(log_exposure.exp() - LOG_OFFSET)
         return linear.view(3, ldr.shape[0], *ldr.shape[2:]).transpose(0, 1)
 
     def _locate(
         self, levels: Float[Tensor, "3 n"]
     ) -> tuple[Int[Tensor, "3 n"], Float[Tensor, "3 n"], Float[Tensor, "3 n"]]:
         """The knot below each level, the fraction of the way to the next one, and whether it is white."""
-        position = torch.log1p(levels / _TOE_LEVEL) * ((self.num_knots - 1) / math.log1p(1 / _TOE_LEVEL))
+        position = level_to_tone(levels) * (self.num_knots - 1)
         knot = position.long().clamp(0, self.num_knots - 2)
-        return knot, position - knot, (levels >= _WHITE_LEVEL).to(levels.dtype)
+        return knot, position - knot, (levels >= WHITE_LEVEL).to(levels.dtype)
+
+
+def inverse_gamma_curve(num_knots: int, gamma: float) -> Float[Tensor, " j"]:
+    """Log exposure of a display gamma at knots equally spaced in tone.
+
+    Raises:
+        ValueError: If there are fewer than three knots or gamma is not positive.
+    """
+    if num_knots < 3 or gamma <= 0:
+        raise ValueError(
+            f"response.num_knots must be at least 3 and response.gamma positive, got {num_knots} and {gamma}"
+        )
+    return torch.log(tone_to_level(torch.linspace(0, 1, num_knots)).clamp_min(0).pow(gamma) + LOG_OFFSET)
+
+
+def knot_roughness(num_knots: int) -> Float[Tensor, "j j"]:
+    """Quadratic form of the squared second difference."""
+    second_difference = torch.diff(torch.eye(num_knots), n=2, dim=0)
+    return second_difference.T @ second_difference
+
+
+def solve(matrix: Float[Tensor, "*b n n"], right_hand_side: Float[Tensor, "*b n"]) -> Float[Tensor, "*b n"]:
+    """Solve linear systems; a matrix that diverged gives NaN, which the guards see, instead of an exception."""
+    solution, info = torch.linalg.solve_ex(matrix, right_hand_side)
+    return torch.where((info == 0)[..., None], solution, torch.nan)

@@ -1,0 +1,209 @@
+"""Exposure bracket to sensor exposure: the classical response recovery and merge, without any learning.
+
+Both see what the response curve saw. Colour gains and mixing come before the curve, so each channel's result is
+in the colours of that sensor, and each channel clips at 1.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+_NUM_LEVELS: Final = 256
+_WHITE: Final = _NUM_LEVELS - 1
+# Pixels that samples are chosen from: more make the sort slow and the choice no better.
+_MAX_CANDIDATES: Final = 2**18
+
+
+@dataclass(frozen=True)
+class InverseResponse:
+    """What each level of an 8-bit picture says about the light.
+
+    Attributes:
+        log_exposure: Natural logarithm of sensor exposure for each level, float64, never falling, 0 at level 255.
+        is_observed: Levels that some sample shows; the others are carried on by smoothness alone. Where level 254
+            is not observed, the scale of the table is extrapolated.
+        residual_stops: Weighted root mean square by which the samples' exposures disagree, in stops; near the
+            quantisation error for a bracket of one still scene, above half a stop for unrelated pictures.
+    """
+
+    log_exposure: Float[Tensor, "3 256"]
+    is_observed: Bool[Tensor, "3 256"]
+    residual_stops: float
+
+
+@dataclass(frozen=True)
+class MergedExposure:
+    """One estimate for each pixel, and where the bracket gives only a bound.
+
+    Attributes:
+        exposure: Sensor exposure at ev 0, float32.
+        is_clipped: White in every picture: ``exposure`` is the darkest picture's clipping point, a lower bound.
+        is_black: Black in every picture: ``exposure`` is the brightest picture's black level.
+    """
+
+    exposure: Float[Tensor, "3 h w"]
+    is_clipped: Bool[Tensor, "3 h w"]
+    is_black: Bool[Tensor, "3 h w"]
+
+
+def recover_response_DebevecMalik1997(
+    ldr: Float[Tensor, "n 3 h w"],
+    evs: Float[Tensor, " n"],
+    *,
+    smoothness: float = 10.0,
+    samples_per_level: int = 16,
+    is_valid: Bool[Tensor, "n h w"] | None = None,
+) -> InverseResponse:
+    """Recover the inverse response of each channel from exposures of one scene.
+
+    Least squares of eq. 3 in float64, with the scene's exposures eliminated, and with hat weights that are zero at
+    both ends: levels 0 and 255 only say that the light was out of range. The scale that a bracket cannot know is
+    fixed by ``g(255) = 0``: the sensor clips at 1. Pixels are chosen by rule, not by hand: of each picture and
+    each level the same number, evenly spaced in scan order. A curve that falls somewhere, through noise or
+    where nothing was observed, is replaced by the mean of its running maximum from below and its running minimum
+    from above, which never falls and leaves the parts that rise as they are.
+
+    Args:
+        ldr: 8-bit pictures in [0, 1], display-referred, aligned.
+        evs: Exposure of each picture in stops, relative to any common value.
+        smoothness: Lambda of eq. 3, for weights with a peak of 1.
+        samples_per_level: Pixels chosen for each level of each picture, or all where there are fewer.
+        is_valid: Pixels that show the scene, false where alignment left a border; all if None.
+
+    Raises:
+        ValueError: If the bracket is not one of pictures in [0, 1] with at least two different finite exposures,
+            or in a channel no pixel is between black and white in two of them.
+
+    References:
+        Debevec and Malik, SIGGRAPH 1997, eq. 3 and 4.
+    """
+    levels = _levels(ldr, evs)
+    log_times = evs.double() * math.log(2)
+    shown = torch.ones_like(levels[0, 0], dtype=torch.bool) if is_valid is None else is_valid.all(dim=0)
+    candidates = levels[:, :, shown].permute(1, 2, 0)
+    candidates = candidates[:, :: -(-candidates.shape[1] // _MAX_CANDIDATES) or 1]
+    curves, observed, squares, weights = [], [], 0.0, 0.0
+    for channel, name in zip(candidates, ("red", "green", "blue"), strict=True):
+        samples = _choose_samples(channel, samples_per_level)
+        if len(samples) == 0:
+            raise ValueError(
+                f"response recovery needs pixels between black and white in two exposures, got none in {name} for "
+                f"evs {evs.tolist()}; take exposures that are closer together, or nearer to the metered one"
+            )
+        curve = _solve(samples, log_times, smoothness)
+        curves.append((curve.cummax(0).values + curve.flip(0).cummin(0).values.flip(0)) / 2)
+        observed.append(torch.bincount(samples.flatten(), minlength=_NUM_LEVELS) > 0)
+        weight = _hat(samples) ** 2
+        squares += float((weight * _deviation(curve[samples] - log_times, weight) ** 2).sum())
+        weights += float(weight.sum())
+    is_observed = torch.stack(observed)
+    is_observed[:, [0, _WHITE]] = False
+    return InverseResponse(torch.stack(curves), is_observed, math.sqrt(squares / weights) / math.log(2))
+
+
+def merge_DebevecMalik1997(
+    ldr: Float[Tensor, "n 3 h w"],
+    evs: Float[Tensor, " n"],
+    *,
+    response: InverseResponse,
+    is_valid: Bool[Tensor, "n h w"] | None = None,
+) -> MergedExposure:
+    """Merge exposures of one scene: the weighted mean of log exposure, with no weight on black and white.
+
+    A pixel without any weight is known by bounds only: white in the darkest picture bounds it from below, black
+    in the brightest from above; where both hold (black in one, white in the next) it is their geometric mean.
+
+    Args:
+        ldr: 8-bit pictures in [0, 1], display-referred, aligned.
+        evs: Exposure of each picture in stops.
+        response: Inverse response of the camera.
+        is_valid: Pixels that show the scene, false where alignment left a border; all if None.
+
+    Raises:
+        ValueError: If the bracket is not one of pictures in [0, 1] with at least two different finite exposures,
+            or some pixel is valid in no picture.
+
+    References:
+        Debevec and Malik, SIGGRAPH 1997, eq. 6.
+    """
+    levels = _levels(ldr, evs)
+    valid = torch.ones_like(levels, dtype=torch.bool) if is_valid is None else is_valid[:, None].expand_as(levels)
+    if not bool(valid.any(dim=0).all()):
+        raise ValueError("merging needs each pixel to be valid in one picture at least, got pixels valid in none")
+    table = response.log_exposure.to(levels.device)
+    channels = torch.arange(3, device=levels.device)[:, None, None]
+    log_exposures = table[channels, levels] - (evs.double() * math.log(2))[:, None, None, None]
+    weight = _hat(levels) * valid
+    is_weighted = weight.sum(dim=0) > 0
+    mean = (weight * log_exposures).sum(dim=0) / torch.where(is_weighted, weight.sum(dim=0), 1)
+    lowest = log_exposures.where((levels == _WHITE) & valid, -torch.inf).amax(dim=0)
+    highest = log_exposures.where((levels == 0) & valid, torch.inf).amin(dim=0)
+    is_clipped = ~is_weighted & highest.isinf()
+    is_black = ~is_weighted & lowest.isinf()
+    bound = torch.where(is_clipped, lowest, torch.where(is_black, highest, (lowest + highest) / 2))
+    return MergedExposure(torch.where(is_weighted, mean, bound).exp().float(), is_clipped, is_black)
+
+
+def _levels(ldr: Float[Tensor, "n 3 h w"], evs: Float[Tensor, " n"]) -> Int[Tensor, "n 3 h w"]:
+    """The pictures as levels 0..255, once the bracket is known to be one."""
+    if not bool(evs.isfinite().all()) or len(evs.unique()) < 2:
+        raise ValueError(f"a bracket needs at least two different, finite exposures, got evs {evs.tolist()}")
+    if not bool(((ldr >= 0) & (ldr <= 1)).all()):
+        raise ValueError(
+            f"a bracket needs pictures in [0, 1], got {ldr.min().item():.3g} to {ldr.max().item():.3g}; "
+            "divide 8-bit levels by 255"
+        )
+    return (ldr * _WHITE).round().long()
+
+
+def _hat(levels: Int[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """Weights of eq. 4: 0 at levels 0 and 255, 1 in the middle."""
+    return torch.minimum(levels, _WHITE - levels).double() / (_WHITE // 2)
+
+
+def _choose_samples(levels: Int[Tensor, "p n"], samples_per_level: int) -> Int[Tensor, "s n"]:
+    """Pixels between black and white in two pictures: of each picture and level the same number, evenly spaced."""
+    levels = levels[((levels > 0) & (levels < _WHITE)).sum(dim=1) >= 2]
+    is_chosen = torch.zeros(len(levels), dtype=torch.bool, device=levels.device)
+    for picture in levels.T:
+        order = picture.argsort(stable=True)
+        counts = picture.bincount(minlength=_NUM_LEVELS)
+        count = counts[picture[order]]
+        rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[picture[order]]
+        quota = count.clamp_max(samples_per_level)
+        # of every count / quota pixels in a row, the first
+        is_chosen[order[(rank * quota) % count < quota]] = True
+    return levels[is_chosen]
+
+
+def _solve(samples: Int[Tensor, "s n"], log_times: Float[Tensor, " n"], smoothness: float) -> Float[Tensor, " 256"]:
+    """Minimise eq. 3 over the curve g with g(255) = 0.
+
+    At the optimum a sample's log exposure is the weighted mean over its pictures, which leaves normal equations in
+    g alone. Their solution is unique: the hat's smoothness ties each level to the next, the samples fix the slope.
+    """
+    weight = _hat(samples) ** 2
+    shares = weight / weight.sum(dim=1, keepdim=True)
+    # One block per sample: diag(w) - w w^T / sum(w) acts on the levels that the sample shows.
+    blocks = torch.diag_embed(weight) - weight[:, :, None] * shares[:, None, :]
+    cells = samples[:, :, None] * _NUM_LEVELS + samples[:, None, :]
+    normal = blocks.new_zeros(_NUM_LEVELS**2).index_add(0, cells.flatten(), blocks.flatten())
+    right = blocks.new_zeros(_NUM_LEVELS).index_add(
+        0, samples.flatten(), (weight * _deviation(log_times.expand_as(weight), weight)).flatten()
+    )
+    inner = torch.arange(1, _WHITE, device=samples.device)
+    bends = torch.diff(torch.eye(_NUM_LEVELS, dtype=blocks.dtype, device=samples.device), n=2, dim=0)
+    normal = normal.view(_NUM_LEVELS, _NUM_LEVELS) + smoothness * len(samples) * bends.T @ (
+        bends * (_hat(inner) ** 2)[:, None]
+    )
+    curve = torch.linalg.solve(normal[:_WHITE, :_WHITE], right[:_WHITE])
+    return torch.cat([curve, curve.new_zeros(1)])
+
+
+def _deviation(values: Float[Tensor, "s n"], weight: Float[Tensor, "s n"]) -> Float[Tensor, "s n"]:
+    """Each picture's value less the weighted mean over the pictures of its sample."""
+    return values - (weight * values).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)

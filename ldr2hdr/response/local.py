@@ -1,0 +1,202 @@
+"""The local response stage: the curve, and in the same closed form what depends on surroundings, place and colour."""
+
+import math
+from typing import Final, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ldr2hdr.response.features import NUM_LOCAL, NUM_WHITE, extract_features, hats, split_folds
+from ldr2hdr.response.ridge import LOG_OFFSET, inverse_gamma_curve, knot_roughness, solve
+from ldr2hdr.tasks import Shots
+
+# How strong the prior on the local weights may be, relative to the learned strength; `_CURVE_ALONE` leaves them at 0.
+_STRENGTHS: Final = (1.0, 0.1, 0.01)
+_CURVE_ALONE: Final = 1e6
+# Log error below which a check on held-out support says nothing: a hundredth of a stop, squared.
+_FINEST_ERROR: Final = 1e-4
+# Light more than this above white counts as this: a lamp must not speak for all that clipped.
+_WHITE_CAP_STOPS: Final = 1.0
+
+
+class Moments(NamedTuple):
+    """Second moments of the support, by which every fit, and every check of a fit on what it did not see, is decided.
+
+    Attributes:
+        shades: Of ``[curve, local features, log exposure]`` below white, per fold and channel.
+        whites: Of ``[white features, capped log exposure]`` at white, per channel.
+    """
+
+    shades: Float[Tensor, "folds 3 s s"]
+    whites: Float[Tensor, "3 w w"]
+
+
+class Weights(NamedTuple):
+    """What linearises a picture: per channel, weights of the curve's knots, the local features, the white features."""
+
+    curve: Float[Tensor, "3 j"]
+    local: Float[Tensor, "3 p"]
+    white: Float[Tensor, "3 q"]
+
+
+class LocalRidgeResponse(nn.Module):
+    r"""Curve and local features, fitted to the support by ridge regression toward meta-learned weights.
+
+    Below white, log exposure is an additive model of the picture alone, ``curve(v) + local features``: the logarithm
+    makes a sum of what a camera multiplies. Local tone mapping is a factor that depends on the mean brightness
+    around a pixel, vignetting one that depends on the radius, colour mixing to first order one that depends on the
+    ratio to the other channels. At white, where the level says no more, log exposure is a second model, of how much
+    white surrounds the pixel and what the other channels show.
+
+    Not every camera does all this. So each of several strengths of the prior on the local weights, one of them the
+    curve alone, is checked on the support: fitted to all folds but one, judged on that one. The weights are the
+    average of the candidates by softmax of ``-trust * log error``. Folds are pictures; a single one is halved.
+
+    Every step is a linear solve from the same moments, so the outer loop learns priors, strengths and trust through
+    it. With no support the weights are the prior.
+
+    Args:
+        num_knots: Number of LDR levels that carry the curve.
+        gamma: The prior curve starts at this display gamma.
+        prior_weight: Start of the strength of the prior on the curve.
+        smoothness_weight: Start of the weight of the curve's second difference.
+        local_weight: Start of the strengths of the prior on the local weights.
+        white_weight: Start of the strengths of the prior on the white weights.
+        white_stops: Start of the prior for white: how far above the end of the curve, in stops.
+        trust: Start of the trust in the check on held-out support.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    References:
+        Hastie and Tibshirani, "Generalized additive models", 1990, sec. 5.2.
+        Breiman, "Stacked regressions", 1996, for averaging by held-out error.
+    """
+
+    def __init__(
+        self,
+        num_knots: int = 24,
+        gamma: float = 2.2,
+        prior_weight: float = 1e-6,
+        smoothness_weight: float = 1e-3,
+        local_weight: float = 1e-2,
+        white_weight: float = 1e-2,
+        white_stops: float = 0.5,
+        trust: float = 16.0,
+    ) -> None:
+        super().__init__()
+        strengths = (prior_weight, smoothness_weight, local_weight, white_weight, trust)
+        if min(strengths) <= 0:
+            raise ValueError(
+                "response.prior_weight, smoothness_weight, local_weight, white_weight and trust must be positive, "
+                f"got {strengths}"
+            )
+        curve = inverse_gamma_curve(num_knots, gamma)
+        white = F.pad(torch.tensor([white_stops * math.log(2)]), (0, NUM_WHITE - 1))
+        self.curve_prior = nn.Parameter(curve.expand(3, -1).clone())
+        self.local_prior = nn.Parameter(torch.zeros(3, NUM_LOCAL))
+        self.white_prior = nn.Parameter(white.expand(3, -1).clone())
+        self.log_prior_weight = nn.Parameter(torch.tensor(math.log(prior_weight)))
+        self.log_smoothness_weight = nn.Parameter(torch.tensor(math.log(smoothness_weight)))
+        self.log_local_weight = nn.Parameter(torch.full((NUM_LOCAL,), math.log(local_weight)))
+        self.log_white_weight = nn.Parameter(torch.full((NUM_WHITE,), math.log(white_weight)))
+        self.log_trust = nn.Parameter(torch.tensor(math.log(trust)))
+        self.register_buffer("roughness", F.pad(knot_roughness(num_knots), (0, NUM_LOCAL) * 2), persistent=False)
+        self.roughness: Tensor
+
+    @torch.no_grad()
+    def summarize(self, support: Shots) -> Moments:
+        """Reduce the support to its moments: all that the fit depends on.
+
+        Args:
+            support: K examples ``(K, 3, H, W)``.
+        """
+        features = extract_features(support.ldr)
+        log_exposure = torch.log(support.exposure + LOG_OFFSET)
+        capped = log_exposure.clamp_max(math.log(2.0) * _WHITE_CAP_STOPS)
+        num_pixels = log_exposure[:, 0].numel()
+        knots = hats(features.tone, self.curve_prior.shape[1])
+        shades = _rows([*knots, *features.local, log_exposure], is_counted=1 - features.is_white)
+        whites = _rows([*features.white, capped], is_counted=features.is_white)
+        folds = [_columns(part) for part in split_folds(shades)]
+        rows = _columns(whites)
+        return Moments(torch.stack([part.mT @ part for part in folds]) / num_pixels, rows.mT @ rows / num_pixels)
+
+    def weights(self, context: Moments | None) -> Weights:
+        """The fit to the support, or the prior without one."""
+        if context is None:
+            return self._assemble(torch.cat([self.curve_prior, self.local_prior], dim=1), whites=None)
+        total = context.shades.sum(dim=0)
+        # the first fit sees all folds, the others leave out one each
+        candidates = self._solve_shades(torch.cat([total[None], total - context.shades]))
+        residual = F.pad(candidates[:, 1:], (0, 1), value=-1.0)
+        error = torch.einsum("gfci,fcij,gfcj->g", residual, context.shades, residual).clamp_min(0)
+        share = torch.softmax(-self.log_trust.exp() * torch.log(error + _FINEST_ERROR), dim=0)
+        return self._assemble(torch.einsum("g,gcs->cs", share, candidates[:, 0]), whites=context.whites)
+
+    def forward(self, ldr: Float[Tensor, "b 3 h w"], context: Moments | None = None) -> Float[Tensor, "b 3 h w"]:
+        """Linearise pictures.
+
+        Args:
+            ldr: Pictures in [0, 1].
+            context: What ``summarize`` made of the support, or None.
+
+        Returns:
+            Exposure, non-negative; white is what light above the sensor's white is estimated to be.
+        """
+        weights, features = self.weights(context), extract_features(ldr)
+        shades = _weigh(features.local, weights.local) + _interpolate(features.tone, weights.curve)
+        log_exposure = torch.where(features.is_white > 0, _weigh(features.white, weights.white), shades)
+        return F.relu(log_exposure.exp() - LOG_OFFSET)
+
+    def _solve_shades(self, moments: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "g f 3 p"]:
+        """Weights ``[curve, local]`` for each candidate strength, the curve alone last."""
+        num_knots = self.curve_prior.shape[1]
+        on_curve = self.log_prior_weight.exp().expand(num_knots)
+        smooth = self.log_smoothness_weight.exp() * self.roughness
+        penalties, priors = [], []
+        for strength in (*_STRENGTHS, _CURVE_ALONE):
+            on_local = strength * self.log_local_weight.exp()
+            penalties.append(torch.diag(torch.cat([on_curve, on_local])) + smooth)
+            local_prior = self.local_prior if strength < _CURVE_ALONE else torch.zeros_like(self.local_prior)
+            priors.append(torch.cat([self.curve_prior, local_prior], dim=1))
+        penalty, prior = torch.stack(penalties)[:, None, None], torch.stack(priors)[:, None]
+        pull = (penalty @ prior[..., None])[..., 0]
+        return solve(moments[..., :-1, :-1] + penalty, moments[..., :-1, -1] + pull)
+
+    def _assemble(self, shades: Float[Tensor, "3 s"], *, whites: Float[Tensor, "3 w w"] | None) -> Weights:
+        """Solve for white, whose prior starts from the end of the curve."""
+        num_knots = self.curve_prior.shape[1]
+        curve, local = shades[:, :num_knots], shades[:, num_knots:]
+        white = self.white_prior + F.pad(curve[:, -1:], (0, NUM_WHITE - 1))
+        if whites is not None:
+            penalty = torch.diag(self.log_white_weight.exp())
+            white = solve(whites[..., :-1, :-1] + penalty, whites[..., :-1, -1] + white @ penalty)
+        return Weights(curve, local, white)
+
+
+def _rows(columns: list[Tensor], *, is_counted: Float[Tensor, "k 3 h w"]) -> Float[Tensor, "k 3 h w s"]:
+    return torch.stack(columns, dim=-1) * is_counted[..., None]
+
+
+def _columns(rows: Float[Tensor, "k 3 h w s"]) -> Float[Tensor, "3 n s"]:
+    return rows.transpose(0, 1).flatten(1, 3)
+
+
+def _weigh(features: tuple[Tensor, ...], weights: Float[Tensor, "3 p"]) -> Float[Tensor, "b 3 h w"]:
+    """Sum of the features by the weights of their channel, one at a time to spare memory."""
+    total = torch.zeros_like(features[0])
+    for feature, weight in zip(features, weights.unbind(dim=1), strict=True):
+        total = total + feature * weight[:, None, None]
+    return total
+
+
+def _interpolate(tone: Float[Tensor, "b 3 h w"], curve: Float[Tensor, "3 j"]) -> Float[Tensor, "b 3 h w"]:
+    """Value of the curve at each tone, linear between the knots."""
+    last = curve.shape[1] - 1
+    position = (tone * last).transpose(0, 1).flatten(1)
+    knot = position.long().clamp(0, last - 1)
+    value = torch.lerp(curve.gather(1, knot), curve.gather(1, knot + 1), position - knot)
+    return value.view(3, tone.shape[0], *tone.shape[2:]).transpose(0, 1)

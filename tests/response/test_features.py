@@ -1,0 +1,76 @@
+"""What the local stage looks at."""
+
+import pytest
+import torch
+
+from ldr2hdr.response.features import (
+    NUM_LOCAL,
+    NUM_WHITE,
+    extract_features,
+    hats,
+    level_to_tone,
+    local_mean,
+    split_folds,
+    tone_to_level,
+)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (7, 19), (1, 1), (2, 50)])
+def test_every_feature_has_the_picture_s_shape_and_is_bounded(
+    height: int, width: int, generator: torch.Generator
+) -> None:
+    ldr = torch.rand(2, 3, height, width, generator=generator).round(decimals=1)
+    features = extract_features(ldr)
+    assert (len(features.local), len(features.white)) == (NUM_LOCAL, NUM_WHITE)
+    for feature in (features.tone, features.is_white, *features.local, *features.white):
+        assert feature.shape == ldr.shape
+        assert feature.abs().max() <= 1
+
+
+def test_tone_and_level_are_inverse() -> None:
+    levels = torch.linspace(0, 1, 256, dtype=torch.float64)
+    torch.testing.assert_close(tone_to_level(level_to_tone(levels)), levels, atol=1e-12, rtol=0)
+
+
+def test_hats_interpolate_linearly(generator: torch.Generator) -> None:
+    tone = torch.rand(1, 3, 8, 8, generator=generator, dtype=torch.float64)
+    weights = hats(tone, 7)
+    torch.testing.assert_close(torch.stack(weights).sum(dim=0), torch.ones_like(tone))
+    value = sum(weight * knot / 6 for knot, weight in enumerate(weights))
+    torch.testing.assert_close(value, tone, atol=1e-12, rtol=0)
+
+
+def test_local_mean_of_one_cell_is_the_mean_and_of_many_the_picture(generator: torch.Generator) -> None:
+    field = torch.rand(2, 3, 6, 10, generator=generator, dtype=torch.float64)
+    mean = field.mean(dim=(2, 3), keepdim=True).expand_as(field)
+    torch.testing.assert_close(local_mean(field, 1), mean)
+    torch.testing.assert_close(local_mean(field, 16), field)
+
+
+def test_features_do_not_depend_on_resolution() -> None:
+    coarse = torch.linspace(0, 0.9, 3 * 48 * 48).view(1, 3, 48, 48)
+    fine = coarse.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+    small, large = extract_features(coarse), extract_features(fine)
+    for one, other in zip(small.local + small.white, large.local + large.white, strict=True):
+        torch.testing.assert_close(other[..., 2::4, 2::4], one, atol=0.05, rtol=0)
+
+
+def test_what_shows_white_beside_is_told_apart() -> None:
+    ldr = torch.tensor([1.0, 1.0, 0.5]).view(1, 3, 1, 1)
+    *_, green_white, green_tone, blue_white, blue_tone, all_white = (
+        f[0, 0].item() for f in extract_features(ldr).white
+    )
+    assert (green_white, green_tone, blue_white, all_white) == (1, 0, 0, 0)
+    assert blue_tone == pytest.approx(level_to_tone(torch.tensor(0.5)).item() - 1)
+
+
+def test_folds_are_pictures_or_halves() -> None:
+    assert [len(fold) for fold in split_folds(torch.zeros(3, 3, 4, 5, 2))] == [1, 1, 1]
+    assert [fold.shape[3] for fold in split_folds(torch.zeros(1, 3, 4, 5, 2))] == [2, 3]
+
+
+def test_only_bright_and_equal_channels_look_like_clipped_white() -> None:
+    pixels = torch.tensor([[1.0, 1.0, 1.0], [0.8, 0.8, 0.8], [0.8, 0.8, 0.7], [0.2, 0.2, 0.2]])
+    likeness = extract_features(pixels.view(4, 3, 1, 1)).local[-1][:, 0, 0, 0]
+    assert likeness[0] == 1
+    assert likeness[0] > likeness[1] > likeness[2] == likeness[3] == 0

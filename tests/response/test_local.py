@@ -1,0 +1,164 @@
+"""The local response stage against an ordinary least-squares solver, and on cameras whose law is known."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from ldr2hdr.response.features import extract_features, hats, local_mean
+from ldr2hdr.response.local import LocalRidgeResponse
+from ldr2hdr.response.ridge import LOG_OFFSET, RidgeResponse
+from ldr2hdr.tasks import Shots
+
+STRENGTHS = (1.0, 0.1, 0.01, 1e6)
+
+
+def scenes(generator: torch.Generator, count: int = 4, size: int = 32) -> Tensor:
+    """Smooth pictures of log-uniform light with a little texture, some of it above white."""
+    coarse = torch.rand(count, 3, 5, 5, generator=generator, dtype=torch.float64) * 5 - 4.4
+    smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic")
+    texture = torch.rand(count, 1, size, size, generator=generator, dtype=torch.float64) - 0.5
+    return torch.exp2(smooth + texture)
+
+
+def shoot(exposure: Tensor, *, strength: float = 0.0, gamma: float = 1.7) -> Tensor:
+    """A camera with gains, a power response, 8 bits, and local tone mapping of a strength."""
+    gains = torch.tensor([0.8, 1.0, 1.25], dtype=torch.float64)[:, None, None]
+    clipped = (exposure * gains).clamp(max=1)
+    surround = local_mean(clipped.mean(dim=1, keepdim=True), 6) + 0.05
+    return ((clipped * surround ** (-strength) * 0.05**strength).clamp(max=1) ** (1 / gamma) * 255).round() / 255
+
+
+def stop_errors(response: torch.nn.Module, exposure: Tensor, ldr: Tensor) -> float:
+    """RMSE in stops on the last two of four pictures, adapted to the first two."""
+    with torch.no_grad():
+        linear = response(ldr[2:], response.summarize(Shots(ldr[:2], exposure[:2])))
+    seen = (ldr[2:] > 0.05) & (exposure[2:] < 0.75)
+    return torch.log2((linear + LOG_OFFSET) / (exposure[2:] + LOG_OFFSET))[seen].square().mean().sqrt().item()
+
+
+def test_a_camera_that_a_curve_explains_keeps_the_curve(generator: torch.Generator) -> None:
+    exposure = scenes(generator)
+    ldr = shoot(exposure)
+    local, curve = (stop_errors(r.double(), exposure, ldr) for r in (LocalRidgeResponse(), RidgeResponse()))
+    assert local < 1.1 * curve
+    assert local < 0.05
+
+
+def test_local_tone_mapping_is_undone_where_a_curve_cannot(generator: torch.Generator) -> None:
+    exposure = scenes(generator)
+    ldr = shoot(exposure, strength=0.4)
+    local, curve = (stop_errors(r.double(), exposure, ldr) for r in (LocalRidgeResponse(), RidgeResponse()))
+    assert local < 0.6 * curve
+
+
+def oracle_fit(response: LocalRidgeResponse, columns: Tensor, target: Tensor, count: int, strength: float) -> Tensor:
+    """One channel's weights by an ordinary least-squares solver on stacked rows."""
+    num_knots, num_local = response.curve_prior.shape[1], response.local_prior.shape[1]
+    ridge = torch.cat(
+        [
+            response.log_prior_weight.exp().expand(num_knots),
+            strength * response.log_local_weight.exp(),
+        ]
+    ).sqrt()
+    second = torch.diff(torch.eye(num_knots).double(), n=2, dim=0)
+    second = torch.cat([second, torch.zeros(num_knots - 2, num_local)], dim=1)
+    second = second * (response.log_smoothness_weight / 2).exp()
+    prior = torch.cat([response.curve_prior[0], response.local_prior[0] * (strength < 1e6)])
+    rows = torch.cat([columns / math.sqrt(count), torch.diag(ridge), second])
+    values = torch.cat([target / math.sqrt(count), ridge * prior, second @ prior])
+    return torch.linalg.lstsq(rows, values[:, None]).solution[:, 0]
+
+
+def test_weights_are_the_stack_of_least_squares_fits_by_held_out_error(generator: torch.Generator) -> None:
+    response = LocalRidgeResponse(num_knots=6, prior_weight=1e-4, trust=2.0).double()
+    with torch.no_grad():
+        response.local_prior.copy_(torch.randn(response.local_prior[0].shape, generator=generator).double() / 5)
+    exposure = scenes(generator, count=2, size=12)
+    support = Shots(shoot(exposure, strength=0.2), exposure)
+    features = extract_features(support.ldr)
+    columns = torch.stack([*hats(features.tone, 6), *features.local], dim=-1)
+    target = torch.log(exposure + LOG_OFFSET)
+    kept = features.is_white == 0
+    count = target[:, 0].numel()
+
+    def fit(channel: int, pictures: list[int], strength: float) -> Tensor:
+        chosen = [kept[p, channel] for p in pictures]
+        rows = torch.cat([columns[p, channel][c] for p, c in zip(pictures, chosen, strict=True)])
+        values = torch.cat([target[p, channel][c] for p, c in zip(pictures, chosen, strict=True)])
+        return oracle_fit(response, rows, values, count, strength)
+
+    errors = []
+    for strength in STRENGTHS:
+        squares = 0.0
+        for left_out in (0, 1):
+            for channel in range(3):
+                mask = kept[left_out, channel]
+                predicted = columns[left_out, channel][mask] @ fit(channel, [1 - left_out], strength)
+                squares += (predicted - target[left_out, channel][mask]).square().sum().item() / count
+        errors.append(squares)
+    share = torch.softmax(-2.0 * torch.log(torch.tensor(errors).double() + 1e-4), dim=0)
+    assert share.max() < 0.99, "a test of stacking needs more than one candidate"
+    weights = response.weights(response.summarize(support))
+    for channel in range(3):
+        expected = sum(s * fit(channel, [0, 1], strength) for s, strength in zip(share, STRENGTHS, strict=True))
+        torch.testing.assert_close(weights.curve[channel], expected[:6], atol=1e-7, rtol=1e-7)
+        torch.testing.assert_close(weights.local[channel], expected[6:], atol=1e-7, rtol=1e-7)
+
+
+def test_without_support_the_weights_are_the_prior(generator: torch.Generator) -> None:
+    response = LocalRidgeResponse(num_knots=256).double()
+    levels = torch.rand(1, 3, 8, 8, generator=generator, dtype=torch.float64) * 0.99
+    torch.testing.assert_close(response(levels), levels**2.2, atol=2e-4, rtol=0)
+    white = response(torch.ones(1, 3, 4, 4, dtype=torch.float64)).unique()
+    torch.testing.assert_close(white, torch.full_like(white, (1 + LOG_OFFSET) * 2**0.5 - LOG_OFFSET))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_flat_pictures_and_any_number_of_shots_stay_finite(count: int, level: float) -> None:
+    response = LocalRidgeResponse()
+    support = Shots(torch.full((count, 3, 9, 7), level), torch.full((count, 3, 9, 7), 2 * level))
+    linear = response(support.ldr, response.summarize(support))
+    assert bool(linear.isfinite().all())
+    assert bool((linear >= 0).all())
+
+
+def test_light_far_above_white_counts_as_one_stop(generator: torch.Generator) -> None:
+    response = LocalRidgeResponse()
+    white = torch.ones(2, 3, 8, 8)
+    bright, lamp = (response.summarize(Shots(white, torch.full_like(white, value))) for value in (2.0, 1000.0))
+    torch.testing.assert_close(response(white, lamp), response(white, bright), atol=1e-2, rtol=0)
+
+
+def test_priors_strengths_and_trust_get_exact_gradients(generator: torch.Generator) -> None:
+    response = LocalRidgeResponse(num_knots=4, prior_weight=1e-2, trust=1.0).double()
+    exposure = scenes(generator, count=3, size=6)
+    ldr = shoot(exposure, strength=0.2)
+    context = response.summarize(Shots(ldr[:2], exposure[:2]))
+    names = [name for name, _ in response.named_parameters()]
+
+    def output(*values: Tensor) -> Tensor:
+        return torch.func.functional_call(response, dict(zip(names, values, strict=True)), (ldr[2:], context)).mean()
+
+    arguments = tuple(parameter.detach().requires_grad_() for parameter in response.parameters())
+    assert torch.autograd.gradcheck(output, arguments)
+
+
+@pytest.mark.parametrize("make", [LocalRidgeResponse, RidgeResponse])
+def test_a_diverged_prior_gives_numbers_that_the_guards_see(make: type, generator: torch.Generator) -> None:
+    response = make()
+    exposure = scenes(generator, count=2).float()
+    with torch.no_grad():
+        next(response.parameters()).fill_(float("nan"))
+        response.log_smoothness_weight.fill_(float("inf"))
+    linear = response(exposure.clamp(max=1), response.summarize(Shots(exposure.clamp(max=1), exposure)))
+    assert not bool(linear.isfinite().all())
+
+
+@pytest.mark.parametrize("change", [{"num_knots": 2}, {"gamma": 0.0}, {"trust": 0.0}, {"local_weight": -1.0}])
+def test_bad_arguments_name_their_key(change: dict[str, float]) -> None:
+    (key,) = change
+    with pytest.raises(ValueError, match=rf"response\..*{key}|{key}"):
+        LocalRidgeResponse(**change)

@@ -1,0 +1,226 @@
+"""From configuration to objects: what is wrong with a run is told in one screen, before it starts."""
+
+import hashlib
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ldr2hdr.build import (
+    RunError,
+    build_learner,
+    build_tasks,
+    build_training,
+    load_learner,
+    one_screen_errors,
+    set_threads,
+)
+from ldr2hdr.checkpoints import checkpoint_hash, read_checkpoint
+from ldr2hdr.io.exr import write_exr
+
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+
+
+@pytest.fixture
+def refused(compose_train, tiny, tmp_path):
+    """The message with which a run of these overrides is refused."""
+
+    def run(*overrides):
+        before = sorted(tmp_path.rglob("*"))
+        cfg = compose_train(tmp_path / "run", *tiny, *overrides)
+        with pytest.raises(RunError) as caught, one_screen_errors():
+            build_training(cfg)
+        assert sorted(tmp_path.rglob("*")) == before, "something was written"
+        assert caught.value.__suppress_context__
+        assert len(str(caught.value).splitlines()) < 8
+        return str(caught.value)
+
+    return run
+
+
+@pytest.fixture
+def checkpoint(compose_train, tiny, tmp_path):
+    """A file with the two entries that are read of a checkpoint."""
+
+    def write(path, *overrides):
+        training = build_training(compose_train(tmp_path, *tiny, *overrides))
+        state = {f"learner.{name}": tensor for name, tensor in training.module.learner.state_dict().items()}
+        torch.save({"config": training.module.run_config, "state_dict": state}, path)
+        return path
+
+    return write
+
+
+def picture(height=40, width=48):
+    return np.linspace(0, 4, height * width * 3, dtype=np.float32).reshape(height, width, 3)
+
+
+def test_the_seed_decides_theta(compose_train, tiny, tmp_path):
+    states = []
+    for seed in (0, 0, 1):
+        training = build_training(compose_train(tmp_path, *tiny, f"seed={seed}"))
+        states.append(training.module.learner.state_dict())
+    weight = "model.backbone" + next(k for k in states[0] if "backbone" in k).removeprefix("model.backbone")
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+    assert not torch.equal(states[0][weight], states[2][weight])
+
+
+def test_loading_a_learner_gives_its_parameters(compose_train, tiny, tmp_path, checkpoint):
+    path = checkpoint(tmp_path / "a.ckpt", "seed=5", "algo.inner_lr=0.125")
+    learner, cfg = load_learner(path)
+    saved = torch.load(path, weights_only=True)["state_dict"]
+    assert all(torch.equal(tensor, saved[f"learner.{name}"]) for name, tensor in learner.state_dict().items())
+    assert (learner.inner_lr, learner.training, cfg.seed) == (0.125, False, 5)
+    assert read_checkpoint(path).config == cfg
+    assert checkpoint_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_tasks_are_by_the_cameras_asked_for(compose_train, tiny, tmp_path):
+    cfg = compose_train(tmp_path, *tiny, "camera=[pointwise,phone]")
+    names = [
+        [tasks[i].camera.split("-")[0] for i in range(2)]
+        for tasks in (build_tasks(cfg, split="val", ranges="seen", seed=0, camera=camera) for camera in (None, "phone"))
+    ]
+    assert names == [["pointwise", "phone"], ["phone", "phone"]]
+
+
+def test_threads_are_set_if_asked(compose_train, tmp_path):
+    try:
+        set_threads(compose_train(tmp_path, "num_threads=2"))
+        assert torch.get_num_threads() == 2
+        set_threads(compose_train(tmp_path))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(
+    "key", ["algo", "backbone", "response", "loss", "optimizer", "scheduler", "data", "module", "task", "trainer"]
+)
+def test_a_key_that_is_no_parameter_is_refused(refused, key):
+    message = refused(f"+{key}.foo=1")
+    assert "foo" in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["ckpt=nowhere.ckpt"], ["no checkpoint at ckpt=nowhere.ckpt"]),
+        (["task=scene", "task.shots=5"], ["task.shots", "shots=5", "4 exposures"]),
+        (["data.tasks_per_batch=3"], ["data.tasks_per_batch"]),
+        (["algo.inner_lr=0.0"], ["algo.inner_lr"]),
+        (["dataset=folder", "dataset.root=nowhere"], ["dataset.root=nowhere"]),
+        (["dataset=folder"], ["dataset.root"]),
+    ],
+)
+def test_bad_settings_name_their_key(refused, overrides, words):
+    message = refused(*overrides)
+    assert all(word in message for word in words), message
+
+
+@NO_GPU
+@pytest.mark.parametrize("hardware", ["gpu", "multi_gpu", "multi_node"])
+def test_hardware_that_is_not_there_is_named(refused, hardware):
+    message = refused(f"hardware={hardware}")
+    assert "trainer.accelerator=gpu" in message
+    assert "hardware=cpu" in message
+
+
+def test_a_checkpoint_of_another_network_is_refused(refused, checkpoint, tmp_path):
+    path = checkpoint(tmp_path / "unet.ckpt")
+    message = refused(f"ckpt={path}", "backbone.widths=[4,4]")
+    assert str(path) in message
+    assert "backbone" in message
+    assert "[4, 8]" in message
+    assert "response" in refused(f"ckpt={path}", "response=none")
+
+
+class Malicious:
+    def __reduce__(self):
+        return print, ("ran",)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not a readable checkpoint"),
+        (b"certainly no checkpoint", "no checkpoint"),
+        (pickle.dumps(Malicious(), protocol=2), "no checkpoint, or holds more than tensors"),
+        ({"state_dict": {}}, "needs the keys config and state_dict"),
+        ([1, 2], "needs the keys config and state_dict"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(refused, tmp_path, capsys, content, reason):
+    path = tmp_path / "broken.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    message = refused(f"ckpt={path}")
+    assert str(path) in message
+    assert reason in message
+    assert "ran" not in capsys.readouterr().out
+
+
+def test_a_truncated_checkpoint_is_refused(refused, checkpoint, tmp_path):
+    path = checkpoint(tmp_path / "cut.ckpt")
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert f"ckpt={path} is not a readable checkpoint" in refused(f"ckpt={path}")
+
+
+def make_truncated(folder):
+    write_exr(folder / "bad.exr", picture())
+    (folder / "bad.exr").write_bytes((folder / "bad.exr").read_bytes()[:-2000])
+
+
+def make_ldr_named_hdr(folder):
+    cv2.imwrite(str(folder / "bad.png"), np.full((40, 48, 3), 128, np.uint8))
+    (folder / "bad.png").rename(folder / "bad.hdr")
+
+
+def make_undefined(folder):
+    pixels = picture()
+    pixels[3, 4, 1] = np.nan
+    write_exr(folder / "bad.exr", pixels, is_half=False)
+
+
+def make_small(folder):
+    write_exr(folder / "bad.exr", picture(height=15))
+
+
+@pytest.mark.parametrize(
+    ("make_bad", "reason"),
+    [
+        (make_truncated, "bad.exr"),
+        (make_ldr_named_hdr, "PNG"),
+        (make_undefined, "bad.exr"),
+        (make_small, "lower task.crop_px"),
+    ],
+)
+def test_a_bad_picture_is_named(refused, tmp_path, make_bad, reason):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_exr(folder / "good.exr", picture())
+    make_bad(folder)
+    message = refused("dataset=folder", f"dataset.root={folder}")
+    assert str(folder / "bad.") in message
+    assert reason in message
+
+
+@pytest.mark.parametrize("error", [ValueError("a"), FileNotFoundError("a"), FloatingPointError("a")])
+def test_what_a_user_can_mend_becomes_one_screen(error):
+    with pytest.raises(RunError, match="a"), one_screen_errors():
+        raise error
+
+
+def test_our_own_mistakes_keep_their_frames():
+    with pytest.raises(AttributeError), one_screen_errors():
+        raise AttributeError("a bug")
+
+
+def test_the_learner_is_what_the_configuration_says(compose_train, tiny, tmp_path):
+    learner = build_learner(compose_train(tmp_path, *tiny, "algo=reptile", "loss=mu_law_l1", "algo.inner_steps=7"))
+    assert (type(learner).__name__, type(learner.loss).__name__) == ("ReptileLearner", "MuLawL1")
+    assert learner.inner_steps == 7

@@ -1,0 +1,122 @@
+"""The commands as people type them, in processes of their own."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINY = ("experiment=smoke", "task.crop_px=16")
+
+
+@pytest.fixture(scope="module")
+def python(cache_dir):
+    """Run ``python -m`` in a folder of its own."""
+
+    def run(*arguments, cwd=None):
+        env = os.environ | {"LDR2HDR_CACHE": str(cache_dir), "OMP_NUM_THREADS": "1", "COLUMNS": "240"}
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=cwd,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(python, tmp_path_factory):
+    """The folder of a finished training run; its name has a space and an equals sign, as sweeps make them."""
+    folder = tmp_path_factory.mktemp("a run") / "algo=maml"
+    done = python("ldr2hdr.train", *TINY, "backbone.widths=[4,8]", f"hydra.run.dir='{folder}'", cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_train_leaves_checkpoints_logs_and_a_manifest(trained):
+    written = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
+    assert {"checkpoints/last.ckpt", "checkpoints/best.ckpt", "csv/metrics.csv", "manifest.json"} <= written
+    assert not [name for name in written if Path(name).name.startswith(".")], "nothing half-written remains"
+    assert "inner_steps: 1" in json.loads((trained / "manifest.json").read_text())["config"]
+    assert [path.name for path in trained.parent.iterdir()] == [trained.name], "nothing is written anywhere else"
+
+
+def test_evaluate_writes_complete_results(python, trained, tmp_path):
+    ckpt = trained / "checkpoints" / "last.ckpt"
+    (tmp_path / "link.ckpt").symlink_to(ckpt)
+    done = python(
+        *("ldr2hdr.evaluate", "ckpt=link.ckpt", f"hydra.run.dir={tmp_path / 'out'}"),
+        *("num_tasks=1", "steps=[0,1]", "task.crop_px=16", "num_resamples=20"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text(), parse_constant=pytest.fail)
+    assert {"commit", "versions", "config", "protocol"} <= results.keys()
+    assert results["seed"] == results["config"]["seed"] == 1
+    assert results["checkpoint_sha256"] == hashlib.sha256(ckpt.read_bytes()).hexdigest()
+    systems = {"LDR input", "inverse gamma 2.2", "response fit", "maml, single-shot"}
+    systems |= {"maml, adapted, 0 steps", "maml, adapted, 1 step"}
+    cells = {
+        (system, family, ranges, metric, region)
+        for system in systems
+        for family in ("pointwise", "phone")
+        for ranges in ("seen", "unseen")
+        for metric in ("pu_psnr", "log2_rmse")
+        for region in ("all", "well_exposed", "clipped")
+    }
+    keys = ("system", "camera_family", "ranges", "metric", "region")
+    assert cells <= {tuple(row[key] for key in keys) for row in results["means"]}
+    assert all(row["mean"] is not None for row in results["means"] if row["region"] == "all")
+    compared = {row["system"] for row in results["differences"]}
+    assert {f"maml, adapted, 1 step - {other}" for other in ("maml, single-shot", "response fit")} <= compared
+    assert len((tmp_path / "out" / "scores.csv").read_text().splitlines()) > len(cells)
+    assert done.stdout.count("mean over") == 4
+    assert "results.json" in done.stdout
+
+
+def test_help_lists_the_groups(python, tmp_path):
+    done = python("ldr2hdr.train", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for line in ("algo: fomaml, maml, reptile, supervised", "backbone: resnet, unet", "experiment: .*smoke"):
+        assert re.search(f"^{line}", done.stdout, re.MULTILINE), line
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["backbone.foo=1"], "backbone.foo"),
+        (["ckpt={ckpt}", "backbone=resnet"], "{ckpt}"),
+        (["dataset=folder", "dataset.root={folder}"], "{folder}/bad.hdr"),
+    ],
+)
+def test_a_bad_run_is_told_in_one_screen(python, trained, tmp_path, overrides, named):
+    names = {"ckpt": trained / "checkpoints" / "last.ckpt", "folder": tmp_path / "pictures"}
+    names["folder"].mkdir()
+    (names["folder"] / "bad.hdr").write_bytes(b"\x89PNG\r\n\x1a\n an 8-bit picture under another name")
+    overrides = [override.format(**names) for override in overrides]
+    quoted = [
+        f"{key}='{value}'" if "/" in value else f"{key}={value}" for key, value in (o.split("=", 1) for o in overrides)
+    ]
+    done = python("ldr2hdr.train", *TINY, *quoted, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert named.format(**names) in done.stderr
+    assert len(done.stderr.splitlines()) < 25
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_sweep_runs_every_combination(python, tmp_path):
+    done = python(
+        *("ldr2hdr.train", "-m", "algo=maml,fomaml,reptile", "backbone=unet,resnet", *TINY),
+        f"hydra.sweep.dir={tmp_path}",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*/checkpoints/last.ckpt"))) == 6
