@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +65,7 @@ def build_training(cfg: DictConfig) -> Training:
             what it configures, or the hardware asked for is not there.
     """
     set_threads(cfg)
+    _quieten_lightning()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     if cfg.ckpt is not None:
         _require_same_model(cfg, read_checkpoint(cfg.ckpt).config, cfg.ckpt)
@@ -74,6 +77,13 @@ def build_training(cfg: DictConfig) -> Training:
     )
     datamodule = _partial(cfg.data)(functools.partial(build_tasks, cfg, seed=cfg.seed))
     return Training(datamodule, module, _build_trainer(cfg))
+
+
+def _quieten_lightning() -> None:
+    """Keep advice and a warning about its own use of torch off the screen; real warnings stay."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=r".*does not have many workers")
 
 
 def _build_trainer(cfg: DictConfig) -> L.Trainer:

@@ -53,7 +53,8 @@ def main(cfg: DictConfig) -> None:
         scores = _score(cfg, lineup.systems, console)
         summaries, differences = _aggregate(cfg, lineup, scores)
         write_results(folder, scores=scores, summaries=summaries, differences=differences, about=_about(cfg))
-    print_tables(console, summaries=summaries, differences=differences)
+    if cfg.tables:
+        print_tables(console, summaries=summaries, differences=differences)
     shown = {"results": "results.json", "scores of each picture": "scores.csv"}
     if cfg.panel is not None:
         shown |= {"one photo, before and after adaptation": "panel.png", "that photo": "photo.png"}

@@ -17,8 +17,9 @@ _STRENGTHS: Final = (1.0, 0.1, 0.01)
 _CURVE_ALONE: Final = 1e6
 # Log error below which a check on held-out support says nothing: a hundredth of a stop, squared.
 _FINEST_ERROR: Final = 1e-4
-# Light more than this above white counts as this: a lamp must not speak for all that clipped.
-_WHITE_CAP_STOPS: Final = 1.0
+# Light more than this above white counts as this in the fit: a lamp must not speak for all that clipped, nor a lamp
+# that local tone mapping made grey for all that is grey. What is brighter is left to the network.
+_CAP_STOPS: Final = 1.0
 
 
 class Moments(NamedTuple):
@@ -26,7 +27,7 @@ class Moments(NamedTuple):
 
     Attributes:
         shades: Of ``[curve, local features, log exposure]`` below white, per fold and channel.
-        whites: Of ``[white features, capped log exposure]`` at white, per channel.
+        whites: Of ``[white features, log exposure]`` at white, per channel.
     """
 
     shades: Float[Tensor, "folds 3 s s"]
@@ -114,12 +115,11 @@ class LocalRidgeResponse(nn.Module):
             support: K examples ``(K, 3, H, W)``.
         """
         features = extract_features(support.ldr)
-        log_exposure = torch.log(support.exposure + LOG_OFFSET)
-        capped = log_exposure.clamp_max(math.log(2.0) * _WHITE_CAP_STOPS)
+        log_exposure = torch.log(support.exposure + LOG_OFFSET).clamp_max(math.log(2.0) * _CAP_STOPS)
         num_pixels = log_exposure[:, 0].numel()
         knots = hats(features.tone, self.curve_prior.shape[1])
         shades = _rows([*knots, *features.local, log_exposure], is_counted=1 - features.is_white)
-        whites = _rows([*features.white, capped], is_counted=features.is_white)
+        whites = _rows([*features.white, log_exposure], is_counted=features.is_white)
         folds = [_columns(part) for part in split_folds(shades)]
         rows = _columns(whites)
         return Moments(torch.stack([part.mT @ part for part in folds]) / num_pixels, rows.mT @ rows / num_pixels)

@@ -1,6 +1,6 @@
 """Make the embedded panoramas and their manifest from the source files.
 
-Usage: python tools/embed_panoramas.py SOURCE_FOLDER [TARGET_FOLDER]
+Usage: python experiments/panoramas/embed_panoramas.py SOURCE_FOLDER [TARGET_FOLDER]
 """
 
 import csv
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from ldr2hdr.io import read_radiance
 from ldr2hdr.io.exr import HALF_MAX, read_exr, write_exr
 
-TARGET = Path(__file__).parents[1] / "ldr2hdr" / "data" / "panoramas"
+TARGET = Path(__file__).parents[2] / "ldr2hdr" / "data" / "panoramas"
 DWA_LEVEL = 40.0  # the smallest multiple of 5 that keeps the folder below 8.5 MB
 
 # Test: interior, sunset, night, sun in a park, overcast city; all from originals without lossy compression.

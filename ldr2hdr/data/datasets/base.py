@@ -1,0 +1,150 @@
+"""What all readers share: records on demand, splits, scales, and scenes for virtual cameras."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ldr2hdr.data.cache import CachedPicture, cache_picture
+from ldr2hdr.data.crops import draw_window, shrink
+from ldr2hdr.data.datasets.candidates import Candidate, Scan, examine
+from ldr2hdr.data.datasets.files import HDR_SUFFIXES, check_root
+from ldr2hdr.data.datasets.fitting import fit_record
+from ldr2hdr.data.datasets.pixels import read_linear
+from ldr2hdr.data.datasets.record import AbstractDataset, HdrReference, Problem, SceneRecord, Transfer
+from ldr2hdr.data.places import Split, look_up, split_by_hash
+from ldr2hdr.data.scenes import AbstractSceneSource
+
+
+class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
+    """A set of scenes in files. Its HDR pictures are a source of scenes for virtual cameras, too.
+
+    The folder is checked at once; the files are listed, and their headers read, at the first question.
+
+    Args:
+        root: Folder of the set.
+        cache_dir: Where decoded HDR pictures and fitted scales are kept.
+        fractions: Expected shares of train, val and test, where nothing was published.
+        seed: Of the hash that splits by place.
+        max_residual_stops: Scenes whose exposures are further from their HDR are left out by `fitted`.
+        max_scale: Of the views for virtual cameras: largest side of the cut-out in units of ``crop_px``.
+
+    Raises:
+        ValueError: If the folder is missing or holds no such set, or a number is out of range.
+    """
+
+    name: ClassVar[str]
+    """Of the set: the camera's name where nothing tells it."""
+    layout: ClassVar[tuple[str, ...]]
+    """Patterns of files below the root, of which one at least must be there."""
+
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        cache_dir: Path | str,
+        fractions: Sequence[float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        max_residual_stops: float = 0.5,
+        max_scale: float = 4.0,
+    ) -> None:
+        super().__init__(fractions=fractions, seed=seed)
+        if not max_residual_stops > 0 or not max_scale >= 1:
+            raise ValueError(
+                "dataset.max_residual_stops must be positive and dataset.max_scale at least 1, "
+                f"got {max_residual_stops} and {max_scale}"
+            )
+        self._root = check_root(root, self.layout)
+        self._cache_dir = Path(cache_dir)
+        self._max_residual_stops = max_residual_stops
+        self._max_scale = max_scale
+        self._scanned: Scan | None = None
+        self._fit_problems: dict[str, tuple[Problem, ...]] = {}
+        self._pictures: dict[Path, CachedPicture] = {}
+
+    @abstractmethod
+    def _find(self) -> Iterator[Candidate | Problem]:
+        """The scenes that the layout names, and what does not fit the layout."""
+
+    def records(self) -> tuple[SceneRecord, ...]:
+        """All scenes that can be read by their headers, sorted by id; HDR at its nominal scale."""
+        return self._scan().records
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the files, and with the pixels of those scenes that `fitted` has looked at."""
+        of_fits = (problem for problems in self._fit_problems.values() for problem in problems)
+        return (*self._scan().problems, *of_fits)
+
+    def fitted(self, name: Split) -> tuple[SceneRecord, ...]:
+        """Scenes of a split with exposures and an HDR that fits them, brought to sensor exposure.
+
+        The pixels are read, once for any number of runs. What cannot be used is told by `problems`.
+        """
+        usable = []
+        for record in self.split(name):
+            if record.hdr is None or not record.exposures:
+                continue
+            fit = fit_record(record, cache_dir=self._cache_dir, max_residual_stops=self._max_residual_stops)
+            self._fit_problems[record.id] = fit.problems
+            usable += [fit.record] if fit.record is not None else []
+        return tuple(usable)
+
+    def places(self, split: Split) -> tuple[str, ...]:
+        """Names of a split's places with HDR, sorted."""
+        return tuple(sorted({record.place for record in self.split(split) if record.hdr is not None}))
+
+    def check_crop(self, crop_px: int) -> None:
+        """Refuse a crop size that is not positive or larger than some HDR picture.
+
+        Raises:
+            ValueError: Naming the file, the sizes and the key to change.
+        """
+        if crop_px < 1:
+            raise ValueError(f"task.crop_px must be at least 1, got {crop_px}")
+        scan = self._scan()
+        for record in scan.records:
+            if record.hdr is not None and min(scan.sizes[record.hdr.path]) < crop_px:
+                height, width = scan.sizes[record.hdr.path]
+                raise ValueError(
+                    f"the scene is smaller than the crop: {width} x {height} pixels, but task.crop_px={crop_px}; "
+                    f"lower task.crop_px or remove {record.hdr.path}"
+                )
+
+    def sample(self, place: str, *, crop_px: int, generator: torch.Generator) -> Float[Tensor, "3 crop_px crop_px"]:
+        """A random crop, at a random scale, of a random HDR picture of a place; in the units of the file.
+
+        Raises:
+            ValueError: If the place is unknown or smaller than the crop.
+            ImageError: If the file cannot be read.
+        """
+        pictures: dict[str, list[HdrReference]] = {}
+        for record in self.records():
+            if record.hdr is not None:
+                pictures.setdefault(record.place, []).append(record.hdr)
+        choice = look_up(pictures, place)
+        pick = torch.rand((), generator=generator, dtype=torch.float64).item()
+        hdr = choice[int(pick * len(choice))]
+        height, width = self._scan().sizes[hdr.path]
+        window = draw_window(height, width, crop_px=crop_px, max_scale=self._max_scale, generator=generator)
+        if hdr.transfer != Transfer() or hdr.path.suffix.lower() not in HDR_SUFFIXES:
+            return shrink(read_linear(hdr)[:, window.rows, window.columns], crop_px).clone()
+        if hdr.path not in self._pictures:
+            self._pictures[hdr.path] = cache_picture(hdr.path, self._cache_dir)
+        stored = self._pictures[hdr.path].open()
+        cut = stored.half[:, window.rows, window.columns].astype("float32")
+        return shrink(torch.from_numpy(cut), crop_px) * stored.unit
+
+    def _train_or_val(self, place: str) -> Split:
+        """The split of a place of a set that publishes a test set, but no validation set."""
+        train, val, _ = self._fractions
+        total = train + val
+        return split_by_hash(place, (train / total, val / total, 0.0), seed=self._seed) if total > 0 else "train"
+
+    def _scan(self) -> Scan:
+        if self._scanned is None:
+            self._scanned = examine(self._find(), set_name=self.name)
+        return self._scanned

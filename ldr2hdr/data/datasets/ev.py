@@ -1,0 +1,174 @@
+"""How bright each exposure of a scene is, by the most trustworthy source that tells it for all of them.
+
+The order of trust: an explicit file, EXIF, the names, and last the pixels (`measured`). Where two sources tell, they
+are compared.
+"""
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from ldr2hdr.data.datasets.headers import Setting
+from ldr2hdr.data.datasets.record import EvSource, Exposure, Problem
+
+EXPOSURES_FILE: Final = "exposures.csv"
+# EXIF rounds times to the marks of the dial: 1/60 s stands for 1/64 s
+_TOLERANCE_STOPS: Final = 0.4
+# `_-2`, `_+1.5`, `EV-2`, `ev0`. Not `img-1`: there the sign is a hyphen, and the number counts.
+_NAME: Final = re.compile(
+    r"(?:(?<=[_ ])|^)[+-](?P<signed>\d+(?:[.,]\d+)?)(?=$|[_ ])"
+    r"|(?:(?<=[_ .-])|^)ev[_ ]?(?P<tagged>[+-]?\d+(?:[.,]\d+)?)(?=$|[_ ])",
+    re.IGNORECASE,
+)
+
+
+class Told(NamedTuple):
+    """What one source tells about the exposures of a scene.
+
+    Attributes:
+        source: Which one.
+        settings: By file; files that it tells nothing about are missing.
+        is_relative: Whether the numbers are EVs in their own right, or physical ones, of which only differences count.
+    """
+
+    source: EvSource
+    settings: Mapping[Path, Setting]
+    is_relative: bool = True
+
+
+class Resolved(NamedTuple):
+    """Exposures from dark to bright, empty if no source tells all of them, and what is wrong with the sources."""
+
+    exposures: tuple[Exposure, ...]
+    problems: tuple[Problem, ...]
+
+
+def resolve_exposures(paths: Sequence[Path], told: Sequence[Told]) -> Resolved:
+    """Take the first source that tells all exposures apart, and compare it with the others.
+
+    Args:
+        paths: The exposures in any order.
+        told: Sources in order of trust.
+    """
+    usable = [source for source in told if _tells_all(source, paths)]
+    if not usable:
+        if len(paths) == 1:
+            return Resolved((Exposure(paths[0], 0.0, "pixels"),), ())
+        return Resolved((), ())
+    chosen = usable[0]
+    offset = 0.0 if chosen.is_relative else _middle([chosen.settings[path].ev for path in paths])
+    exposures = [
+        Exposure(path, chosen.settings[path].ev - offset, chosen.source, chosen.settings[path].exposure_time_s)
+        for path in paths
+    ]
+    problems = [problem for other in usable[1:] for problem in _compare(paths, chosen, other)]
+    return Resolved(sort_exposures(exposures), tuple(problems))
+
+
+def sort_exposures(exposures: Iterable[Exposure]) -> tuple[Exposure, ...]:
+    """From dark to bright, and by name where two are equal."""
+    return tuple(sorted(exposures, key=lambda exposure: (exposure.ev, exposure.path.name)))
+
+
+def ev_in_name(stem: str) -> float | None:
+    """The EV that a file name tells, by a sign or the letters EV; None if it tells none, or two.
+
+    Example:
+        >>> ev_in_name("garden_+1.5"), ev_in_name("EV-2"), ev_in_name("garden_ev0"), ev_in_name("img-3")
+        (1.5, -2.0, 0.0, None)
+    """
+    found = list(_NAME.finditer(stem))
+    if len(found) != 1:
+        return None
+    return float((found[0]["tagged"] or found[0][0]).replace(",", "."))
+
+
+def tell_by_names(paths: Iterable[Path]) -> Told:
+    """EVs of those files whose names tell one."""
+    evs = {path: ev_in_name(path.stem) for path in paths}
+    return Told("name", {path: Setting(ev) for path, ev in evs.items() if ev is not None})
+
+
+def tell_by_csv(path: Path) -> Told:
+    """EVs of an ``exposures.csv`` with the columns ``file`` and ``exposure_time_s`` or ``ev``.
+
+    Args:
+        path: The file; the names in it are relative to its folder.
+
+    Raises:
+        ValueError: If a column is missing, or a value is no number, or a time is not positive.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    settings: dict[Path, Setting] = {}
+    has_times = bool(rows) and "exposure_time_s" in rows[0]
+    for row in rows:
+        value = _number(row.get("exposure_time_s" if has_times else "ev"))
+        if not row.get("file") or value is None or (has_times and value <= 0):
+            raise ValueError(
+                f"expected the columns file and exposure_time_s (positive) or ev, each with a value, got {row}: {path}"
+            )
+        settings[path.parent / row["file"]] = Setting(math.log2(value), value) if has_times else Setting(value)
+    return Told("file", settings, is_relative=not has_times)
+
+
+def tell_by_text(path: Path, paths: Sequence[Path]) -> Told:
+    """EVs of a text file or an array, one number for each of the exposures in the order given.
+
+    Args:
+        path: ``.txt`` with numbers between blanks, or ``.npy``.
+        paths: The exposures in the order that the set's documentation names.
+
+    Raises:
+        ValueError: If the file holds another count, or what is no number.
+    """
+    try:
+        values = (
+            np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.array(path.read_text().split(), float)
+        )
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"expected {len(paths)} EVs, cannot read them: {path}") from error
+    if values.size != len(paths) or not np.isfinite(values).all():
+        raise ValueError(f"expected {len(paths)} EVs, got {values.ravel().tolist()}: {path}")
+    evs = (float(value) for value in values.ravel())
+    return Told("file", {exposure: Setting(ev) for exposure, ev in zip(paths, evs, strict=True)})
+
+
+def _tells_all(told: Told, paths: Sequence[Path]) -> bool:
+    if not all(path in told.settings for path in paths):
+        return False
+    # developed from one raw file, or cut from one picture, all exposures carry the same EXIF
+    evs = {round(told.settings[path].ev, 3) for path in paths}
+    return told.source == "file" or len(evs) == len(paths)
+
+
+def _middle(evs: Sequence[float]) -> float:
+    return sorted(evs)[(len(evs) - 1) // 2]
+
+
+def _compare(paths: Sequence[Path], chosen: Told, other: Told) -> list[Problem]:
+    differences = [other.settings[path].ev - chosen.settings[path].ev for path in paths]
+    offset = _middle(differences)
+    return [
+        Problem(
+            "ev_mismatch",
+            path,
+            f"by {other.source}, the exposure is {difference - offset:+.2f} stops off what it is by {chosen.source}, "
+            "which was taken",
+        )
+        for path, difference in zip(paths, differences, strict=True)
+        if abs(difference - offset) > _TOLERANCE_STOPS
+    ]
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,153 @@
+"""The record that every set of pictures is read into, and what a reader finds wrong with a set."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from ldr2hdr.data.datasets.fingerprint import content_hash
+from ldr2hdr.data.places import Split, split_by_hash
+
+EvSource = Literal["file", "exif", "name", "pixels"]
+
+ProblemKind = Literal[
+    "orphan",  # a file whose partner is missing
+    "damaged",  # a file that cannot be read
+    "duplicate",  # the same content, or the same role, twice
+    "size_mismatch",  # pictures of one scene that differ in size
+    "ev_missing",  # no EV is told: it was estimated from the pixels, or an explicit list is incomplete
+    "ev_mismatch",  # two sources of EV contradict each other
+    "misfit",  # no camera response leads from the HDR to the LDR
+]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One LDR picture of a scene.
+
+    Attributes:
+        path: PNG, JPEG or TIFF.
+        ev: Exposure in stops, +1 brighter, relative to the other exposures of the scene.
+        ev_source: Where ``ev`` is from. The one exposure of a scene that tells nothing has ``ev=0`` by definition,
+            and the source ``pixels``: the scale of the HDR is fitted to it.
+        exposure_time_s: Where it is told.
+    """
+
+    path: Path
+    ev: float
+    ev_source: EvSource
+    exposure_time_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How stored numbers become linear ones: ``linear = (stored / divisor) ** exponent``.
+
+    Attributes:
+        exponent: 1 if the numbers are linear.
+        divisor: In units of the decoded numbers, which are in [0, 1] for PNG.
+    """
+
+    exponent: float = 1.0
+    divisor: float = 1.0
+
+
+@dataclass(frozen=True)
+class HdrReference:
+    """The HDR picture of a scene.
+
+    Attributes:
+        path: Radiance, OpenEXR or 16-bit PNG.
+        scale: Sensor exposure at ``ev=0`` is ``scale`` times the linear number.
+        transfer: How to get linear numbers.
+        fit_residual: How far, in stops, the exposures are from the HDR at this scale; None while ``scale`` is the
+            nominal one, which for most sets means nothing.
+    """
+
+    path: Path
+    scale: float = 1.0
+    transfer: Transfer = Transfer()
+    fit_residual: float | None = None
+
+
+@dataclass(frozen=True)
+class SceneRecord:
+    """One scene of a set.
+
+    Attributes:
+        id: Unique in the set.
+        place: What the scene shows; records of one place are in one split.
+        camera: Name of the camera, or of the set where the files do not tell.
+        exposures: Dark to bright; may be empty.
+        hdr: None if the set has LDR only.
+        split: As published with the set; None if nothing was.
+    """
+
+    id: str
+    place: str
+    camera: str
+    exposures: tuple[Exposure, ...]
+    hdr: HdrReference | None
+    split: Split | None
+
+    @cached_property
+    def content_hash(self) -> str:
+        """32 hex digits of what is in the files, whatever their names; read at the first use."""
+        return content_hash(self.paths)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files, exposures first."""
+        hdr = () if self.hdr is None else (self.hdr.path,)
+        return (*(exposure.path for exposure in self.exposures), *hdr)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a set, which was left out or is to be looked at.
+
+    Attributes:
+        kind: What sort.
+        path: The file or folder.
+        message: What was expected and what was found.
+    """
+
+    kind: ProblemKind
+    path: Path
+    message: str
+
+
+class AbstractDataset(ABC):
+    """A set of scenes, split by place.
+
+    Args:
+        fractions: Expected shares of train, val and test, for records without a published split.
+        seed: Of the hash that splits them.
+
+    Raises:
+        ValueError: If the fractions are no three shares of 1.
+    """
+
+    def __init__(self, *, fractions: Sequence[float], seed: int) -> None:
+        if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
+            raise ValueError(f"dataset.fractions must be shares of train, val, test that sum to 1, got {fractions}")
+        self._fractions = tuple(fractions)
+        self._seed = seed
+
+    @abstractmethod
+    def records(self) -> tuple[SceneRecord, ...]:
+        """All scenes, sorted by id."""
+
+    @abstractmethod
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the set, as far as it has been looked at."""
+
+    def split(self, name: Split) -> tuple[SceneRecord, ...]:
+        """Scenes of a split, as published or by a hash of the place, which stays when scenes are added."""
+        return tuple(record for record in self.records() if self._split_of(record) == name)
+
+    def _split_of(self, record: SceneRecord) -> Split:
+        return record.split or split_by_hash(record.place, self._fractions, seed=self._seed)
