@@ -19,7 +19,7 @@ from ldr2hdr import build, cli
 from ldr2hdr.evaluation import Summary
 from ldr2hdr.io import read_ldr, read_radiance, write_image
 from ldr2hdr.metrics.bootstrap import Interval
-from ldr2hdr.results import print_tables, write_results
+from ldr2hdr.results import TABLE_WIDTH, print_tables, write_results
 
 COLUMNS = [(metric, region) for metric in ("pu_psnr", "log2_rmse") for region in ("all", "well_exposed", "clipped")]
 
@@ -236,7 +236,7 @@ def test_results_prints_the_tables_that_were_written(tmp_path: Path, capsys: pyt
     write_results(tmp_path, scores=[], summaries=means, differences=differences, about={"seed": 1})
     assert cli.main(["results", str(tmp_path / "results.json")]) == 0
     expected = io.StringIO()
-    print_tables(Console(file=expected), summaries=means, differences=differences)
+    print_tables(Console(file=expected, width=TABLE_WIDTH), summaries=means, differences=differences)
     assert capsys.readouterr().out == expected.getvalue()
     assert "maml" in expected.getvalue()
 

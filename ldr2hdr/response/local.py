@@ -49,7 +49,7 @@ class LocalRidgeResponse(nn.Module):
     makes a sum of what a camera multiplies. Local tone mapping is a factor that depends on the mean brightness
     around a pixel, vignetting one that depends on the radius, colour mixing to first order one that depends on the
     ratio to the other channels. At white, where the level says no more, log exposure is a second model, of how much
-    white surrounds the pixel and what the other channels show.
+    white surrounds the pixel and what the other channels show, and at least what the first one ends with.
 
     Not every camera does all this. So each of several strengths of the prior on the local weights, one of them the
     curve alone, is checked on the support: fitted to all folds but one, judged on that one. The weights are the
@@ -148,7 +148,9 @@ class LocalRidgeResponse(nn.Module):
         """
         weights, features = self.weights(context), extract_features(ldr)
         shades = _weigh(features.local, weights.local) + _interpolate(features.tone, weights.curve)
-        log_exposure = torch.where(features.is_white > 0, _weigh(features.white, weights.white), shades)
+        # a channel clips where its shades end: white is at least as bright as they would be there
+        whites = torch.maximum(_weigh(features.white, weights.white), shades)
+        log_exposure = torch.where(features.is_white > 0, whites, shades)
         return F.relu(log_exposure.exp() - LOG_OFFSET)
 
     def _solve_shades(self, moments: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "g f 3 p"]:

@@ -63,8 +63,9 @@ def test_every_option_builds(compose_train, tmp_path, picture_folder, group, opt
 
 @pytest.mark.parametrize("name", sorted({*EXPERIMENTS} - {*OF_EVALUATION}))
 def test_every_experiment_takes_a_step(compose_train, tmp_path, name):
-    small = ("data.tasks_per_batch=1", "data.num_train_tasks=1", "data.num_val_tasks=1", "task.crop_px=16")
-    cfg = compose_train(tmp_path, f"experiment={name}", *small, "trainer.max_steps=1", "~callbacks.progress")
+    small = ("data.tasks_per_batch=1", "data.num_train_tasks=1", "data.num_val_tasks=1", "data.num_workers=0")
+    once = ("task.crop_px=16", "trainer.max_steps=1", "trainer.log_every_n_steps=1", "~callbacks.progress")
+    cfg = compose_train(tmp_path, f"experiment={name}", *small, *once)
     training = build_training(cfg)
     before = [parameter.clone() for parameter in training.module.learner.trainable()]
     training.trainer.fit(training.module, training.datamodule)

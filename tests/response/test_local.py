@@ -125,6 +125,13 @@ def test_flat_pictures_and_any_number_of_shots_stay_finite(count: int, level: fl
     assert bool((linear >= 0).all())
 
 
+def test_white_is_never_darker_than_where_the_shades_end() -> None:
+    response = LocalRidgeResponse()
+    with torch.no_grad():
+        response.white_prior[:, 0] = -5
+    torch.testing.assert_close(response(torch.ones(1, 3, 4, 4)), torch.ones(1, 3, 4, 4))
+
+
 def test_light_far_above_white_counts_as_one_stop(generator: torch.Generator) -> None:
     response = LocalRidgeResponse()
     white = torch.ones(2, 3, 8, 8)
