@@ -23,6 +23,7 @@ from ldr2hdr.data.datamodule import TaskDataModule
 from ldr2hdr.data.places import Split
 from ldr2hdr.data.ranges import Ranges
 from ldr2hdr.data.sampling import AbstractTasks
+from ldr2hdr.data.scenes import AbstractSceneSource
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.module import MetaModule
 from ldr2hdr.reconstructor import Reconstructor
@@ -75,7 +76,7 @@ def build_training(cfg: DictConfig) -> Training:
         scheduler=_partial(cfg.scheduler),
         run_config=OmegaConf.to_yaml(cfg, resolve=True),
     )
-    datamodule = _partial(cfg.data)(functools.partial(build_tasks, cfg, seed=cfg.seed))
+    datamodule = _partial(cfg.data)(functools.partial(build_tasks, cfg, build_source(cfg), seed=cfg.seed))
     return Training(datamodule, module, _build_trainer(cfg))
 
 
@@ -103,20 +104,31 @@ def build_learner(cfg: DictConfig) -> AbstractMetaLearner:
     return cast(AbstractMetaLearner, _partial(cfg.algo)(model, instantiate(cfg.loss)))
 
 
+def build_source(cfg: DictConfig) -> AbstractSceneSource:
+    """Open the data set, once for all splits: opening reads every file to know its content."""
+    return cast(AbstractSceneSource, instantiate(cfg.dataset))
+
+
 def build_tasks(
-    cfg: DictConfig, *, split: Split, ranges: Ranges, seed: int, camera: str | None = None
+    cfg: DictConfig,
+    source: AbstractSceneSource,
+    *,
+    split: Split,
+    ranges: Ranges,
+    seed: int,
+    camera: str | None = None,
 ) -> AbstractTasks:
     """Build the tasks of one split.
 
     Args:
-        cfg: Has ``dataset``, ``camera`` and ``task``.
+        cfg: Has ``camera`` and ``task``.
+        source: What ``build_source`` made of ``cfg.dataset``.
         split: Which places are shown.
         ranges: Which cameras see them.
         seed: Seed of the tasks.
         camera: The one camera family to use; all of ``cfg.camera`` if None.
     """
     families = {name: instantiate(node) for name, node in cfg.camera.items() if camera in (None, name)}
-    source = instantiate(cfg.dataset)
     tasks = _partial(cfg.task)(source, families, split=split, ranges=ranges, seed=seed)
     return cast(AbstractTasks, tasks)
 
@@ -141,10 +153,25 @@ def load_learner(path: str | Path) -> tuple[AbstractMetaLearner, DictConfig]:
     try:
         learner = build_learner(cfg)
         learner.load_state_dict(checkpoint.learner_state)
-    except (RuntimeError, AttributeError, TypeError) as error:
+    except (RuntimeError, AttributeError, TypeError, InstantiationException) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"ckpt={path} does not hold the network that it describes: {reason}") from error
     return learner.eval(), cfg
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device of this name, such as ``cpu`` or ``cuda:1``; None is the GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device={name} is not there: {reason}; device=cpu runs everywhere") from error
 
 
 def set_threads(cfg: DictConfig) -> None:

@@ -33,8 +33,11 @@ def provenance() -> dict[str, Any]:
     """The commit (with ``+`` if files were changed since; None outside a checkout) and the versions that ran."""
     root = Path(__file__).resolve().parent
     describe = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
-    done = subprocess.run(describe, capture_output=True, text=True, check=False)
-    commit = done.stdout.strip() if done.returncode == 0 else None
+    try:
+        done = subprocess.run(describe, capture_output=True, text=True, check=False)
+        commit = done.stdout.strip() if done.returncode == 0 else None
+    except FileNotFoundError:  # git is not installed
+        commit = None
     return {"commit": commit, "versions": {name: version(name) for name in _PACKAGES}}
 
 

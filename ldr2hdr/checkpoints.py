@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final, cast
 
 import torch
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 # What is built to read a checkpoint, and so what its configuration decides to run.
@@ -50,8 +52,16 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise ValueError(f"ckpt={path} is not a readable checkpoint: {reason}") from error
     if not isinstance(content, dict) or not {"config", "state_dict"} <= content.keys():
         raise ValueError(f"ckpt={path} is not a checkpoint of ldr2hdr: it needs the keys config and state_dict")
+    text = content["config"]
+    if not isinstance(text, str) or "${" in text:
+        raise ValueError(f"ckpt={path} is refused: its configuration must be YAML without interpolations")
+    try:
+        config = cast(DictConfig, OmegaConf.create(text))
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"ckpt={path} holds a configuration that is not YAML: {reason}") from error
     state = {name.removeprefix(_LEARNER_PREFIX): value for name, value in content["state_dict"].items()}
-    return Checkpoint(path, cast(DictConfig, OmegaConf.create(content["config"])), state)
+    return Checkpoint(path, config, state)
 
 
 def require_known_classes(checkpoint: Checkpoint, conf_dir: str | Path) -> None:

@@ -4,6 +4,7 @@ Torch takes seconds to import: it comes in with the functions that compute, so t
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from ldr2hdr.convert import Converted, Job
+    from ldr2hdr.doctor.diagnosis import Diagnosis
     from ldr2hdr.meta.base import Predictor
 
 _FAILED, _WRONG_USAGE, _INTERRUPTED = 1, 2, 130
@@ -24,6 +27,8 @@ examples:
   ldr2hdr convert sunset.jpg -o sunset.exr --ckpt last.ckpt
   ldr2hdr convert *.jpg -o hdr/ --format hdr --ckpt last.ckpt
   ldr2hdr results outputs/demo/evaluation/results.json
+  ldr2hdr doctor LDR-HDR-pair_Dataset/
+  ldr2hdr prepare LDR-HDR-pair_Dataset/ -o prepared/
 
 A checkpoint is made by training: python -m ldr2hdr.train --help
 """
@@ -40,6 +45,34 @@ examples:
 
 exit codes: 0 all written; 1 the checkpoint or some photographs failed (the others are written);
 2 wrong usage, such as an output that exists (nothing is written)
+"""
+_DOCTOR = """\
+Decode every picture of a data set and tell what would break training, what is doubtful and what is worth knowing:
+orphans, damaged files, duplicates and leaks between splits, wrong EVs, shifts, clipping, HDR that does not fit.
+
+Prints a table; writes doctor.json (everything) and doctor.html (one page with thumbnails, for any browser).
+"""
+_DOCTOR_NOTES = """\
+examples:
+  ldr2hdr doctor LDR-HDR-pair_Dataset/
+  ldr2hdr doctor brackets/ --dataset bracket_folder -o checked/
+
+exit codes: 0 nothing would break training; 1 something would; 2 wrong usage, such as a folder that is no data set
+"""
+_PREPARE = """\
+Decode a data set once into a folder of memory-mapped files, which task.prepared makes training read.
+
+LDR pictures keep their codes, without loss. HDR pictures become half floats where the relative error is at most 2**-11,
+else single floats; index.json tells the measured error of each. A run that was killed goes on where it was: what is
+whole, by its hash, is kept.
+"""
+_PREPARE_NOTES = """\
+examples:
+  ldr2hdr prepare LDR-HDR-pair_Dataset/ -o prepared/
+  python -m ldr2hdr.train task=bracket dataset=ldr_hdr_pair dataset.root=LDR-HDR-pair_Dataset task.prepared=prepared
+
+exit codes: 0 complete; 1 there are corrupt files (the other scenes are prepared; --skip-bad goes without those);
+2 wrong usage, such as a folder that holds something else
 """
 
 
@@ -82,6 +115,7 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("--ckpt", required=True, type=Path, help="checkpoint of a trained network")
     convert.add_argument("--format", choices=("exr", "hdr"), help="kind of the files in a folder (default: exr)")
+    convert.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
     convert.add_argument("--force", action="store_true", help="overwrite existing files")
     convert.set_defaults(run=_convert)
 
@@ -90,13 +124,40 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     results.add_argument("file", type=Path, metavar="RESULTS.json", help="results.json of an evaluation")
     results.set_defaults(run=_print_results)
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="check a data set before training",
+        description=_DOCTOR,
+        epilog=_DOCTOR_NOTES,
+        formatter_class=raw,
+    )
+    doctor.add_argument("root", type=Path, metavar="ROOT", help="folder of the set")
+    doctor.add_argument("--dataset", metavar="NAME", help="its kind, as in conf/dataset (default: by its layout)")
+    doctor.add_argument(
+        *("-o", "--out"), type=Path, default=Path("doctor"), metavar="FOLDER", help="for the report (default: doctor)"
+    )
+    doctor.set_defaults(run=_doctor)
+
+    prepare = commands.add_parser(
+        "prepare",
+        help="decode a data set once, for fast training",
+        description=_PREPARE,
+        epilog=_PREPARE_NOTES,
+        formatter_class=raw,
+    )
+    prepare.add_argument("root", type=Path, metavar="ROOT", help="folder of the set")
+    prepare.add_argument("--dataset", metavar="NAME", help="its kind, as in conf/dataset (default: by its layout)")
+    prepare.add_argument(*("-o", "--out"), required=True, type=Path, metavar="CACHE", help="folder to write")
+    prepare.add_argument("--skip-bad", action="store_true", help="leave out scenes with corrupt files")
+    prepare.set_defaults(run=_prepare)
     return parser
 
 
 def _convert(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ldr2hdr.build import load_learner
+    from ldr2hdr.build import choose_device, load_learner
     from ldr2hdr.convert import plan_jobs
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
@@ -106,10 +167,12 @@ def _convert(args: argparse.Namespace) -> int:
         return _complain(error, _WRONG_USAGE)
     try:
         learner, _ = load_learner(args.ckpt)
+        device = choose_device(args.device)
     except (ValueError, OSError) as error:
         return _complain(error, _FAILED)
+    single_shot = learner.to(device).single_shot()
     console.print("single-shot: no camera profile was used; tones are those of the cameras trained on")
-    num_failed = _convert_all(jobs, learner.single_shot(), console)
+    num_failed = _convert_all(jobs, lambda ldr: single_shot(ldr.to(device)).cpu(), console)
     if len(jobs) > 1:
         console.print(f"{len(jobs) - num_failed} of {len(jobs)} photographs converted")
     return _FAILED if num_failed else 0
@@ -130,12 +193,16 @@ def _convert_all(jobs: Sequence["Job"], predictor: "Predictor", console: "Consol
 
 
 def _with_progress(jobs: Sequence["Job"], console: "Console") -> Iterator["Job"]:
+    with _progress(console, is_shown=len(jobs) > 1) as progress:
+        yield from progress.track(jobs, description="converting")
+
+
+def _progress(console: "Console", *, is_shown: bool = True) -> "Progress":
+    """A bar that is seen on terminals only, and gone when done."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    is_shown = len(jobs) > 1 and console.is_terminal
-    with Progress(*columns, console=console, disable=not is_shown, transient=True) as progress:
-        yield from progress.track(jobs, description="converting")
+    return Progress(*columns, console=console, disable=not (is_shown and console.is_terminal), transient=True)
 
 
 def _describe(converted: "Converted") -> str:
@@ -160,6 +227,72 @@ def _print_results(args: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     print_tables(console, summaries=results.summaries, differences=results.differences)
     return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from ldr2hdr.doctor.known_sets import guess_set
+    from ldr2hdr.doctor.page import write_page
+    from ldr2hdr.doctor.report import print_report, write_report
+
+    console = Console(width=None if sys.stdout.isatty() else 132)
+    try:
+        name = args.dataset or guess_set(args.root)
+        args.out.mkdir(parents=True, exist_ok=True)
+        diagnosis = _diagnose(args.root, name, console, is_guessed=args.dataset is None)
+    except (ValueError, OSError) as error:
+        return _complain(error, _WRONG_USAGE)
+    write_report(args.out / "doctor.json", diagnosis)
+    write_page(args.out / "doctor.html", diagnosis)
+    print_report(console, diagnosis)
+    console.print(f"wrote {args.out / 'doctor.json'} and {args.out / 'doctor.html'}", markup=False, highlight=False)
+    return _FAILED if diagnosis.has_errors else 0
+
+
+def _diagnose(root: Path, name: str, console: "Console", *, is_guessed: bool) -> "Diagnosis":
+    """The diagnosis under a progress bar; the readers' fits, which training makes anew, are thrown away."""
+    import tempfile
+
+    from ldr2hdr.doctor.diagnosis import diagnose, list_pictures
+    from ldr2hdr.doctor.known_sets import open_set
+
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = open_set(root, name, cache_dir=Path(folder))
+        with _progress(console) as progress:
+            task = progress.add_task("reading", total=len(list_pictures(root)))
+            return diagnose(
+                dataset,
+                root=root,
+                is_guessed=is_guessed,
+                cache_dir=Path(folder),
+                tick=lambda _: progress.advance(task),
+            )
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from ldr2hdr.data.preparing import prepare
+    from ldr2hdr.doctor.known_sets import guess_set, open_set
+
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        name = args.dataset or guess_set(args.root)
+        dataset = open_set(args.root, name, cache_dir=args.out)
+        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+            track = functools.partial(progress.track, description="preparing")
+            done = prepare(dataset, args.out, name=name, root=args.root, is_skipping=args.skip_bad, track=track)
+    except (ValueError, OSError) as error:
+        return _complain(error, _WRONG_USAGE)
+    console.print(done.summary())
+    for file in done.written.skipped:
+        sys.stderr.write(f"corrupt: {file.file}: {file.reason}\n")
+    if done.written.is_complete:
+        return 0
+    return _complain(ValueError("mend the corrupt files, or go without them by --skip-bad"), _FAILED)
 
 
 def _complain(error: Exception, code: int, *, about: Path | None = None) -> int:

@@ -67,7 +67,7 @@ def convert_photo(job: Job, predictor: Predictor) -> Converted:
 
     Args:
         job: What to convert to what.
-        predictor: Maps LDR pictures ``(1, 3, H, W)`` to sensor exposure, 1 where the camera clips.
+        predictor: Maps LDR pictures ``(1, 3, H, W)`` to sensor exposure, 1 at the camera's white.
 
     Raises:
         ImageError: If the photograph cannot be read, or the reconstruction cannot be stored.

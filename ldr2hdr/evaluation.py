@@ -8,7 +8,7 @@ import torch
 
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean
-from ldr2hdr.metrics.hdr import evaluate_pictures
+from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.tasks import Shots, Task
 
 
@@ -38,7 +38,6 @@ class Summary(NamedTuple):
 
 
 @runtime_checkable
-@runtime_checkable
 class AbstractBaseline(Protocol):
     """A method without theta."""
 
@@ -46,7 +45,6 @@ class AbstractBaseline(Protocol):
         """Make a predictor, with or without examples."""
 
 
-@runtime_checkable
 @runtime_checkable
 class System(Protocol):
     """Anything that maps LDR pictures to sensor exposure, perhaps in several stages of adaptation."""
@@ -118,6 +116,7 @@ def score_tasks(
     *,
     camera_family: str,
     ranges: str,
+    device: torch.device | str = "cpu",
     on_task: Callable[[], None] = lambda: None,
 ) -> list[Score]:
     """Let every system reconstruct the query of every task, all from the same support.
@@ -127,16 +126,17 @@ def score_tasks(
         tasks: What to judge on.
         camera_family: Recorded with the scores.
         ranges: Recorded with the scores.
+        device: Where the systems are.
         on_task: Called after each task, for a progress bar.
     """
     scores = []
     for task in tasks:
+        support, query = task.support.to(device), task.query.to(device)
         for system in systems:
-            for name, predictor in system.predictors(task.support):
+            for name, predictor in system.predictors(support):
                 with torch.no_grad():
-                    # left out, a system that diverges would look better than it is: it counts as a black picture
-                    prediction = predictor(task.query.ldr).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-                    values = evaluate_pictures(prediction, task.query)
+                    # left out, a system that diverges would look better than it is
+                    values = evaluate_pictures(blacken_diverged(predictor(query.ldr)), query)
                 scores += [
                     Score(name, camera_family, ranges, task.camera, place, picture, metric, region, value)
                     for (metric, region), column in values.items()

@@ -1,8 +1,7 @@
 """Losses between predicted and true sensor exposure ``(B, 3, H, W)``, non-negative and unbounded.
 
-The distances are smooth (Charbonnier) by default: the kink of an absolute value has no second derivative,
-and a meta-gradient through it differs between exact engines by 1e-3 in float32 where a smooth one agrees to
-3e-6. With ``charbonnier=0`` they are the plain L1 of the papers.
+The distances are smooth (Charbonnier) by default: the kink of an absolute value has no second derivative, which a
+meta-gradient needs. With ``charbonnier=0`` they are the plain L1 of the papers.
 """
 
 import math

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import Optimizer
 
 from ldr2hdr.meta.base import AbstractMetaLearner, OuterStep
-from ldr2hdr.metrics.hdr import evaluate_pictures
+from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.tasks import TaskBatch
 
 _VAL_NAMES = ("val", "val_unseen")
@@ -36,7 +36,7 @@ class MetaModule(L.LightningModule):
         optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
         *,
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
-        gradient_clip: float = 10.0,
+        gradient_clip: float = 1.0,
         max_bad_steps: int = 10,
         run_config: str = "",
     ) -> None:
@@ -61,29 +61,26 @@ class MetaModule(L.LightningModule):
     def training_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Take one outer step."""
         result = self.learner.outer_step(batch)
-        num_counted = self._assign_gradient(result, num_tasks=len(batch))
+        num_counted, losses = self._assign_gradient(result, num_tasks=len(batch))
         self._stop_if_bad(num_counted)
         if num_counted > 0:
             clip_grad_norm_(self.learner.trainable(), self.gradient_clip)
             self.optimizers().step()  # type: ignore[union-attr]
             if self.make_scheduler is not None:
                 self.lr_schedulers().step()  # type: ignore[union-attr]
-        if result.num_counted > 0:
-            shown = {"train/loss": result.loss_after, "train/loss@0": result.loss_before}
-            self.log_dict(shown, prog_bar=True, batch_size=result.num_counted)
+            self.log_dict(losses, prog_bar=True, batch_size=num_counted)
         self.log("train/skipped_tasks", float(self.num_skipped_tasks))
 
     def validation_step(self, batch: TaskBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Log each metric before adaptation (@0: no support at all) and after the steps trained with."""
+        """Log each metric without support (@single), and with it after 0 steps and after those trained with."""
         steps = self.learner.inner_steps
         logged: dict[str, list[Tensor]] = {}
         for index in range(len(batch)):
             support, query = batch.shots(index)
-            for key, predictor in ((0, self.learner.single_shot()), (steps, self.learner.adapt(support))):
+            adapted = {num: self.learner.adapt(support, steps=num) for num in sorted({0, steps})}
+            for key, predictor in (("single", self.learner.single_shot()), *adapted.items()):
                 with torch.no_grad():
-                    # an adaptation that diverges costs its score, not the run: it counts as a black picture
-                    prediction = predictor(query.ldr).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-                    scores = evaluate_pictures(prediction, query)
+                    scores = evaluate_pictures(blacken_diverged(predictor(query.ldr)), query)
                 logged.setdefault(f"pu_psnr@{key}", []).append(scores["pu_psnr", "all"].nanmean())
                 logged.setdefault(f"log2_rmse@{key}", []).append(scores["log2_rmse", "well_exposed"].nanmean())
         self.log_dict(
@@ -104,18 +101,25 @@ class MetaModule(L.LightningModule):
         self.num_bad_steps = checkpoint["guards"]["num_bad_steps"]
         self.num_skipped_tasks = checkpoint["guards"]["num_skipped_tasks"]
 
-    def _assign_gradient(self, result: OuterStep, *, num_tasks: int) -> int:
-        """Fill ``.grad`` with the mean over the counted tasks of all processes, by one all-reduce."""
-        counts = result.gradient_sum[0].new_tensor([result.num_counted, num_tasks])
-        flat = torch.cat([gradient.flatten() for gradient in result.gradient_sum] + [counts])
+    def _assign_gradient(self, result: OuterStep, *, num_tasks: int) -> tuple[int, dict[str, Tensor]]:
+        """Fill ``.grad`` with the mean over the counted tasks of all processes, by one all-reduce.
+
+        Returns:
+            How many tasks counted, and the mean of their losses.
+        """
+        like = result.gradient_sum[0]
+        losses = torch.stack([result.loss_after, result.loss_before]).to(like).nan_to_num() * result.num_counted
+        counts = like.new_tensor([result.num_counted, num_tasks])
+        flat = torch.cat([*(gradient.flatten() for gradient in result.gradient_sum), losses, counts])
         flat = self.trainer.strategy.reduce(flat, reduce_op="sum")
         num_counted, num_tasks = int(flat[-2]), int(flat[-1])
         self.num_skipped_tasks += num_tasks - num_counted
         mean = flat[:-2] / max(num_counted, 1)
+        mean, (loss_after, loss_before) = mean[:-2], mean[-2:]
         parameters = self.learner.trainable()
         for parameter, part in zip(parameters, mean.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
-        return num_counted
+        return num_counted, {"train/loss": loss_after, "train/loss@single": loss_before}
 
     def _stop_if_bad(self, num_counted: int) -> None:
         self.num_bad_steps = 0 if num_counted else self.num_bad_steps + 1

@@ -9,6 +9,9 @@ from torch import Tensor
 
 # Rec. 709 primaries and D65 to six digits, as the PU21 toolbox has them: the reference figures for luminance
 # metrics need these digits, and they differ from the four-digit row of BT.709 by less than 6e-5.
+LOG_OFFSET: Final = 1 / 255
+"""Added to exposure before a logarithm: one 8-bit level of the sensor's white, about a camera's read noise."""
+
 _REC709_LUMINANCE: Final = (0.212656, 0.715158, 0.072186)
 
 Pu21Curve: TypeAlias = Literal["banding", "banding_glare", "peaks", "peaks_glare"]

@@ -31,7 +31,7 @@ class Reconstructor(nn.Module):
             context: What ``summarize`` made of this camera's support; None for a single shot.
 
         Returns:
-            Sensor exposure, 1 where the camera clips, non-negative, unbounded above.
+            Sensor exposure, 1 at the camera's white, non-negative, unbounded above.
         """
         exposure: Tensor = self.backbone(ldr, self.response(ldr, context))
         return exposure

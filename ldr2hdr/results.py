@@ -91,7 +91,7 @@ def print_tables(console: Console, *, summaries: Sequence[Summary], differences:
         console.print(_table(f"{title}: means over {places} places [95 % interval]", means, is_difference=False))
         if paired:
             console.print(_table("paired differences [95 % interval], ? = undecided", paired, is_difference=True))
-        console.print()
+        console.print(f"With {places} places the true coverage of these intervals is below 95 %.\n")
 
 
 def _table(title: str, rows: Sequence[Summary], *, is_difference: bool) -> Table:

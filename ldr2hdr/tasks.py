@@ -14,7 +14,7 @@ class Shots:
 
     Attributes:
         ldr: Display-referred pictures in [0, 1], ``(..., N, 3, H, W)``.
-        exposure: Sensor exposure, 1 where the camera clips, unbounded above, same shape.
+        exposure: Sensor exposure, 1 at the camera's white, unbounded above, same shape.
 
     Raises:
         ValueError: If the shapes differ or are not pictures.
@@ -101,6 +101,13 @@ class TaskBatch:
             self.query_places,
             self.cameras,
         )
+
+    def pin_memory(self) -> "TaskBatch":
+        """Copy to page-locked memory, from which a GPU reads faster; the DataLoader calls this."""
+        support, query = (
+            Shots(shots.ldr.pin_memory(), shots.exposure.pin_memory()) for shots in (self.support, self.query)
+        )
+        return TaskBatch(support, query, self.query_places, self.cameras)
 
 
 def collate(tasks: Sequence[Task]) -> TaskBatch:

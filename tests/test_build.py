@@ -11,6 +11,7 @@ import torch
 from ldr2hdr.build import (
     RunError,
     build_learner,
+    build_source,
     build_tasks,
     build_training,
     load_learner,
@@ -81,7 +82,10 @@ def test_tasks_are_by_the_cameras_asked_for(compose_train, tiny, tmp_path):
     cfg = compose_train(tmp_path, *tiny, "camera=[pointwise,phone]")
     names = [
         [tasks[i].camera.split("-")[0] for i in range(2)]
-        for tasks in (build_tasks(cfg, split="val", ranges="seen", seed=0, camera=camera) for camera in (None, "phone"))
+        for tasks in (
+            build_tasks(cfg, build_source(cfg), split="val", ranges="seen", seed=0, camera=camera)
+            for camera in (None, "phone")
+        )
     ]
     assert names == [["pointwise", "phone"], ["phone", "phone"]]
 

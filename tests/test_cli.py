@@ -148,6 +148,17 @@ def spoil(checkpoint: dict[str, Any], kind: str) -> None:
         # what a prefix check would let through: the `os` that a module of ours imported
         cfg.response = {"_target_": "ldr2hdr.io.files.os.mkdir", "path": "pwned"}
         torch.save({**checkpoint, "config": OmegaConf.to_yaml(cfg)}, "bad.ckpt")
+    elif kind == "interpolation":
+        cfg = OmegaConf.create(checkpoint["config"])
+        cfg.backbone.norm = "${evil}"
+        cfg.evil = {"_target_": "ldr2hdr.io.files.os.mkdir", "path": "pwned"}
+        torch.save({**checkpoint, "config": OmegaConf.to_yaml(cfg)}, "bad.ckpt")
+    elif kind == "no yaml":
+        torch.save({**checkpoint, "config": "a: [1, 2"}, "bad.ckpt")
+    elif kind == "no parameter":
+        cfg = OmegaConf.create(checkpoint["config"])
+        cfg.backbone.depth = 5
+        torch.save({**checkpoint, "config": OmegaConf.to_yaml(cfg)}, "bad.ckpt")
     elif kind == "no config":
         torch.save({**checkpoint, "config": ""}, "bad.ckpt")
     elif kind == "other weights":
@@ -170,6 +181,9 @@ def spoil(checkpoint: dict[str, Any], kind: str) -> None:
         ("no config", "its response must be one that conf/response/ names, got none"),
         ("other weights", "does not hold the network that it describes"),
         ("pickle", "holds more than tensors and is refused"),
+        ("interpolation", "is refused: its configuration must be YAML without interpolations"),
+        ("no yaml", "holds a configuration that is not YAML"),
+        ("no parameter", "does not hold the network that it describes.*"),
         ("target", "is refused: its response must be .* got ldr2hdr.io.files.os.mkdir"),
     ],
 )

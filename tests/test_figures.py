@@ -9,7 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from ldr2hdr.build import CONF_DIR
-from ldr2hdr.evaluate import _draw_panel
+from ldr2hdr.evaluate import _check_settings
 from ldr2hdr.figures import draw_panel, encode_srgb, error_stops
 from ldr2hdr.io import ImageError
 from ldr2hdr.metrics.functional import log2_rmse
@@ -71,4 +71,4 @@ def test_evaluate_names_the_panel_camera_it_cannot_find(tmp_path: Path) -> None:
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
         cfg = compose("evaluate", overrides=["camera=pointwise", "ckpt=unused"])
     with pytest.raises(ValueError, match=r"panel.camera=phone is not among the cameras pointwise; .* panel=null"):
-        _draw_panel(cfg, tmp_path)
+        _check_settings(cfg)

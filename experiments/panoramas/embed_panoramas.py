@@ -21,7 +21,7 @@ DWA_LEVEL = 40.0  # the smallest multiple of 5 that keeps the folder below 8.5 M
 # Test: interior, sunset, night, sun in a park, overcast city; all from originals without lossy compression.
 SPLITS = {
     "blender_city": "train",
-    "blender_courtyard": "train",
+    "blender_courtyard": "val",
     "blender_forest": "train",
     "blender_interior": "val",
     "blender_night": "train",
@@ -29,7 +29,7 @@ SPLITS = {
     "blender_sunrise": "train",
     "dikhololo_night": "test",
     "empty_warehouse_01": "train",
-    "forest_slope": "train",
+    "forest_slope": "val",
     "kiara_1_dawn": "val",
     "lebombo": "train",
     "potsdamer_platz": "test",

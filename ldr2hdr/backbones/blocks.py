@@ -1,15 +1,13 @@
 """Building blocks shared by the backbones: none keeps running statistics, all are twice differentiable."""
 
 import math
-from typing import Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-# Added to sensor exposure before a logarithm: one 8-bit level, about the read noise of a consumer camera.
-LOG_OFFSET: Final = 1 / 255
+from ldr2hdr.radiometry import LOG_OFFSET
 
 
 class PixelNorm(nn.Module):

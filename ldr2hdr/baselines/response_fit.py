@@ -27,17 +27,12 @@ class ResponseFit:
     table monotone. Black and white pixels say only that the light was out of range, so these two levels
     stay out of the spline. Without support the system is inverse gamma 2.2.
 
-    Every choice was measured (60 simulated cameras of three curve families with colour gains and noise,
-    over the 17 embedded panoramas, 2 support and 2 query pictures of 96 px; log2-RMSE in stops on
-    well-exposed and on all query pixels, PU21-PSNR on all): bare isotonic table 0.250, 0.488 and 26.2 dB;
-    with the spline 0.197, 0.439 and 26.7 dB. White as the mean of linear labels in the bare table: 24.4 dB
-    on all pixels, for few very bright pixels decide. White as the log mean of labels cut one stop above
-    white, pooled over channels: 0.384 and 28.3 dB. Inverse gamma 2.2: 0.894, 0.984 and 20.4 dB. The
-    panoramas of all splits took part, in the baseline's favour.
+    It is meant to be hard to beat: the constants were chosen on simulated cameras over the panoramas of all splits,
+    test included, in the baseline's favour. White is the log mean of labels cut one stop above white, pooled over the
+    channels: with a mean of linear labels a few very bright pixels would decide.
 
     Attributes:
-        smoothing: Weight of the spline's squared curvature against one pixel's squared error; flat between
-            0.001 and 0.025 in the measurement.
+        smoothing: Weight of the spline's squared curvature against one pixel's squared error.
         highlight_cap: Labels of white pixels count as at most this, in units of sensor white.
         pooled_px: Weight, in pixels, of the other channels' white pixels in a channel's estimate of white.
         floor: Labels below count as this, in units of sensor white; it is the darkest output too.

@@ -12,6 +12,8 @@ from torch import Tensor
 _GREY: Final = (54 / 256, 183 / 256, 19 / 256)
 _PERCENTS: Final = (50, 17, 83, 35, 65, 8, 92)
 _NUM_THRESHOLDS: Final = 3
+# The first pass takes thresholds from whole pictures, the second from what both show.
+_NUM_PASSES: Final = 2
 # Bits near the threshold are fewest where the shift is right, for there those of both pictures coincide: this
 # decides between shifts under which next to nothing differs.
 _UNCOMPARED_PENALTY: Final = 0.05
@@ -79,8 +81,10 @@ def align_Ward2003(
     residuals = torch.zeros(len(ldr), device=ldr.device)
     for darker, brighter in itertools.pairwise(order):
         names = f"the exposures at {evs[darker]:g} and {evs[brighter]:g} ev"
-        first, second = _bitmaps(grey[darker], grey[brighter], tolerance, names)
-        step, residual = _best_shift(first, second, max_shift_px, names)
+        step, residual = shifts.new_zeros(2), 0.0
+        for _ in range(_NUM_PASSES):
+            first, second = _bitmaps(grey[darker], grey[brighter], step, tolerance=tolerance, names=names)
+            step, residual = _best_shift(first, second, max_shift_px=max_shift_px, names=names)
         if residual > max_residual:
             raise ValueError(
                 f"no shift up to {max_shift_px} px aligns {names}: at best {residual:.3f} of the bits differ, and "
@@ -112,23 +116,30 @@ def shift_pictures(
 
 
 def _bitmaps(
-    first: Float[Tensor, "h w"], second: Float[Tensor, "h w"], tolerance: int, names: str
+    first: Float[Tensor, "h w"], second: Float[Tensor, "h w"], step: Int[Tensor, " 2"], *, tolerance: int, names: str
 ) -> tuple[Float[Tensor, "2 b h w"], Float[Tensor, "2 b h w"]]:
-    """Of each picture the bits that are one and those that are zero, less those too close to a threshold."""
-    ranks = torch.tensor(_PERCENTS, device=first.device) * (first.numel() - 1) // 100
-    thresholds = torch.stack([picture.flatten().sort().values[ranks] for picture in (first, second)])
+    """Of each picture the bits that are one and those that are zero, less those too close to a threshold.
+
+    Thresholds are percentiles of the part that both pictures show if the second is shifted by ``step``.
+    """
+    pictures = torch.stack([first, second])
+    _, is_shared = shift_pictures(pictures[:, None].expand(-1, 3, -1, -1), torch.stack([-step, step]))
+    # what the second shows of the first lies where the first, moved the other way, is valid
+    shared = [picture[mask].sort().values for picture, mask in zip(pictures, is_shared.flip(0), strict=True)]
+    ranks = torch.tensor(_PERCENTS, device=first.device) * (len(shared[0]) - 1) // 100
+    thresholds = torch.stack([values[ranks] for values in shared])
     distances = torch.minimum(thresholds, 255 - thresholds).amin(dim=0)
     best = distances.argsort(descending=True, stable=True)[:_NUM_THRESHOLDS]
     best = best[distances[best] > tolerance]
     if len(best) == 0:
         raise ValueError(f"alignment needs a part of the scene between black and white in both of {names}, got none")
-    excesses = [picture - at[best, None, None] for picture, at in zip((first, second), thresholds, strict=True)]
+    excesses = [picture - at[best, None, None] for picture, at in zip(pictures, thresholds, strict=True)]
     bitmaps = [torch.stack([excess > tolerance, excess < -tolerance]).double() for excess in excesses]
     return bitmaps[0], bitmaps[1]
 
 
 def _best_shift(
-    first: Float[Tensor, "2 b h w"], second: Float[Tensor, "2 b h w"], max_shift_px: int, names: str
+    first: Float[Tensor, "2 b h w"], second: Float[Tensor, "2 b h w"], *, max_shift_px: int, names: str
 ) -> tuple[Int[Tensor, " 2"], float]:
     """Shift of the second picture, and the part of the compared bits that still differ.
 

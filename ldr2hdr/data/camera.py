@@ -3,6 +3,10 @@
 A *family* is what the configuration describes: the distributions of all parameters. A *camera* is one draw of
 them. Only noise and metering differ from picture to picture, and they draw from the generator that is passed
 in. A CPU generator gives the same pictures for tensors on any device, up to the device's rounding.
+
+A camera's *white* is the sensor exposure 1, at which its green channel clips in the centre of the picture. Colour gains,
+mixing and vignetting come after the sensor exposure that is to be recovered, so the other channels and the corners
+clip elsewhere: to know where is part of knowing the camera.
 """
 
 from collections.abc import Mapping
@@ -40,7 +44,7 @@ class Camera:
             generator: Source of the exposure's variation from picture to picture.
 
         Returns:
-            Sensor exposure, not clipped, 1 where the camera clips.
+            Sensor exposure, not clipped, 1 at the camera's white.
 
         Raises:
             ValueError: If any radiance is negative.
@@ -51,7 +55,7 @@ class Camera:
         """Turn sensor exposure into display-referred pictures in [0, 1].
 
         Args:
-            exposure: Sensor exposure, not clipped, 1 where the camera clips.
+            exposure: Sensor exposure, not clipped, 1 at the camera's white.
             generator: Source of the noise.
         """
         picture = exposure

@@ -36,7 +36,7 @@ class AbstractLabelSource(ABC):
             truth: Their true sensor exposure, where it is known.
 
         Returns:
-            Sensor exposure of each picture, 1 where the camera clips, unbounded above, without gradient.
+            Sensor exposure of each picture, 1 at the camera's white, unbounded above, without gradient.
 
         Raises:
             ValueError: If the source cannot label this support.
@@ -148,7 +148,7 @@ class TeacherLabels(AbstractLabelSource):
         is_linear = exposure.shape == ldr.shape and exposure.is_floating_point()
         if not (is_linear and bool((exposure.isfinite() & (exposure >= 0)).all())):
             raise ValueError(
-                f"labels=teacher needs finite, non-negative float exposure of shape {tuple(ldr.shape)} from its network, "
+                f"labels=teacher needs finite, non-negative float exposure of shape {tuple(ldr.shape)}, "
                 f"got {exposure.dtype} {tuple(exposure.shape)} from {exposure.min():.3g} to {exposure.max():.3g}"
             )
         return exposure.detach()

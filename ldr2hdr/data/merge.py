@@ -95,8 +95,10 @@ def recover_response_DebevecMalik1997(
     """
     levels = _levels(ldr, evs)
     log_times = evs.double() * math.log(2)
-    is_shown = torch.ones_like(levels[0, 0], dtype=torch.bool) if is_valid is None else is_valid.all(dim=0)
-    brightest = F.max_pool2d(levels.amax(dim=1, keepdim=True).float(), kernel_size=3, stride=1, padding=1)
+    valid = torch.ones_like(levels[:, 0], dtype=torch.bool) if is_valid is None else is_valid
+    is_shown = valid.all(dim=0)
+    brightest = levels.amax(dim=1).where(valid, 0)[:, None].float()
+    brightest = F.max_pool2d(brightest, kernel_size=3, stride=1, padding=1)
     trust = torch.where(brightest >= _FIRST_WHITE, _BESIDE_WHITE_WEIGHT, 1.0).double().expand_as(levels)
     curves, observed, deviations, weights = [], [], [], []
     for channel, name in enumerate(("red", "green", "blue")):

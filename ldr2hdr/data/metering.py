@@ -55,7 +55,7 @@ class MeanMetering(AbstractMetering):
     """Bring the mean to a level, then go a uniformly drawn number of stops away.
 
     Attributes:
-        level: Mean exposure before the stops are applied, 1 where the camera clips.
+        level: Mean exposure before the stops are applied, 1 at the camera's white.
         stops: Interval that the stops are drawn from, for each picture.
 
     Raises:
@@ -84,7 +84,7 @@ class NormalMetering(AbstractMetering):
     """Bring the mean to a level, then go a normally distributed number of stops away.
 
     Attributes:
-        level: Mean exposure before the stops are applied, 1 where the camera clips.
+        level: Mean exposure before the stops are applied, 1 at the camera's white.
         std_stops: Standard deviation of the stops.
 
     Raises:

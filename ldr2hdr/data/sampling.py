@@ -3,10 +3,11 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from ldr2hdr.data.camera import Camera, CameraFamily
 from ldr2hdr.data.places import Split
@@ -28,9 +29,12 @@ class AbstractTasks(Dataset[Task], ABC):
         shots: Support pictures K per task.
         queries: Query pictures Q per task.
         crop_px: Side of the square pictures.
+        camera_device: Where cameras meter and shoot, and where the tasks are; their draws are those of the CPU, so the
+            pictures are the same up to the device's rounding. Anything but ``cpu`` wants ``data.num_workers=0``.
 
     Raises:
-        ValueError: If a count is not positive, no place belongs to the split, or a scene is smaller than the crop.
+        ValueError: If a count is not positive, no place belongs to the split, a scene is smaller than the crop, or the
+            device is not there.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class AbstractTasks(Dataset[Task], ABC):
         shots: int,
         queries: int,
         crop_px: int,
+        camera_device: str = "cpu",
     ) -> None:
         if min(shots, queries, crop_px) < 1:
             raise ValueError(
@@ -51,6 +56,9 @@ class AbstractTasks(Dataset[Task], ABC):
                 f"got shots={shots}, queries={queries}, crop_px={crop_px}"
             )
         source.check_crop(crop_px)
+        for key, value, known in (("split", split, get_args(Split)), ("ranges", ranges, get_args(Ranges))):
+            if value not in known:
+                raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
         if not cameras:
             raise ValueError("camera must name at least one camera family, got none")
         self.source = source
@@ -61,12 +69,21 @@ class AbstractTasks(Dataset[Task], ABC):
         self.shots = shots
         self.queries = queries
         self.crop_px = crop_px
+        self.camera_device = _find_device(camera_device)
         self.places = source.places(split)
         if not self.places:
             raise ValueError(f"the {split} split of {type(source).__name__} shows no place; change dataset")
 
     def __getitem__(self, index: int) -> Task:
-        """Make task ``index``: draw a camera, look at the scene or scenes, shoot."""
+        """Make task ``index``: draw a camera, look at the scene or scenes, shoot.
+
+        Raises:
+            ValueError: If cameras are to shoot on another device than the CPU in a loader process.
+        """
+        if self.camera_device.type != "cpu" and get_worker_info() is not None:
+            raise ValueError(
+                f"task.camera_device={self.camera_device} cannot be used by loader processes; set data.num_workers=0"
+            )
         generator = task_generator(self.seed, self.split, self.ranges, index)
         family_name = list(self.cameras)[index % len(self.cameras)]
         camera = self.cameras[family_name].sample(generator, ranges=self.ranges)
@@ -98,7 +115,7 @@ class CameraTasks(AbstractTasks):
     def _exposures(self, camera: Camera, generator: torch.Generator) -> tuple[Tensor, tuple[str, ...]]:
         places = self._choose_places(self.shots + self.queries, generator)
         views = [self.source.sample(place, crop_px=self.crop_px, generator=generator) for place in places]
-        return camera.expose(torch.stack(views), generator), places
+        return camera.expose(torch.stack(views).to(self.camera_device), generator), places
 
 
 class SceneTasks(AbstractTasks):
@@ -122,6 +139,7 @@ class SceneTasks(AbstractTasks):
         shots: int,
         queries: int,
         crop_px: int,
+        camera_device: str = "cpu",
         evs: Sequence[float] = (-4.0, -2.0, 0.0, 2.0),
     ) -> None:
         super().__init__(
@@ -133,6 +151,7 @@ class SceneTasks(AbstractTasks):
             shots=shots,
             queries=queries,
             crop_px=crop_px,
+            camera_device=camera_device,
         )
         if shots >= len(evs) or shots + queries > len(evs):
             raise ValueError(
@@ -145,11 +164,21 @@ class SceneTasks(AbstractTasks):
     def _exposures(self, camera: Camera, generator: torch.Generator) -> tuple[Tensor, tuple[str, ...]]:
         (place,) = self._choose_places(1, generator)
         view = self.source.sample(place, crop_px=self.crop_px, generator=generator)
-        metered = camera.expose(view[None], generator)
+        metered = camera.expose(view[None].to(self.camera_device), generator)
         count = self.shots + self.queries
         order = torch.randperm(len(self.evs), generator=generator)[:count]
-        evs = torch.tensor(self.evs)[order]
+        evs = torch.tensor(self.evs)[order].to(self.camera_device)
         return expose(metered.expand(count, -1, -1, -1), evs), (place,) * count
+
+
+def _find_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"task.camera_device={name} is not there: {reason}") from error
+    return device
 
 
 def task_generator(seed: int, split: str, ranges: str, index: int) -> torch.Generator:

@@ -140,13 +140,14 @@ class Noise(AbstractStage):
 
     def __call__(self, picture: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
         """Add noise."""
-        # Drawn where the generator lives: a CPU generator gives the same noise for pictures on any device.
-        unit = torch.randn(picture.shape, generator=generator, device=generator.device, dtype=picture.dtype)
+        # Drawn where the generator lives and in single precision: a CPU generator gives the same noise for pictures on
+        # any device and of any precision.
+        unit = torch.randn(picture.shape, generator=generator, device=generator.device, dtype=torch.float32)
         signal = picture.clamp_min(0)  # colour mixing may leave small negative values
         variance = self.shot_dn**2 * signal + self.read_dn**2
         if self.multiplicative_dn > 0:
             variance = variance + (self.multiplicative_dn * signal) ** 2
-        return picture + variance.sqrt() / _LEVELS * unit.to(picture.device)
+        return picture + variance.sqrt() / _LEVELS * unit.to(picture)
 
 
 class NoiseFamily(AbstractStageFamily):

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,3 +35,12 @@ def evaluate_pictures(
         scores["pu_psnr", region] = pu21_psnr(shown.pred, shown.target, regions[region])
         scores["log2_rmse", region] = log2_rmse(pred, query.exposure, regions[region])
     return scores
+
+
+def blacken_diverged(pred: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Make a picture with any value that is not finite black as a whole.
+
+    An adaptation that diverges then costs its score, instead of the run or the picture's place in the mean.
+    """
+    is_finite = pred.isfinite().flatten(1).all(dim=1)[:, None, None, None]
+    return torch.where(is_finite, pred, 0)

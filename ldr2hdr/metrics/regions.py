@@ -39,7 +39,7 @@ def find_regions(
 
     Args:
         ldr: Picture in [0, 1], 8 bits.
-        exposure: True sensor exposure, 1 where the camera clips.
+        exposure: True sensor exposure, 1 at the camera's white.
         dark_level: A channel at this level or below is dark, of 255.
         clipped_level: A channel at this level or above is clipped, of 255.
 

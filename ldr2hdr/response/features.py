@@ -82,12 +82,19 @@ def local_mean(field: Float[Tensor, "b c h w"], cells: int) -> Float[Tensor, "b 
     return F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
 
 
-def split_folds(pictures: Float[Tensor, "k ..."]) -> list[Float[Tensor, "n ..."]]:
-    """One fold per picture; a single picture gives its left and its right half (dimension 3 is the width)."""
+class Fold(NamedTuple):
+    """Part of some pictures: which ones, and which columns of theirs."""
+
+    pictures: slice
+    columns: slice
+
+
+def split_folds(pictures: Float[Tensor, "k 3 h w"]) -> list[Fold]:
+    """One fold per picture; a single picture gives its left and its right half."""
     if len(pictures) > 1:
-        return list(torch.split(pictures, 1))
+        return [Fold(slice(index, index + 1), slice(None)) for index in range(len(pictures))]
     half = pictures.shape[3] // 2
-    return [pictures[..., :half, :], pictures[..., half:, :]]
+    return [Fold(slice(None), slice(0, half)), Fold(slice(None), slice(half, None))]
 
 
 def _neutral_white(ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

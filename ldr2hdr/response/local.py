@@ -1,6 +1,7 @@
 """The local response stage: the curve, and in the same closed form what depends on surroundings, place and colour."""
 
 import math
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import torch
@@ -8,13 +9,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ldr2hdr.response.features import NUM_LOCAL, NUM_WHITE, extract_features, hats, split_folds
-from ldr2hdr.response.ridge import LOG_OFFSET, inverse_gamma_curve, knot_roughness, solve
+from ldr2hdr.radiometry import LOG_OFFSET
+from ldr2hdr.response.features import NUM_LOCAL, NUM_WHITE, Fold, extract_features, hats, split_folds
+from ldr2hdr.response.ridge import inverse_gamma_curve, knot_roughness, solve
 from ldr2hdr.tasks import Shots
 
 # How strong the prior on the local weights may be, relative to the learned strength; `_CURVE_ALONE` leaves them at 0.
 _STRENGTHS: Final = (1.0, 0.1, 0.01)
 _CURVE_ALONE: Final = 1e6
+_STRIP_ROWS: Final = 64
+_Strip = tuple[slice, slice, slice, slice]
 # Log error below which a check on held-out support says nothing: a hundredth of a stop, squared.
 _FINEST_ERROR: Final = 1e-4
 # Light more than this above white counts as this in the fit: a lamp must not speak for all that clipped, nor a lamp
@@ -117,12 +121,18 @@ class LocalRidgeResponse(nn.Module):
         features = extract_features(support.ldr)
         log_exposure = torch.log(support.exposure + LOG_OFFSET).clamp_max(math.log(2.0) * _CAP_STOPS)
         num_pixels = log_exposure[:, 0].numel()
-        knots = hats(features.tone, self.curve_prior.shape[1])
-        shades = _rows([*knots, *features.local, log_exposure], is_counted=1 - features.is_white)
-        whites = _rows([*features.white, log_exposure], is_counted=features.is_white)
-        folds = [_columns(part) for part in split_folds(shades)]
-        rows = _columns(whites)
-        return Moments(torch.stack([part.mT @ part for part in folds]) / num_pixels, rows.mT @ rows / num_pixels)
+
+        def shade_columns(strip: _Strip) -> list[Tensor]:
+            knots = hats(features.tone[strip], self.curve_prior.shape[1])
+            return [*knots, *(feature[strip] for feature in features.local), log_exposure[strip]]
+
+        def white_columns(strip: _Strip) -> list[Tensor]:
+            return [*(feature[strip] for feature in features.white), log_exposure[strip]]
+
+        folds = split_folds(support.ldr)
+        shades = [_gram(shade_columns, 1 - features.is_white, fold) for fold in folds]
+        whites = [_gram(white_columns, features.is_white, fold) for fold in folds]
+        return Moments(torch.stack(shades) / num_pixels, torch.stack(whites).sum(dim=0) / num_pixels)
 
     def weights(self, context: Moments | None) -> Weights:
         """The fit to the support, or the prior without one."""
@@ -179,12 +189,17 @@ class LocalRidgeResponse(nn.Module):
         return Weights(curve, local, white)
 
 
-def _rows(columns: list[Tensor], *, is_counted: Float[Tensor, "k 3 h w"]) -> Float[Tensor, "k 3 h w s"]:
-    return torch.stack(columns, dim=-1) * is_counted[..., None]
-
-
-def _columns(rows: Float[Tensor, "k 3 h w s"]) -> Float[Tensor, "3 n s"]:
-    return rows.transpose(0, 1).flatten(1, 3)
+def _gram(
+    columns: Callable[[_Strip], list[Tensor]], is_counted: Float[Tensor, "k 3 h w"], fold: Fold
+) -> Float[Tensor, "3 s s"]:
+    """Second moments of the columns over the counted pixels of a fold, strip by strip to spare memory."""
+    total = is_counted.new_zeros(3, 1, 1)
+    for start in range(0, is_counted.shape[2], _STRIP_ROWS):
+        strip = (fold.pictures, slice(None), slice(start, start + _STRIP_ROWS), fold.columns)
+        rows = torch.stack(columns(strip), dim=-1) * is_counted[strip][..., None]
+        rows = rows.transpose(0, 1).flatten(1, 3)
+        total = total + rows.mT @ rows
+    return total
 
 
 def _weigh(features: tuple[Tensor, ...], weights: Float[Tensor, "3 p"]) -> Float[Tensor, "b 3 h w"]:

@@ -1,18 +1,15 @@
 """The response stage: a smooth curve per channel from LDR level to exposure, solved in closed form on the support."""
 
 import math
-from typing import Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.response.features import WHITE_LEVEL, level_to_tone, tone_to_level
 from ldr2hdr.tasks import Shots
-
-# Added to exposure before the logarithm, as in the backbones' head: one 8-bit level of the sensor's white.
-LOG_OFFSET: Final = 1 / 255
 
 
 class InverseGammaResponse(nn.Module):

@@ -9,23 +9,30 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from ldr2hdr.build import CONF_DIR, RunError, build_tasks, build_training, one_screen_errors
+from ldr2hdr.build import CONF_DIR, RunError, build_source, build_tasks, build_training, one_screen_errors
 
 CONF = Path(CONF_DIR)
 SNAPSHOT = Path(__file__).with_name("train_default.yaml")
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 # experiments of evaluate.yaml set keys that train.yaml has not
 OF_EVALUATION = [name for name in EXPERIMENTS if name.endswith("evaluate")]
+FOLDERS = ("folder", "hdr_folder")
+# the sets of pictures, and the task that wants them, are tried in tests/data/datasets on sets written there
+OF_SETS = {("task", "bracket")} | {
+    ("dataset", path.stem)
+    for path in CONF.glob("dataset/*.yaml")
+    if OmegaConf.load(path)._target_.startswith("ldr2hdr.data.datasets.")
+}
 OPTIONS = sorted(
     (path.parent.name, path.stem)
     for path in CONF.glob("*/*.yaml")
-    if path.parent.name not in ("experiment", "hparams_search")
+    if path.parent.name not in ("experiment", "hparams_search") and (path.parent.name, path.stem) not in OF_SETS
 )
 
 
 @pytest.fixture
 def picture_folder(tmp_path):
-    """What dataset=folder needs, which has no default: two pictures for each split."""
+    """What dataset=hdr_folder needs, which has no default: two pictures for each split."""
     from ldr2hdr.data.places import SPLITS, split_by_hash
     from ldr2hdr.io import write_image
 
@@ -47,7 +54,7 @@ def test_the_groups_are_those_known():
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_builds(compose_train, tmp_path, picture_folder, group, option):
-    root = [f"dataset.root={picture_folder}"] if (group, option) == ("dataset", "folder") else []
+    root = [f"dataset.root={picture_folder}"] if group == "dataset" and option in FOLDERS else []
     cfg = compose_train(tmp_path, "task.crop_px=16", f"{group}={option}", *root)
     if cfg.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         with pytest.raises(RunError, match=r"trainer\.accelerator=gpu"), one_screen_errors():
@@ -81,7 +88,7 @@ def test_every_evaluation_has_its_tasks(cache_dir, name):
         experiment = [] if name is None else [f"experiment={name}"]
         cfg = compose("evaluate", overrides=["ckpt=a.ckpt", f"paths.cache_dir={cache_dir}", *experiment])
     for ranges in cfg.ranges:
-        tasks = build_tasks(cfg, split="test", ranges=ranges, seed=cfg.seed)
+        tasks = build_tasks(cfg, build_source(cfg), split="test", ranges=ranges, seed=cfg.seed)
         names = {tasks[index].camera.split("-")[0] for index in range(len(cfg.camera))}
         assert names == set(cfg.camera)
     assert 0 in cfg.steps
@@ -122,7 +129,7 @@ def test_local_logs_are_csv_and_tensorboard(smoke, tmp_path):
     with (tmp_path / "csv" / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     expected = {f"{w}/{m}@{k}" for w in ("val", "val_unseen") for m in ("pu_psnr", "log2_rmse") for k in (0, 1)}
-    assert rows[0].keys() == expected | {"epoch", "step", "train/loss", "train/loss@0", "train/skipped_tasks"}
+    assert rows[0].keys() == expected | {"epoch", "step", "train/loss", "train/loss@single", "train/skipped_tasks"}
     assert [row["step"] for row in rows if row["train/loss"]] == ["0", "1"]
     assert [row["step"] for row in rows if row["val/pu_psnr@1"]] == ["1"]
     (events,) = (tmp_path / "tensorboard").glob("events.out.tfevents.*")

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hydra.utils import instantiate
 
 from ldr2hdr.data.camera import CameraFamily
 from ldr2hdr.data.crf import GammaCurve
-from ldr2hdr.data.development import Jpeg, LocalToneMapping, Response, ResponseFamily
+from ldr2hdr.data.development import Jpeg, LocalToneMapping, Quantise, Response, ResponseFamily
 from ldr2hdr.data.metering import MeanMetering
 from ldr2hdr.data.ranges import Range
 from ldr2hdr.data.stages import ClipFamily, Gains
@@ -175,3 +176,58 @@ def test_gains_move_the_level_at_which_a_channel_clips():
     camera = family.sample(seeded(), ranges="seen")
     red = camera.shoot(Gains(red=2.0, blue=0.5)(torch.full((1, 3, 1, 1), 0.6), seeded()), seeded()).flatten()
     torch.testing.assert_close(red, torch.tensor([1.0, 0.6, 0.3]))
+
+
+def without_rounding(camera):
+    """The camera without the stages that round to levels, where the last bit of the input may make a whole level."""
+    return dataclasses.replace(camera, stages=tuple(s for s in camera.stages if not isinstance(s, Quantise | Jpeg)))
+
+
+def shoot_on(camera, scene, seed):
+    exposure = camera.expose(scene, seeded(seed))
+    return exposure, camera.shoot(exposure, seeded(seed + 1))
+
+
+@pytest.mark.parametrize("ranges", ["seen", "unseen"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_draws_do_not_depend_on_the_precision(families, name, ranges):
+    """What differs between float32 and float64 is rounding: the arithmetic of another device may differ as much."""
+    for seed in range(6):
+        camera = without_rounding(families[name].sample(seeded(seed), ranges=ranges))
+        singles, doubles = (shoot_on(camera, radiance().to(dtype), seed) for dtype in (torch.float32, torch.float64))
+        for single, double in zip(singles, doubles, strict=True):
+            assert double.dtype == torch.float64
+            torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("ranges", ["seen", "unseen"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_stages_make_their_tensors_where_the_picture_is(families, name, ranges):
+    """On the meta device nothing is computed, but a tensor of the CPU in the middle is refused as on a GPU."""
+    for seed in range(8):
+        picture = torch.empty(2, 3, 8, 12, device="meta")
+        for stage in families[name].sample(seeded(seed), ranges=ranges).stages:
+            if not isinstance(stage, Jpeg):  # which goes to the CPU and back
+                picture = stage(picture, seeded())
+        assert (picture.device.type, picture.shape) == ("meta", (2, 3, 8, 12))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("ranges", ["seen", "unseen"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_gpu_takes_the_pictures_of_the_cpu(families, name, ranges):
+    scene = radiance(64, 96)
+    for seed in range(6):
+        whole = families[name].sample(seeded(seed), ranges=ranges)
+        for on_cpu, on_gpu in zip(
+            shoot_on(without_rounding(whole), scene, seed),
+            shoot_on(without_rounding(whole), scene.cuda(), seed),
+            strict=True,
+        ):
+            assert on_gpu.device.type == "cuda"
+            torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-5, atol=1e-5)
+        levels = [shoot_on(whole, scene.to(device), seed)[1].cpu() * 255 for device in ("cpu", "cuda")]
+        is_other = (levels[0] - levels[1]).abs() > 0.5
+        if not any(isinstance(stage, Jpeg) for stage in whole.stages):
+            assert is_other.float().mean() < 1e-3

@@ -32,8 +32,8 @@ EACH_SOURCE = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 
 
 def bracket(size=64):
-    exposure = expose(texture(size).expand(3, -1, -1, -1), EVS_TENSOR.double())
-    return shoot(GAMMA, texture(size)), exposure.float()
+    scene = 4 * texture(size)
+    return shoot(GAMMA, scene), expose(scene.expand(3, -1, -1, -1), EVS_TENSOR.double()).float()
 
 
 def make_task(ldr, exposure, evs, *, shots, source):

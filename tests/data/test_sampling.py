@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from ldr2hdr.data.camera import CameraFamily
 from ldr2hdr.data.development import QuantiseFamily
@@ -140,3 +141,31 @@ def test_cameras_take_turns_by_family():
 def test_settings_that_make_no_task_name_their_key(kind, changes, message):
     with pytest.raises(ValueError, match=message):
         make(kind, **changes)
+
+
+@KINDS
+def test_a_device_that_is_not_there_names_its_key(kind):
+    with pytest.raises(ValueError, match=r"task.camera_device=abacus is not there"):
+        make(kind, camera_device="abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match=r"task.camera_device=cuda is not there"):
+            make(kind, camera_device="cuda")
+
+
+@KINDS
+def test_loader_processes_do_not_shoot_on_another_device(kind):
+    loader = DataLoader(make(kind, camera_device="meta"), 1, sampler=[0], num_workers=1)
+    with pytest.raises(ValueError, match=r"task.camera_device=meta cannot be used by loader processes"):
+        next(iter(loader))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@KINDS
+def test_tasks_shot_on_a_gpu_are_those_of_the_cpu(kind):
+    for index in range(8):
+        on_cpu, on_gpu = tensors(make(kind)[index]), tensors(make(kind, camera_device="cuda")[index])
+        assert {tensor.device.type for tensor in on_gpu} == {"cuda"}
+        for expected, got in zip(on_cpu, on_gpu, strict=True):
+            # a rounding error may turn a level
+            assert ((got.cpu() - expected).abs() < 1e-5 + 1e-5 * expected).float().mean() > 0.999

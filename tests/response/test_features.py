@@ -64,9 +64,12 @@ def test_what_shows_white_beside_is_told_apart() -> None:
     assert blue_tone == pytest.approx(level_to_tone(torch.tensor(0.5)).item() - 1)
 
 
-def test_folds_are_pictures_or_halves() -> None:
-    assert [len(fold) for fold in split_folds(torch.zeros(3, 3, 4, 5, 2))] == [1, 1, 1]
-    assert [fold.shape[3] for fold in split_folds(torch.zeros(1, 3, 4, 5, 2))] == [2, 3]
+@pytest.mark.parametrize(("count", "sizes"), [(3, [20, 20, 20]), (1, [8, 12])])
+def test_folds_are_pictures_or_halves(count: int, sizes: list[int]) -> None:
+    pixels = torch.arange(count * 4 * 5).view(count, 1, 4, 5).expand(-1, 3, -1, -1)
+    parts = [pixels[fold.pictures, 0, :, fold.columns].flatten() for fold in split_folds(pixels.float())]
+    assert [len(part) for part in parts] == sizes
+    assert torch.cat(parts).sort().values.tolist() == list(range(count * 4 * 5))
 
 
 def test_only_bright_and_equal_channels_look_like_clipped_white() -> None:

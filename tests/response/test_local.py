@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.response.features import extract_features, hats, local_mean
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.response.ridge import LOG_OFFSET, RidgeResponse
+from ldr2hdr.response.ridge import RidgeResponse
 from ldr2hdr.tasks import Shots
 
 STRENGTHS = (1.0, 0.1, 0.01, 1e6)

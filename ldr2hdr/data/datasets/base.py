@@ -44,12 +44,12 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
 
     def __init__(
         self,
-        root: Path | str,
+        root: Path | str | None,
         *,
         cache_dir: Path | str,
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         seed: int = 0,
-        max_residual_stops: float = 0.5,
+        max_residual_stops: float = 0.75,
         max_scale: float = 4.0,
     ) -> None:
         super().__init__(fractions=fractions, seed=seed)
@@ -63,6 +63,7 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         self._max_residual_stops = max_residual_stops
         self._max_scale = max_scale
         self._scanned: Scan | None = None
+        self._hdrs: dict[str, list[HdrReference]] | None = None
         self._fit_problems: dict[str, tuple[Problem, ...]] = {}
         self._pictures: dict[Path, CachedPicture] = {}
 
@@ -121,11 +122,9 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
             ValueError: If the place is unknown or smaller than the crop.
             ImageError: If the file cannot be read.
         """
-        pictures: dict[str, list[HdrReference]] = {}
-        for record in self.records():
-            if record.hdr is not None:
-                pictures.setdefault(record.place, []).append(record.hdr)
-        choice = look_up(pictures, place)
+        if self._hdrs is None:
+            self._hdrs = _group_by_place(self.records())
+        choice = look_up(self._hdrs, place)
         pick = torch.rand((), generator=generator, dtype=torch.float64).item()
         hdr = choice[int(pick * len(choice))]
         height, width = self._scan().sizes[hdr.path]
@@ -148,3 +147,11 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         if self._scanned is None:
             self._scanned = examine(self._find(), set_name=self.name)
         return self._scanned
+
+
+def _group_by_place(records: Sequence[SceneRecord]) -> dict[str, list[HdrReference]]:
+    pictures: dict[str, list[HdrReference]] = {}
+    for record in records:
+        if record.hdr is not None:
+            pictures.setdefault(record.place, []).append(record.hdr)
+    return pictures

@@ -74,11 +74,13 @@ def examine(found: Iterable[Candidate | Problem], *, set_name: str) -> Scan:
         if isinstance(candidate, Problem):
             problems.append(candidate)
             continue
-        try:
-            headers = _read_headers(candidate)
-            resolved = _resolve(candidate, headers)
-        except _LeftOutError as error:
-            problems.append(error.problem)
+        headers = _read_headers(candidate)
+        if isinstance(headers, Problem):
+            problems.append(headers)
+            continue
+        resolved = _resolve(candidate, headers)
+        if isinstance(resolved, Problem):
+            problems.append(resolved)
             continue
         problems += resolved.problems
         sizes |= {path: (header.height, header.width) for path, header in headers.items()}
@@ -86,36 +88,28 @@ def examine(found: Iterable[Candidate | Problem], *, set_name: str) -> Scan:
         camera = candidate.camera or next(iter(cameras), set_name)
         hdr, exposures = candidate.hdr, resolved.exposures
         records.append(SceneRecord(candidate.id, candidate.place, camera, exposures, hdr, candidate.split))
-    distinct, duplicates = _drop_duplicates(records)
-    merged = _merge_places(distinct)
-    return Scan(tuple(sorted(merged, key=lambda record: record.id)), (*problems, *duplicates), sizes)
+    # places first: what shows the same place as a duplicate does so after that has gone
+    distinct, duplicates = _drop_duplicates(_merge_places(records))
+    return Scan(tuple(sorted(distinct, key=lambda record: record.id)), (*problems, *duplicates), sizes)
 
 
-class _LeftOutError(Exception):
-    """A scene cannot be used."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
-
-
-def _read_headers(candidate: Candidate) -> dict[Path, Header]:
+def _read_headers(candidate: Candidate) -> dict[Path, Header] | Problem:
     headers: dict[Path, Header] = {}
     for path in (*candidate.ldrs, *(() if candidate.hdr is None else (candidate.hdr.path,))):
         try:
             headers[path] = read_header(path)
         except ImageError as error:
-            raise _LeftOutError(Problem("damaged", path, str(error))) from error
+            return Problem("damaged", path, str(error))
     sizes = [(header.height, header.width) for header in headers.values()]
     for path, size in zip(headers, sizes, strict=True):
         if size != sizes[0]:
             first = next(iter(headers))
             message = f"{size[1]} x {size[0]} pixels, but {first.name} has {sizes[0][1]} x {sizes[0][0]}"
-            raise _LeftOutError(Problem("size_mismatch", path, message))
+            return Problem("size_mismatch", path, message)
     return headers
 
 
-def _resolve(candidate: Candidate, headers: dict[Path, Header]) -> Resolved:
+def _resolve(candidate: Candidate, headers: dict[Path, Header]) -> Resolved | Problem:
     paths = candidate.ldrs
     if not paths:
         return Resolved((), ())
@@ -129,19 +123,22 @@ def _resolve(candidate: Candidate, headers: dict[Path, Header]) -> Resolved:
         problems += [Problem("ev_missing", path, message) for path in missing]
     resolved = resolve_exposures(paths, told)
     if not resolved.exposures:
-        resolved = _resolve_by_pixels(paths)
+        by_pixels = _resolve_by_pixels(paths)
+        if isinstance(by_pixels, Problem):
+            return by_pixels
+        resolved = by_pixels
     return Resolved(resolved.exposures, (*problems, *resolved.problems))
 
 
-def _resolve_by_pixels(paths: Sequence[Path]) -> Resolved:
+def _resolve_by_pixels(paths: Sequence[Path]) -> Resolved | Problem:
     try:
         resolved = resolve_exposures(paths, [tell_by_pixels(paths)])
     except ImageError as error:
         damaged = next((path for path in paths if str(path) in str(error)), paths[0])
-        raise _LeftOutError(Problem("damaged", damaged, str(error))) from error
+        return Problem("damaged", damaged, str(error))
     if not resolved.exposures:
         message = "neither a list nor EXIF nor names tell the EVs of the exposures, and the pixels do not suffice"
-        raise _LeftOutError(Problem("ev_missing", paths[0].parent, message))
+        return Problem("ev_missing", paths[0].parent, message)
     evs = ", ".join(f"{exposure.ev:+.2f}" for exposure in resolved.exposures)
     message = f"neither a list nor EXIF nor names tell the EVs; estimated from the pixels: {evs}"
     return Resolved(resolved.exposures, (Problem("ev_missing", paths[0].parent, message),))

@@ -17,20 +17,20 @@ class Keyed(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def check_root(root: Path | str, layout: Sequence[str], *, key: str = "dataset.root") -> Path:
+def check_root(root: Path | str | None, layout: Sequence[str], *, key: str = "dataset.root") -> Path:
     """The folder of a set, after a look at whether it is one.
 
     Args:
-        root: The folder.
+        root: The folder; None is none.
         layout: Patterns of which one at least must match a file.
         key: Of the configuration, for messages.
 
     Raises:
         ValueError: If there is no such folder, or nothing in it matches.
     """
-    folder = Path(root)
-    if not folder.is_dir():
+    if root is None or not Path(root).is_dir():
         raise ValueError(f"expected the folder of a data set, found none: {key}={root}")
+    folder = Path(root)
     if not any(next(folder.glob(pattern), None) for pattern in layout):
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         raise ValueError(f"expected {' or '.join(layout)} below the folder, found {found}: {key}={root}")

@@ -16,8 +16,8 @@ from ldr2hdr.io.files import replacing
 _FORMAT_VERSION: Final = 1
 # A response rises; one that is four times flatter than gamma 2.2 was fitted to pictures of different scenes
 _MIN_RISE: Final = 0.25
-# EXIF rounds times to the marks of the dial, by up to 0.1 stops; more than this is another mark
-_MAX_EV_ERROR: Final = 0.3
+# Local tone mapping was measured to feign 0.37 stops
+_MAX_EV_ERROR: Final = 0.5
 
 
 class Fitted(NamedTuple):
@@ -66,7 +66,7 @@ def fit_record(record: SceneRecord, *, cache_dir: Path, max_residual_stops: floa
 
 
 def _fit(record: SceneRecord, hdr: HdrReference) -> _Fit:
-    pictures, linear = read_exposures(record), read_linear(hdr)
+    pictures, linear = read_exposures(record.exposures), read_linear(hdr)
     evs = tuple(exposure.ev for exposure in record.exposures)
     if pictures.shape[1:] != linear.shape:
         raise ImageError(f"expected the size of the exposures, {tuple(pictures.shape[2:])}: {hdr.path}")

@@ -49,14 +49,14 @@ class HdrReal(AbstractFileDataset):
 
     def __init__(
         self,
-        root: Path | str,
+        root: Path | str | None,
         *,
         cache_dir: Path | str,
         test_root: Path | str | None = None,
         files_per_place: int = 2,
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         seed: int = 0,
-        max_residual_stops: float = 0.5,
+        max_residual_stops: float = 0.75,
     ) -> None:
         super().__init__(
             root, cache_dir=cache_dir, fractions=fractions, seed=seed, max_residual_stops=max_residual_stops

@@ -81,8 +81,11 @@ def _read_exr_header(path: Path) -> Header:
         while name := _read_word(file):
             _read_word(file)  # type
             (size,) = struct.unpack("<i", file.read(4).ljust(4, b"\0"))
-            if name == b"dataWindow" and size == 16:
-                left, top, right, bottom = struct.unpack("<4i", file.read(16).ljust(16, b"\0"))
+            if name == b"dataWindow":
+                box = file.read(16)
+                if size != 16 or len(box) != 16:
+                    break
+                left, top, right, bottom = struct.unpack("<4i", box)
                 return Header(bottom - top + 1, right - left + 1)
             file.seek(max(size, 0), 1)
     raise ImageError(f"expected a data window in the OpenEXR header, found none: {path}")
@@ -102,7 +105,9 @@ def _read_ldr_header(path: Path) -> Header:
             warnings.simplefilter("ignore")  # of damaged EXIF, which then tells nothing, and of large pictures
             with Image.open(path) as picture:
                 width, height = picture.size
-                exif = picture.getexif()
+                # of a PNG without an EXIF chunk before its pixels, Pillow would decode them to look behind
+                is_told = picture.format != "PNG" or "exif" in picture.info
+                exif = picture.getexif() if is_told else Image.Exif()
                 camera_tags = exif.get_ifd(ExifTags.IFD.Exif)
     except (UnidentifiedImageError, OSError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
         raise ImageError(f"the picture's header is truncated or damaged: {path}") from error

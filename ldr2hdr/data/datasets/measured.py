@@ -20,8 +20,9 @@ from ldr2hdr.io import read_ldr
 
 _MAX_PIXELS: Final = 2**18
 _MIN_SHARED: Final = 50
-# sRGB stands in for the camera's own curve, of unknown contrast: steps of 2 stops were measured as 2.5 and 2.2
-_TOLERANCE: Final = 0.35
+# sRGB stands in for the camera's own curve, of unknown contrast: of virtual cameras, steps of 2 stops were measured
+# within 0.3 (median) and 0.95 (largest of 48); of a scene of LDR-HDR-pair, as 2.5 and 2.2
+_TOLERANCE: Final = 0.5
 
 
 def estimate_evs(ldr: Float[Tensor, "n 3 h w"]) -> tuple[float, ...] | None:
@@ -69,7 +70,7 @@ def _estimate_evs_of(states: tuple[tuple[Path, int, int], ...]) -> tuple[float, 
 
 
 def compare_with_pixels(record: SceneRecord) -> tuple[Problem, ...]:
-    """Exposures whose step from the next darker one is not what the pixels show, by more than a third.
+    """Exposures whose step from the next darker one is not what the pixels show, by more than half of it.
 
     A check for sets without HDR; with one, the fit of the scale tells it without knowing the response.
 
@@ -78,7 +79,7 @@ def compare_with_pixels(record: SceneRecord) -> tuple[Problem, ...]:
     """
     if len(record.exposures) < 2:
         return ()
-    evs = estimate_evs(read_exposures(record))
+    evs = estimate_evs(read_exposures(record.exposures))
     if evs is None:
         message = "neighbouring exposures share too few well-exposed pixels to check their EVs"
         return (Problem("ev_missing", record.exposures[0].path, message),)

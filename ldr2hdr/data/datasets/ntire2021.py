@@ -45,8 +45,9 @@ class Ntire2021(AbstractFileDataset):
 
     def _make_scene(self, name: str, parts: dict[str, Path]) -> Candidate | Problem:
         of_track_2 = ("_short.png", "_long.png", "_exposures.npy")
+        of_hdr = ("_gt.png", "_alignratio.npy")
         expected = ["_medium.png", *(of_track_2 if any(part in parts for part in of_track_2) else ())]
-        expected += ["_gt.png", "_alignratio.npy"] if "_gt.png" in parts else []
+        expected += of_hdr if any(part in parts for part in of_hdr) else ()
         missing = [part for part in expected if part not in parts]
         if missing:
             return Problem("orphan", next(iter(parts.values())), f"there is no {name}{missing[0]}")

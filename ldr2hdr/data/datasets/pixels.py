@@ -1,5 +1,6 @@
 """The pixels behind a record: display-referred exposures, and linear HDR."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -7,24 +8,37 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.data.datasets.record import HdrReference, SceneRecord, Transfer
+from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord, Transfer
 from ldr2hdr.io import ImageError, read_ldr, read_radiance
 from ldr2hdr.io.files import kind_of
 
 _RADIANCE_KINDS: Final = ("Radiance HDR", "OpenEXR")
 
 
-def read_exposures(record: SceneRecord) -> Float[Tensor, "n 3 h w"]:
-    """All exposures of a record, dark to bright, in [0, 1].
+def read_exposures(exposures: Sequence[Exposure]) -> Float[Tensor, "n 3 h w"]:
+    """Pictures of some exposures of a scene, in [0, 1].
 
     Raises:
         ImageError: If a file cannot be read, or the exposures differ in size.
     """
-    pictures = [read_ldr(exposure.path) for exposure in record.exposures]
+    pictures = [read_ldr(exposure.path) for exposure in exposures]
     sizes = {tuple(picture.shape[1:]) for picture in pictures}
     if len(sizes) != 1:
-        raise ImageError(f"expected exposures of one size in scene {record.id!r}, got {sorted(sizes)}")
+        paths = ", ".join(str(exposure.path) for exposure in exposures)
+        raise ImageError(f"expected exposures of one size, got {sorted(sizes)}: {paths}")
     return torch.stack(pictures)
+
+
+def read_sensor_exposure(record: SceneRecord) -> Float[Tensor, "3 h w"]:
+    """Sensor exposure at ``ev=0``, not clipped; in units of the sensor's white if the record was fitted.
+
+    Raises:
+        ValueError: If the record has no HDR.
+        ImageError: If the file cannot be read.
+    """
+    if record.hdr is None:
+        raise ValueError(f"expected a scene with HDR, got {record.id!r} without")
+    return read_linear(record.hdr) * record.hdr.scale
 
 
 def read_linear(hdr: HdrReference) -> Float[Tensor, "3 h w"]:

@@ -48,8 +48,15 @@ class ScaleFit(NamedTuple):
 def fit_scale(ldr: Float[Tensor, "n 3 h w"], linear: Float[Tensor, "3 h w"], *, evs: Sequence[float]) -> ScaleFit:
     """Fit the camera's response to exposures of known light, and read off where it clips.
 
-    Each channel has its own curve, so the white balance may differ between HDR and LDR: the scale is that of the
-    channel which clips as the second of three.
+    Each channel has its own curve, so the white balance may differ between HDR and LDR: the scale is that of green,
+    which white balance leaves alone.
+
+    Measured on the project's virtual cameras (24 of each, 128-pixel views of the panoramas, HDR of arbitrary scale,
+    exposures at -2, 0 and +2 EV): error of the scale in stops, median and 95th percentile, 0.007 and 0.09 for cameras
+    of one curve per channel, 0.07 and 0.28 for phones, whose local tone mapping no curve describes; residuals 0.04 and
+    0.10, and 0.30 and 0.50 stops. With the HDR of another scene the residual is 2.7 stops in the median and 1.5 in the
+    5th percentile (from one exposure, 1.2; one of 46 was below 0.75 and rose); with one EV wrong by a stop, 0.9 and
+    more.
 
     Args:
         ldr: Exposures in [0, 1].
@@ -77,7 +84,7 @@ def fit_scale(ldr: Float[Tensor, "n 3 h w"], linear: Float[Tensor, "3 h w"], *, 
         unfitted = torch.zeros(3, NUM_LEVELS, dtype=torch.float64)
         return ScaleFit(1.0, math.inf, (0.0,) * len(evs), 0.0, num_pixels, unfitted)
     curve, offsets = estimate_response(levels, stops)
-    clips_at = curve[:, -1].median()
+    clips_at = curve[1, -1]
     predicted = curve[torch.arange(3)[:, None], levels]
     return ScaleFit(
         scale=2.0 ** -clips_at.item(),

@@ -1,0 +1,140 @@
+"""Tasks from real brackets: exposures of one scene by one camera, with the HDR that was merged of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ldr2hdr.data.camera import CameraFamily
+from ldr2hdr.data.crops import Window, draw_window
+from ldr2hdr.data.datasets.base import AbstractFileDataset
+from ldr2hdr.data.datasets.pixels import read_exposures, read_sensor_exposure
+from ldr2hdr.data.datasets.record import SceneRecord
+from ldr2hdr.data.places import Split
+from ldr2hdr.data.prepared import PreparedPixels
+from ldr2hdr.data.ranges import Ranges
+from ldr2hdr.data.sampling import task_generator
+from ldr2hdr.data.scenes import AbstractSceneSource
+from ldr2hdr.radiometry import expose
+from ldr2hdr.tasks import Shots, Task
+
+
+class BracketTasks(Dataset[Task]):
+    """``task=bracket``: support and query are different exposures of ONE scene, photographed, not rendered.
+
+    All exposures of a task are cropped at one random place. Labels are the scene's HDR at each exposure, in units of
+    the sensor's white, for query and support alike. Every scene is shown once before one is shown again. A task depends
+    on the seed, the split and the index alone.
+
+    Args:
+        source: A set with exposures and HDR; what of it does not fit together is left out, see its ``problems``.
+        cameras: Not used: the pictures are by the cameras that took them.
+        split: Which places are shown.
+        ranges: Not used: real cameras are not drawn from ranges; the tasks are the same for seen and unseen.
+        seed: Seed of the whole data set.
+        shots: Support pictures K per task.
+        queries: Query pictures Q per task.
+        crop_px: Side of the square pictures.
+        prepared: Folder that ``ldr2hdr prepare`` wrote of the set; None to decode the files for every task.
+
+    Raises:
+        ValueError: If the source has no photographed exposures, a count is not positive, a scene has too few exposures
+            or pixels, or no scene of the split can be used.
+    """
+
+    def __init__(
+        self,
+        source: AbstractSceneSource,
+        cameras: Mapping[str, CameraFamily],
+        *,
+        split: Split,
+        ranges: Ranges,
+        seed: int,
+        shots: int,
+        queries: int,
+        crop_px: int,
+        prepared: Path | str | None = None,
+    ) -> None:
+        del cameras, ranges
+        if not isinstance(source, AbstractFileDataset):
+            raise ValueError(
+                f"task=bracket needs a data set of photographed exposures, such as dataset=bracket_folder, got "
+                f"{type(source).__name__}; task=scene renders exposures of any scene"
+            )
+        if min(shots, queries, crop_px) < 1:
+            raise ValueError(
+                "task.shots, task.queries and task.crop_px must be positive, "
+                f"got shots={shots}, queries={queries}, crop_px={crop_px}"
+            )
+        source.check_crop(crop_px)
+        candidates = [record for record in source.split(split) if record.hdr is not None and record.exposures]
+        for record in candidates:
+            _check_count(record, shots, queries)
+        self.records = source.fitted(split)
+        if not self.records:
+            raise ValueError(
+                f"the {split} split of {type(source).__name__} has no scene with exposures and an HDR that fits them "
+                f"({len(candidates)} have both); see its problems"
+            )
+        self._prepared = None if prepared is None else PreparedPixels(prepared, self.records)
+        self.source = source
+        self.split: Split = split
+        self.seed = seed
+        self.shots = shots
+        self.queries = queries
+        self.crop_px = crop_px
+        self.places = tuple(sorted({record.place for record in self.records}))
+
+    def __getitem__(self, index: int) -> Task:
+        """Make task ``index``: take the next scene, draw exposures and a crop.
+
+        Raises:
+            ImageError: If a file cannot be read any more.
+        """
+        record = self._record_of(index)
+        generator = task_generator(self.seed, self.split, "bracket", index)
+        order = torch.randperm(len(record.exposures), generator=generator)[: self.shots + self.queries].tolist()
+        ldr, exposure = self._crop(record, order, generator)
+        return Task(
+            support=Shots(ldr[: self.shots], exposure[: self.shots]),
+            query=Shots(ldr[self.shots :], exposure[self.shots :]),
+            support_places=(record.place,) * self.shots,
+            query_places=(record.place,) * self.queries,
+            camera=record.camera,
+        )
+
+    def _record_of(self, index: int) -> SceneRecord:
+        epoch, position = divmod(index, len(self.records))
+        generator = task_generator(self.seed, self.split, "order", epoch)
+        return self.records[int(torch.randperm(len(self.records), generator=generator)[position])]
+
+    def _crop(
+        self, record: SceneRecord, order: list[int], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "n 3 px px"], Float[Tensor, "n 3 px px"]]:
+        """The chosen exposures and their sensor exposure, in this order."""
+        evs = torch.tensor([record.exposures[number].ev for number in order])
+        if self._prepared is None:
+            pictures = read_exposures([record.exposures[number] for number in order])
+            window = self._draw(pictures.shape[2], pictures.shape[3], generator)
+            ldr = pictures[..., window.rows, window.columns].clone()
+            light = read_sensor_exposure(record)[:, window.rows, window.columns]
+        else:
+            window = self._draw(*self._prepared.size_of(record), generator)
+            ldr, light = self._prepared.crop(record, order, window=window)
+        return ldr, expose(light.expand(len(order), -1, -1, -1), evs)
+
+    def _draw(self, height: int, width: int, generator: torch.Generator) -> Window:
+        return draw_window(height, width, crop_px=self.crop_px, max_scale=1.0, generator=generator)
+
+
+def _check_count(record: SceneRecord, shots: int, queries: int) -> None:
+    num = len(record.exposures)
+    if shots >= num or shots + queries > num:
+        raise ValueError(
+            "shots must be below the number of exposures and shots + queries at most that number, got "
+            f"shots={shots}, queries={queries} for {num} exposures in scene {record.id!r}; lower task.shots or "
+            "task.queries, or add exposures"
+        )
