@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +17,29 @@ from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from torch.utils.data import Dataset
 
 from ldr2hdr.checkpoints import read_checkpoint, require_known_classes
 from ldr2hdr.data.datamodule import TaskDataModule
+from ldr2hdr.data.labels import TeacherLabels
+from ldr2hdr.data.mixing import MixedTasks
 from ldr2hdr.data.places import Split
 from ldr2hdr.data.ranges import Ranges
-from ldr2hdr.data.sampling import AbstractTasks
 from ldr2hdr.data.scenes import AbstractSceneSource
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.module import MetaModule
 from ldr2hdr.reconstructor import Reconstructor
+from ldr2hdr.tasks import Task
 
 CONF_DIR = str(Path(__file__).resolve().parent.parent / "conf")
 
 # What decides the names and shapes of theta: a checkpoint of one cannot be read by another.
 _MODEL_KEYS = ("backbone", "response")
+
+# What ``cfg.dataset`` holds besides the sets themselves
+_NO_SETS = ("root", "weights")
+# More than the seeds that anybody counts through
+_SEED_STEP = 1_000_003
 
 _LIBRARY_ERRORS = (InstantiationException, OmegaConfBaseException, MisconfigurationException)
 
@@ -104,24 +112,24 @@ def build_learner(cfg: DictConfig) -> AbstractMetaLearner:
     return cast(AbstractMetaLearner, _partial(cfg.algo)(model, instantiate(cfg.loss)))
 
 
-def build_source(cfg: DictConfig) -> AbstractSceneSource:
-    """Open the data set, once for all splits: opening reads every file to know its content."""
-    return cast(AbstractSceneSource, instantiate(cfg.dataset))
+def build_source(cfg: DictConfig) -> dict[str, AbstractSceneSource]:
+    """Open the data sets by name, once for all splits: opening reads every file to know its content."""
+    return {str(name): instantiate(node) for name, node in cfg.dataset.items() if name not in _NO_SETS}
 
 
 def build_tasks(
     cfg: DictConfig,
-    source: AbstractSceneSource,
+    source: Mapping[str, AbstractSceneSource],
     *,
     split: Split,
     ranges: Ranges,
     seed: int,
     camera: str | None = None,
-) -> AbstractTasks:
-    """Build the tasks of one split.
+) -> Dataset[Task]:
+    """Build the tasks of one split; those of several data sets take turns.
 
     Args:
-        cfg: Has ``camera`` and ``task``.
+        cfg: Has ``camera``, ``task``, ``labels`` and ``dataset.weights``.
         source: What ``build_source`` made of ``cfg.dataset``.
         split: Which places are shown.
         ranges: Which cameras see them.
@@ -129,8 +137,22 @@ def build_tasks(
         camera: The one camera family to use; all of ``cfg.camera`` if None.
     """
     families = {name: instantiate(node) for name, node in cfg.camera.items() if camera in (None, name)}
-    tasks = _partial(cfg.task)(source, families, split=split, ranges=ranges, seed=seed)
-    return cast(AbstractTasks, tasks)
+    make_tasks, label_source = _partial(cfg.task), instantiate(cfg.labels)
+    tasks: dict[str, Dataset[Task]] = {}
+    for position, (name, scenes) in enumerate(source.items()):
+        # each set has its own cameras: of one seed, two would draw the same ones
+        own_seed = seed + _SEED_STEP * position
+        tasks[name] = make_tasks(scenes, families, split=split, ranges=ranges, seed=own_seed, label_source=label_source)
+    weights = cfg.dataset.weights
+    if len(tasks) == 1 and weights is None:
+        return next(iter(tasks.values()))
+    return MixedTasks(tasks, None if weights is None else {name: float(weights[name]) for name in weights})
+
+
+def build_teacher(ckpt: str) -> TeacherLabels:
+    """Labels by the network of a checkpoint, without support; errors as for ``load_learner``."""
+    learner, _ = load_learner(ckpt)
+    return TeacherLabels(learner.model)
 
 
 def load_learner(path: str | Path) -> tuple[AbstractMetaLearner, DictConfig]:

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
     from ldr2hdr.convert import Converted, Job
-    from ldr2hdr.doctor.diagnosis import Diagnosis
     from ldr2hdr.meta.base import Predictor
 
 _FAILED, _WRONG_USAGE, _INTERRUPTED = 1, 2, 130
@@ -193,16 +191,12 @@ def _convert_all(jobs: Sequence["Job"], predictor: "Predictor", console: "Consol
 
 
 def _with_progress(jobs: Sequence["Job"], console: "Console") -> Iterator["Job"]:
-    with _progress(console, is_shown=len(jobs) > 1) as progress:
-        yield from progress.track(jobs, description="converting")
-
-
-def _progress(console: "Console", *, is_shown: bool = True) -> "Progress":
-    """A bar that is seen on terminals only, and gone when done."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not (is_shown and console.is_terminal), transient=True)
+    is_shown = len(jobs) > 1 and console.is_terminal
+    with Progress(*columns, console=console, disable=not is_shown, transient=True) as progress:
+        yield from progress.track(jobs, description="converting")
 
 
 def _describe(converted: "Converted") -> str:
@@ -232,42 +226,17 @@ def _print_results(args: argparse.Namespace) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ldr2hdr.doctor.known_sets import guess_set
-    from ldr2hdr.doctor.page import write_page
-    from ldr2hdr.doctor.report import print_report, write_report
+    from ldr2hdr.doctor.command import examine_folder
+    from ldr2hdr.doctor.report import TABLE_WIDTH, print_report
 
-    console = Console(width=None if sys.stdout.isatty() else 132)
+    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     try:
-        name = args.dataset or guess_set(args.root)
-        args.out.mkdir(parents=True, exist_ok=True)
-        diagnosis = _diagnose(args.root, name, console, is_guessed=args.dataset is None)
+        reported = examine_folder(args.root, args.out, dataset=args.dataset, console=console)
     except (ValueError, OSError) as error:
         return _complain(error, _WRONG_USAGE)
-    write_report(args.out / "doctor.json", diagnosis)
-    write_page(args.out / "doctor.html", diagnosis)
-    print_report(console, diagnosis)
-    console.print(f"wrote {args.out / 'doctor.json'} and {args.out / 'doctor.html'}", markup=False, highlight=False)
-    return _FAILED if diagnosis.has_errors else 0
-
-
-def _diagnose(root: Path, name: str, console: "Console", *, is_guessed: bool) -> "Diagnosis":
-    """The diagnosis under a progress bar; the readers' fits, which training makes anew, are thrown away."""
-    import tempfile
-
-    from ldr2hdr.doctor.diagnosis import diagnose, list_pictures
-    from ldr2hdr.doctor.known_sets import open_set
-
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = open_set(root, name, cache_dir=Path(folder))
-        with _progress(console) as progress:
-            task = progress.add_task("reading", total=len(list_pictures(root)))
-            return diagnose(
-                dataset,
-                root=root,
-                is_guessed=is_guessed,
-                cache_dir=Path(folder),
-                tick=lambda _: progress.advance(task),
-            )
+    print_report(console, reported.diagnosis)
+    console.print(f"wrote {reported.report} and {reported.page}", markup=False, highlight=False, soft_wrap=True)
+    return _FAILED if reported.diagnosis.has_errors else 0
 
 
 def _prepare(args: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Judge a checkpoint on unseen places and cameras: ``python -m ldr2hdr.evaluate ckpt=...``."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -165,19 +166,23 @@ def _require_unseen_places(cfg: DictConfig, trained: DictConfig) -> None:
     Raises:
         ValueError: If so.
     """
-    here, there = (
-        {key: value for key, value in node.items() if key != "cache_dir"}
-        for node in (_plain(cfg.dataset), _plain(trained.dataset))
-    )
-    if here != there and all(here.get(key) == there.get(key) for key in ("_target_", "root")):
-        raise ValueError(
-            f"the checkpoint was trained on dataset={there}, and dataset={here} splits the same places otherwise; "
-            "give the same settings, or another dataset.root"
-        )
+    for name in set(_sets(cfg)) & set(_sets(trained)):
+        here, there = _sets(cfg)[name], _sets(trained)[name]
+        if here != there and here.get("root") == there.get("root"):
+            raise ValueError(
+                f"the checkpoint was trained on dataset.{name}={there}, and {here} splits the same places otherwise; "
+                "give the same settings, or another dataset.root"
+            )
 
 
-def _plain(node: DictConfig) -> dict[str, Any]:
-    return cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
+def _sets(cfg: DictConfig) -> dict[str, dict[str, Any]]:
+    """Settings of each data set, without where it is cached."""
+    sets = cast(dict[str, Any], OmegaConf.to_container(cfg.dataset, resolve=True))
+    return {
+        name: {key: value for key, value in node.items() if key != "cache_dir"}
+        for name, node in sets.items()
+        if isinstance(node, dict) and "_target_" in node
+    }
 
 
 def _aggregate(cfg: DictConfig, lineup: _LineUp, scores: list[Score]) -> tuple[list[Summary], list[Summary]]:
@@ -191,7 +196,7 @@ def _aggregate(cfg: DictConfig, lineup: _LineUp, scores: list[Score]) -> tuple[l
     return summaries, differences
 
 
-def _draw_panel(cfg: DictConfig, source: AbstractSceneSource, lineup: _LineUp, folder: Path) -> None:
+def _draw_panel(cfg: DictConfig, source: Mapping[str, AbstractSceneSource], lineup: _LineUp, folder: Path) -> None:
     """Write ``panel.png`` and its LDR picture ``photo.png``: one query picture of the task that ``cfg.panel`` names."""
     camera, ranges, index, crop_px = (cfg.panel[key] for key in ("camera", "ranges", "index", "crop_px"))
     larger = cast(DictConfig, OmegaConf.merge(cfg, {"task": {"crop_px": crop_px}}))
@@ -217,7 +222,9 @@ def _draw_panel(cfg: DictConfig, source: AbstractSceneSource, lineup: _LineUp, f
     write_image(folder / "photo.png", query.ldr[0])
 
 
-def _score(cfg: DictConfig, source: AbstractSceneSource, systems: list[System], console: Console) -> list[Score]:
+def _score(
+    cfg: DictConfig, source: Mapping[str, AbstractSceneSource], systems: list[System], console: Console
+) -> list[Score]:
     scores: list[Score] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:

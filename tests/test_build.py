@@ -115,8 +115,8 @@ def test_a_key_that_is_no_parameter_is_refused(refused, key):
         (["task=scene", "task.shots=5"], ["task.shots", "shots=5", "4 exposures"]),
         (["data.tasks_per_batch=3"], ["data.tasks_per_batch"]),
         (["algo.inner_lr=0.0"], ["algo.inner_lr"]),
-        (["dataset=folder", "dataset.root=nowhere"], ["dataset.root=nowhere"]),
-        (["dataset=folder"], ["dataset.root"]),
+        (["dataset=hdr_folder", "dataset.root=nowhere"], ["dataset.root=nowhere"]),
+        (["dataset=hdr_folder"], ["dataset.root"]),
     ],
 )
 def test_bad_settings_name_their_key(refused, overrides, words):
@@ -208,7 +208,7 @@ def test_a_bad_picture_is_named(refused, tmp_path, make_bad, reason):
     folder.mkdir()
     write_exr(folder / "good.exr", picture())
     make_bad(folder)
-    message = refused("dataset=folder", f"dataset.root={folder}")
+    message = refused("dataset=hdr_folder", f"dataset.root={folder}")
     assert str(folder / "bad.") in message
     assert reason in message
 
@@ -228,3 +228,19 @@ def test_the_learner_is_what_the_configuration_says(compose_train, tiny, tmp_pat
     learner = build_learner(compose_train(tmp_path, *tiny, "algo=reptile", "loss=mu_law_l1", "algo.inner_steps=7"))
     assert (type(learner).__name__, type(learner.loss).__name__) == ("ReptileLearner", "MuLawL1")
     assert learner.inner_steps == 7
+
+
+def test_a_teacher_labels_the_support_and_never_the_query(compose_train, tiny, tmp_path, checkpoint):
+    teacher = checkpoint(tmp_path / "teacher.ckpt")
+    cfgs = [compose_train(tmp_path, *tiny, "labels=teacher", f"labels.ckpt={teacher}"), compose_train(tmp_path, *tiny)]
+    taught, true = (build_tasks(cfg, build_source(cfg), split="train", ranges="seen", seed=0)[0] for cfg in cfgs)
+    learner, _ = load_learner(teacher)
+    with torch.no_grad():
+        expected = learner.single_shot()(taught.support.ldr)
+    assert torch.equal(taught.support.exposure, expected)
+    assert not torch.equal(taught.support.exposure, true.support.exposure)
+    assert torch.equal(taught.query.exposure, true.query.exposure)
+
+
+def test_merged_labels_want_one_scene(refused):
+    assert "task=scene" in refused("labels=merge")

@@ -94,7 +94,7 @@ def test_help_lists_the_groups(python, tmp_path):
     [
         (["backbone.foo=1"], "backbone.foo"),
         (["ckpt={ckpt}", "backbone=resnet"], "{ckpt}"),
-        (["dataset=folder", "dataset.root={folder}"], "{folder}/bad.hdr"),
+        (["dataset=hdr_folder", "dataset.root={folder}"], "{folder}/bad.hdr"),
     ],
 )
 def test_a_bad_run_is_told_in_one_screen(python, trained, tmp_path, overrides, named):

@@ -13,10 +13,11 @@ from ldr2hdr.data.crops import Window, draw_window
 from ldr2hdr.data.datasets.base import AbstractFileDataset
 from ldr2hdr.data.datasets.pixels import read_exposures, read_sensor_exposure
 from ldr2hdr.data.datasets.record import SceneRecord
+from ldr2hdr.data.labels import AbstractLabelSource, TruthLabels
 from ldr2hdr.data.places import Split
 from ldr2hdr.data.prepared import PreparedPixels
 from ldr2hdr.data.ranges import Ranges
-from ldr2hdr.data.sampling import task_generator
+from ldr2hdr.data.sampling import draw_until_labelled, task_generator
 from ldr2hdr.data.scenes import AbstractSceneSource
 from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots, Task
@@ -39,6 +40,7 @@ class BracketTasks(Dataset[Task]):
         queries: Query pictures Q per task.
         crop_px: Side of the square pictures.
         prepared: Folder that ``ldr2hdr prepare`` wrote of the set; None to decode the files for every task.
+        label_source: Where the support's labels come from. It is never shown the query, whose labels are the truth.
 
     Raises:
         ValueError: If the source has no photographed exposures, a count is not positive, a scene has too few exposures
@@ -57,6 +59,7 @@ class BracketTasks(Dataset[Task]):
         queries: int,
         crop_px: int,
         prepared: Path | str | None = None,
+        label_source: AbstractLabelSource | None = None,
     ) -> None:
         del cameras, ranges
         if not isinstance(source, AbstractFileDataset):
@@ -80,6 +83,7 @@ class BracketTasks(Dataset[Task]):
                 f"({len(candidates)} have both); see its problems"
             )
         self._prepared = None if prepared is None else PreparedPixels(prepared, self.records)
+        self.label_source = TruthLabels() if label_source is None else label_source
         self.source = source
         self.split: Split = split
         self.seed = seed
@@ -93,13 +97,19 @@ class BracketTasks(Dataset[Task]):
 
         Raises:
             ImageError: If a file cannot be read any more.
+            RefusedSupport: If the label source refuses every one of several draws.
         """
+        return draw_until_labelled(self._draw, index)
+
+    def _draw(self, index: int, attempt: int) -> Task:
         record = self._record_of(index)
-        generator = task_generator(self.seed, self.split, "bracket", index)
+        generator = task_generator(self.seed, self.split, "bracket", index, attempt)
         order = torch.randperm(len(record.exposures), generator=generator)[: self.shots + self.queries].tolist()
         ldr, exposure = self._crop(record, order, generator)
+        shown, truth = ldr[: self.shots], exposure[: self.shots]
+        evs = torch.tensor([record.exposures[number].ev for number in order[: self.shots]])
         return Task(
-            support=Shots(ldr[: self.shots], exposure[: self.shots]),
+            support=Shots(shown, self.label_source.label(shown, evs, truth=truth)),
             query=Shots(ldr[self.shots :], exposure[self.shots :]),
             support_places=(record.place,) * self.shots,
             query_places=(record.place,) * self.queries,
@@ -118,15 +128,17 @@ class BracketTasks(Dataset[Task]):
         evs = torch.tensor([record.exposures[number].ev for number in order])
         if self._prepared is None:
             pictures = read_exposures([record.exposures[number] for number in order])
-            window = self._draw(pictures.shape[2], pictures.shape[3], generator)
+            window = self._draw_window(pictures.shape[2], pictures.shape[3], generator)
             ldr = pictures[..., window.rows, window.columns].clone()
             light = read_sensor_exposure(record)[:, window.rows, window.columns]
         else:
-            window = self._draw(*self._prepared.size_of(record), generator)
+            window = self._draw_window(*self._prepared.size_of(record), generator)
             ldr, light = self._prepared.crop(record, order, window=window)
-        return ldr, expose(light.expand(len(order), -1, -1, -1), evs)
+        # `expose` at unit light is the factor alone: its look for negative light, of which readers leave none, would
+        # take longer than all the rest
+        return ldr, light * expose(torch.ones(len(order), 3, 1, 1), evs)
 
-    def _draw(self, height: int, width: int, generator: torch.Generator) -> Window:
+    def _draw_window(self, height: int, width: int, generator: torch.Generator) -> Window:
         return draw_window(height, width, crop_px=self.crop_px, max_scale=1.0, generator=generator)
 
 

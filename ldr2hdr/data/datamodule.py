@@ -7,7 +7,6 @@ import lightning as L
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from ldr2hdr.data.ranges import Ranges
-from ldr2hdr.data.sampling import AbstractTasks
 from ldr2hdr.tasks import Task, collate
 
 _VAL_RANGES: Final[tuple[Ranges, ...]] = ("seen", "unseen")
@@ -60,7 +59,7 @@ class TaskDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        make_tasks: Callable[..., AbstractTasks],
+        make_tasks: Callable[..., Dataset[Task]],
         *,
         tasks_per_batch: int = 4,
         num_train_tasks: int = 400,

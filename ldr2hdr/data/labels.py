@@ -7,6 +7,7 @@ it, and keeps nothing from one call to the next.
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,8 +18,18 @@ from ldr2hdr.data.merge import merge_DebevecMalik1997, recover_response_DebevecM
 from ldr2hdr.radiometry import expose
 
 
+class RefusedSupport(ValueError):
+    """This support cannot be labelled: its pictures do not agree about one scene. Another one may."""
+
+
 class AbstractLabelSource(ABC):
-    """Labels for the support pictures of one task."""
+    """Labels for the support pictures of one task.
+
+    Attributes:
+        needs_one_scene: Whether the pictures must be exposures of one scene.
+    """
+
+    needs_one_scene: ClassVar[bool] = False
 
     @abstractmethod
     def label(
@@ -76,6 +87,8 @@ class MergeLabels(AbstractLabelSource):
         max_residual_stops: Largest disagreement of the pictures about the scene, see `InverseResponse`.
     """
 
+    needs_one_scene = True
+
     def __init__(self, *, align: bool = False, max_shift_px: int = 16, max_residual_stops: float = 0.5) -> None:
         self.align = align
         self.max_shift_px = max_shift_px
@@ -91,7 +104,8 @@ class MergeLabels(AbstractLabelSource):
         """Merge the pictures, and expose the result as each picture was.
 
         Raises:
-            ValueError: If there is one picture only, they are not a bracket of one scene, or they do not align.
+            ValueError: If there is one picture only.
+            RefusedSupport: If the pictures are not a bracket of one scene, or do not align.
         """
         if len(ldr) < 2:
             raise ValueError(
@@ -99,12 +113,15 @@ class MergeLabels(AbstractLabelSource):
                 "raise task.shots, or choose labels=truth or labels=teacher"
             )
         shifts = evs.new_zeros(len(ldr), 2, dtype=torch.long)
-        if self.align:
-            shifts = align_Ward2003(ldr, evs, max_shift_px=self.max_shift_px).shifts_px
-        aligned, is_valid = shift_pictures(ldr, shifts)
-        response = recover_response_DebevecMalik1997(aligned, evs, is_valid=is_valid)
+        try:
+            if self.align:
+                shifts = align_Ward2003(ldr, evs, max_shift_px=self.max_shift_px).shifts_px
+            aligned, is_valid = shift_pictures(ldr, shifts)
+            response = recover_response_DebevecMalik1997(aligned, evs, is_valid=is_valid)
+        except ValueError as error:
+            raise RefusedSupport(f"labels=merge cannot merge this support: {error}") from error
         if response.residual_stops > self.max_residual_stops:
-            raise ValueError(
+            raise RefusedSupport(
                 "labels=merge needs exposures of one scene, got pictures that disagree about it by "
                 f"{response.residual_stops:.2f} stops, more than max_residual_stops={self.max_residual_stops:g}; "
                 "choose task=scene, or align=true for a bracket shot by hand"

@@ -1,20 +1,40 @@
 """Tasks as pure functions of ``(seed, split, index)``."""
 
 import hashlib
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Final, NamedTuple, get_args
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from ldr2hdr.data.camera import Camera, CameraFamily
+from ldr2hdr.data.labels import AbstractLabelSource, RefusedSupport, TruthLabels
 from ldr2hdr.data.places import Split
 from ldr2hdr.data.ranges import Ranges
 from ldr2hdr.data.scenes import AbstractSceneSource
 from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots, Task
+
+_log = logging.getLogger(__name__)
+_NUM_ATTEMPTS: Final = 8
+
+
+class Exposed(NamedTuple):
+    """Pictures before a camera develops them.
+
+    Attributes:
+        exposure: Sensor exposure ``(N, 3, H, W)``.
+        places: The place that each one shows.
+        evs: Exposure of each relative to the others, in stops, where they show one scene; else 0.
+    """
+
+    exposure: Float[Tensor, "n 3 h w"]
+    places: tuple[str, ...]
+    evs: Float[Tensor, " n"]
 
 
 class AbstractTasks(Dataset[Task], ABC):
@@ -31,11 +51,14 @@ class AbstractTasks(Dataset[Task], ABC):
         crop_px: Side of the square pictures.
         camera_device: Where cameras meter and shoot, and where the tasks are; their draws are those of the CPU, so the
             pictures are the same up to the device's rounding. Anything but ``cpu`` wants ``data.num_workers=0``.
+        label_source: Where the support's labels come from. It is never shown the query, whose labels are the truth.
 
     Raises:
-        ValueError: If a count is not positive, no place belongs to the split, a scene is smaller than the crop, or the
-            device is not there.
+        ValueError: If a count is not positive, no place belongs to the split, a scene is smaller than the crop, the
+            device is not there, or labels would be merged from pictures of several scenes.
     """
+
+    is_one_scene: ClassVar[bool]
 
     def __init__(
         self,
@@ -49,6 +72,7 @@ class AbstractTasks(Dataset[Task], ABC):
         queries: int,
         crop_px: int,
         camera_device: str = "cpu",
+        label_source: AbstractLabelSource | None = None,
     ) -> None:
         if min(shots, queries, crop_px) < 1:
             raise ValueError(
@@ -61,6 +85,12 @@ class AbstractTasks(Dataset[Task], ABC):
                 raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
         if not cameras:
             raise ValueError("camera must name at least one camera family, got none")
+        self.label_source = TruthLabels() if label_source is None else label_source
+        if self.label_source.needs_one_scene and not self.is_one_scene:
+            raise ValueError(
+                f"{type(self.label_source).__name__} needs exposures of one scene, task=camera shows several; "
+                "use task=scene, or labels=truth"
+            )
         self.source = source
         self.cameras = dict(cameras)
         self.split: Split = split
@@ -75,22 +105,29 @@ class AbstractTasks(Dataset[Task], ABC):
             raise ValueError(f"the {split} split of {type(source).__name__} shows no place; change dataset")
 
     def __getitem__(self, index: int) -> Task:
-        """Make task ``index``: draw a camera, look at the scene or scenes, shoot.
+        """Make task ``index``: draw a camera, look at the scene or scenes, shoot, label.
+
+        A support that the label source refuses is drawn anew, so that the task stays a function of the index.
 
         Raises:
+            RefusedSupport: If it refuses every one of several draws.
             ValueError: If cameras are to shoot on another device than the CPU in a loader process.
         """
         if self.camera_device.type != "cpu" and get_worker_info() is not None:
             raise ValueError(
                 f"task.camera_device={self.camera_device} cannot be used by loader processes; set data.num_workers=0"
             )
-        generator = task_generator(self.seed, self.split, self.ranges, index)
+        return draw_until_labelled(self._draw, index)
+
+    def _draw(self, index: int, attempt: int) -> Task:
+        generator = task_generator(self.seed, self.split, self.ranges, index, attempt)
         family_name = list(self.cameras)[index % len(self.cameras)]
         camera = self.cameras[family_name].sample(generator, ranges=self.ranges)
-        exposure, places = self._exposures(camera, generator)
+        exposure, places, evs = self._exposures(camera, generator)
         ldr = camera.shoot(exposure, generator)
+        shown, truth = ldr[: self.shots], exposure[: self.shots]
         return Task(
-            support=Shots(ldr[: self.shots], exposure[: self.shots]),
+            support=Shots(shown, self.label_source.label(shown, evs[: self.shots], truth=truth)),
             query=Shots(ldr[self.shots :], exposure[self.shots :]),
             support_places=places[: self.shots],
             query_places=places[self.shots :],
@@ -98,8 +135,8 @@ class AbstractTasks(Dataset[Task], ABC):
         )
 
     @abstractmethod
-    def _exposures(self, camera: Camera, generator: torch.Generator) -> tuple[Tensor, tuple[str, ...]]:
-        """Sensor exposure ``(K + Q, 3, H, W)``, support first, and the place that each one shows."""
+    def _exposures(self, camera: Camera, generator: torch.Generator) -> Exposed:
+        """Expose the K + Q pictures, support first."""
 
     def _choose_places(self, count: int, generator: torch.Generator) -> tuple[str, ...]:
         """Draw places; no two pictures of a task share one unless there are fewer places than pictures."""
@@ -112,10 +149,13 @@ class AbstractTasks(Dataset[Task], ABC):
 class CameraTasks(AbstractTasks):
     """``task=camera``: different scenes seen by ONE camera, each auto-exposed by it."""
 
-    def _exposures(self, camera: Camera, generator: torch.Generator) -> tuple[Tensor, tuple[str, ...]]:
+    is_one_scene = False
+
+    def _exposures(self, camera: Camera, generator: torch.Generator) -> Exposed:
         places = self._choose_places(self.shots + self.queries, generator)
         views = [self.source.sample(place, crop_px=self.crop_px, generator=generator) for place in places]
-        return camera.expose(torch.stack(views).to(self.camera_device), generator), places
+        exposure = camera.expose(torch.stack(views).to(self.camera_device), generator)
+        return Exposed(exposure, places, torch.zeros(len(places), device=exposure.device))
 
 
 class SceneTasks(AbstractTasks):
@@ -127,6 +167,8 @@ class SceneTasks(AbstractTasks):
     Raises:
         ValueError: If the bracket has too few exposures for the shots and queries.
     """
+
+    is_one_scene = True
 
     def __init__(
         self,
@@ -140,6 +182,7 @@ class SceneTasks(AbstractTasks):
         queries: int,
         crop_px: int,
         camera_device: str = "cpu",
+        label_source: AbstractLabelSource | None = None,
         evs: Sequence[float] = (-4.0, -2.0, 0.0, 2.0),
     ) -> None:
         super().__init__(
@@ -152,6 +195,7 @@ class SceneTasks(AbstractTasks):
             queries=queries,
             crop_px=crop_px,
             camera_device=camera_device,
+            label_source=label_source,
         )
         if shots >= len(evs) or shots + queries > len(evs):
             raise ValueError(
@@ -161,14 +205,14 @@ class SceneTasks(AbstractTasks):
             )
         self.evs = tuple(float(ev) for ev in evs)
 
-    def _exposures(self, camera: Camera, generator: torch.Generator) -> tuple[Tensor, tuple[str, ...]]:
+    def _exposures(self, camera: Camera, generator: torch.Generator) -> Exposed:
         (place,) = self._choose_places(1, generator)
         view = self.source.sample(place, crop_px=self.crop_px, generator=generator)
         metered = camera.expose(view[None].to(self.camera_device), generator)
         count = self.shots + self.queries
         order = torch.randperm(len(self.evs), generator=generator)[:count]
         evs = torch.tensor(self.evs)[order].to(self.camera_device)
-        return expose(metered.expand(count, -1, -1, -1), evs), (place,) * count
+        return Exposed(expose(metered.expand(count, -1, -1, -1), evs), (place,) * count, evs)
 
 
 def _find_device(name: str) -> torch.device:
@@ -181,13 +225,28 @@ def _find_device(name: str) -> torch.device:
     return device
 
 
-def task_generator(seed: int, split: str, ranges: str, index: int) -> torch.Generator:
-    """Seed a generator from everything that names a task, so that neighbours are unrelated.
+def draw_until_labelled(draw: Callable[[int, int], Task], index: int) -> Task:
+    """Make a task by ``draw(index, attempt)``, with the next attempt while the label source refuses the support.
+
+    Raises:
+        RefusedSupport: If it refuses every one of several draws.
+    """
+    for attempt in range(_NUM_ATTEMPTS - 1):
+        try:
+            return draw(index, attempt)
+        except RefusedSupport as error:
+            _log.info("task %d, draw %d: %s", index, attempt, error)
+    return draw(index, _NUM_ATTEMPTS - 1)
+
+
+def task_generator(seed: int, split: str, ranges: str, index: int, attempt: int = 0) -> torch.Generator:
+    """Seed a generator from everything that names a draw of a task, so that neighbours are unrelated.
 
     Example:
         >>> first, again = (task_generator(0, "train", "seen", 7).initial_seed() for _ in range(2))
         >>> first == again
         True
     """
-    digest = hashlib.sha256(f"{seed}/{split}/{ranges}/{index}".encode()).digest()
+    name = f"{seed}/{split}/{ranges}/{index}" + (f"/{attempt}" if attempt else "")
+    digest = hashlib.sha256(name.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))

@@ -164,7 +164,7 @@ class FolderSource(AbstractSceneSource):
     def __init__(
         self,
         *,
-        root: Path | str,
+        root: Path | str | None,
         cache_dir: Path | str,
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         seed: int = 0,
@@ -172,6 +172,8 @@ class FolderSource(AbstractSceneSource):
     ) -> None:
         if max_scale < 1:
             raise ValueError(f"dataset.max_scale must be at least 1, got {max_scale}")
+        if root is None:
+            raise ValueError("expected a folder of .hdr or .exr pictures, found none: dataset.root=None")
         self._max_scale = max_scale
         self._placed = list_pictures(Path(root), fractions, seed=seed)
         self._pictures = {place: cache_picture(file, Path(cache_dir)) for file, place, _ in self._placed}

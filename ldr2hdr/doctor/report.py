@@ -18,6 +18,7 @@ from ldr2hdr.doctor.findings import KIND_TEXTS, SEVERITIES, Severity, group_find
 from ldr2hdr.io.files import replacing
 
 SCHEMA_VERSION: Final = 1
+TABLE_WIDTH: Final = 132
 _STYLE: Final[dict[Severity, str]] = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MAX_NAMES: Final = 3
 

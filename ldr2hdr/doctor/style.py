@@ -55,5 +55,5 @@ svg text { fill: var(--soft); font-size: 10.5px; }
 .strip figcaption { font-size: 12px; color: var(--soft); margin-top: 2px; }
 .scene ul { margin: 4px 0 0; padding-left: 18px; font-size: 14px; }
 @media (max-width: 600px) { main { padding: 20px 13px 40px; } h1 { font-size: 22px; } .strip img { height: 96px; }
-  th, td { padding: 6px 10px; } }
+  th, td { padding: 6px 9px; } td:first-child { white-space: normal; } }
 """

@@ -10,7 +10,7 @@ from torch import nn
 
 from ldr2hdr.data.crf import GammaCurve
 from ldr2hdr.data.labels import AbstractLabelSource, MergeLabels, TeacherLabels, TruthLabels
-from ldr2hdr.data.sampling import SceneTasks
+from ldr2hdr.data.sampling import Exposed, SceneTasks
 from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots, Task
 
@@ -69,9 +69,9 @@ class SpoiltQuery(SceneTasks):
     """The same tasks with another query: its exposures are noise."""
 
     def _exposures(self, camera, generator):
-        exposure, places = super()._exposures(camera, generator)
+        exposure, places, evs = super()._exposures(camera, generator)
         noise = 7 * torch.rand(exposure[self.shots :].shape, generator=torch.Generator().manual_seed(1))
-        return torch.cat([exposure[: self.shots], noise]), places
+        return Exposed(torch.cat([exposure[: self.shots], noise]), places, evs)
 
 
 @EACH_SOURCE

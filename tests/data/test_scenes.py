@@ -185,6 +185,8 @@ def test_a_missing_or_empty_root_names_the_key(tmp_path, kind):
         kind(root=tmp_path / "nowhere", cache_dir=tmp_path / "cache")
     with pytest.raises(ValueError, match=r"expected .hdr or .exr pictures below the folder, found none: dataset.root="):
         kind(root=tmp_path, cache_dir=tmp_path / "cache")
+    with pytest.raises(ValueError, match=r"found none: dataset.root=None"):
+        FolderSource(root=None, cache_dir=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.2, 0.2), (1.2, -0.1, -0.1), (0.5, 0.5)])
