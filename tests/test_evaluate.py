@@ -1,0 +1,90 @@
+"""The line-up of an evaluation: who is judged, who is compared, and what is refused."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from ldr2hdr.build import CONF_DIR, build_learner, build_source
+from ldr2hdr.evaluate import _aggregate, _check_settings, _line_up, _score
+
+
+@pytest.fixture
+def make_checkpoint(compose_train, tiny, tmp_path):
+    """A checkpoint of a fresh network."""
+
+    def make(name, *overrides):
+        cfg = compose_train(tmp_path, *tiny, *overrides)
+        torch.manual_seed(0)
+        state = {f"learner.{key}": value for key, value in build_learner(cfg).state_dict().items()}
+        torch.save({"config": OmegaConf.to_yaml(cfg, resolve=True), "state_dict": state}, tmp_path / name)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def evaluation(cache_dir):
+    """The configuration of an evaluation of one task of one camera family."""
+
+    def compose_one(*overrides):
+        with initialize_config_dir(CONF_DIR, version_base="1.3"):
+            small = ("camera=pointwise", "panel=null", "num_tasks=1", "task.crop_px=16", "num_resamples=10")
+            paths = ("paths.output_dir=unused", f"paths.cache_dir={cache_dir}")
+            return compose("evaluate", overrides=[*small, *paths, *overrides])
+
+    return compose_one
+
+
+def test_the_strongest_fine_tuned_system_is_the_opponent(make_checkpoint, evaluation):
+    maml = make_checkpoint("maml.ckpt", "response=ridge")
+    supervised = make_checkpoint("supervised.ckpt", "algo=supervised", "response=none")
+    cfg = evaluation(f"ckpt={maml}", f"supervised_ckpt={supervised}", "steps=[0,1,2]", "fine_tune_lrs=[0.01,0.1]")
+    lineup = _line_up(cfg)
+    assert lineup.fine_tuned == [
+        f"supervised lr {rate}, fine-tuned, {steps}" for rate in ("0.01", "0.1") for steps in ("1 step", "2 steps")
+    ]
+    scores = _score(cfg, build_source(cfg), lineup.systems, Console(quiet=True))
+    summaries, differences = _aggregate(cfg, lineup, scores)
+    for ranges in cfg.ranges:
+        means = {
+            row.system: row.interval.mean
+            for row in summaries
+            if (row.ranges, row.metric, row.region) == (ranges, "pu_psnr", "all")
+        }
+        compared = {
+            row.system: row.interval.mean
+            for row in differences
+            if (row.ranges, row.metric, row.region) == (ranges, "pu_psnr", "all")
+        }
+        best = max(lineup.fine_tuned, key=lambda name: means[name])
+        opponents = {
+            "maml, single-shot",
+            "response fit",
+            "untrained, adapted, 0 steps",
+            "maml, adapted, 0 steps",
+            best,
+        }
+        assert compared.keys() == {f"maml, adapted, 1 step - {opponent}" for opponent in opponents}
+        for opponent in opponents:
+            difference = means["maml, adapted, 1 step"] - means[opponent]
+            assert compared[f"maml, adapted, 1 step - {opponent}"] == pytest.approx(difference, abs=1e-4)
+
+
+def test_a_supervised_checkpoint_must_be_one(make_checkpoint, evaluation):
+    maml = make_checkpoint("maml.ckpt")
+    with pytest.raises(ValueError, match=r"supervised_ckpt=.* algo=supervised, got maml"):
+        _line_up(evaluation(f"ckpt={maml}", f"supervised_ckpt={maml}"))
+
+
+def test_another_split_of_the_places_of_training_is_refused(make_checkpoint, evaluation):
+    maml = make_checkpoint("maml.ckpt")
+    with pytest.raises(ValueError, match=r"trained on dataset\.panoramas=.*splits the same places otherwise"):
+        _line_up(evaluation(f"ckpt={maml}", "+dataset.panoramas.seed=1"))
+
+
+@pytest.mark.parametrize("override", ["steps=[]", "steps=[-1]", "num_tasks=0"])
+def test_settings_out_of_range_name_their_key(evaluation, override):
+    with pytest.raises(ValueError, match=r"steps must name .* num_tasks be positive"):
+        _check_settings(evaluation("ckpt=unused", override))
