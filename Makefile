@@ -13,7 +13,26 @@ help: ## list the targets
 
 install: .venv/installed ## create .venv with the pinned dependencies
 
-install-test: .venv/installed-test ## everything that must pass: ruff, mypy, import contract, pytest with doctests
+install-test: .venv/installed-test ## the same with the test tools
+
+demo: .venv/installed ## meta-train, adapt to unseen cameras, convert a picture: 7 minutes on 2 cores
+	rm -rf $(DEMO)
+	$(BIN)/python -m ldr2hdr.train experiment=demo hydra.run.dir=$(DEMO)/maml
+	$(BIN)/python -m ldr2hdr.train experiment=demo_supervised hydra.run.dir=$(DEMO)/supervised
+	$(BIN)/python -m ldr2hdr.evaluate experiment=demo_evaluate ckpt=$(CKPT) \
+		supervised_ckpt=$(DEMO)/supervised/checkpoints/last.ckpt hydra.run.dir=$(DEMO)/evaluation tables=false
+	$(BIN)/ldr2hdr convert $(DEMO)/evaluation/photo.png -o $(DEMO)/photo.exr --ckpt $(CKPT)
+	$(BIN)/ldr2hdr convert $(DEMO)/evaluation/photo.png -o $(DEMO)/photo.hdr --ckpt $(CKPT)
+	$(BIN)/ldr2hdr results $(DEMO)/evaluation/results.json
+	@printf '%-32s%s\n' \
+		'checkpoint' $(CKPT) \
+		'results' $(DEMO)/evaluation/results.json \
+		'scores of each picture' $(DEMO)/evaluation/scores.csv \
+		'converted picture' $(DEMO)/photo.exr \
+		'the same for older programs' $(DEMO)/photo.hdr \
+		'LOOK AT THIS' $(DEMO)/evaluation/panel.png
+
+test: .venv/installed-test ## everything that must pass: ruff, mypy, import contract, pytest with doctests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -28,10 +28,14 @@ def test_there_are_commands_to_try() -> None:
     assert len(COMMANDS) >= 4
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "help"])
-def test_make_targets_are_told_apart(target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [("demo", "ldr2hdr.train ldr2hdr.evaluate convert results"), ("test", "ruff mypy lint-imports pytest"), ("help", "")],
+)
+def test_make_targets_run_what_they_say(target: str, words: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+    assert [word for word in words.split() if word not in done.stdout] == []
     modules = set(re.findall(r"-m (ldr2hdr\.\w+)", done.stdout))
     assert all((ROOT / f"{module.replace('.', '/')}.py").is_file() for module in modules)
 
