@@ -30,7 +30,11 @@ def test_there_are_commands_to_try() -> None:
 
 @pytest.mark.parametrize(
     ("target", "words"),
-    [("demo", "ldr2hdr.train ldr2hdr.evaluate convert results"), ("test", "ruff mypy lint-imports pytest"), ("help", "")],
+    [
+        ("demo", "ldr2hdr.train ldr2hdr.evaluate convert results"),
+        ("test", "ruff mypy lint-imports pytest"),
+        ("help", ""),
+    ],
 )
 def test_make_targets_run_what_they_say(target: str, words: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
