@@ -6,7 +6,7 @@ DEMO := outputs/demo
 CKPT := $(DEMO)/maml/checkpoints/last.ckpt
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test test-slow format clean
+.PHONY: help install install-test demo test test-gpu format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -15,7 +15,7 @@ install: .venv/installed ## create .venv with the pinned dependencies
 
 install-test: .venv/installed-test ## the same with the test tools
 
-demo: .venv/installed ## meta-train, adapt to unseen cameras, convert a picture: 7 minutes on 2 cores
+demo: .venv/installed ## meta-train, adapt to unseen cameras, convert a picture: 6 minutes on 2 cores
 	rm -rf $(DEMO)
 	$(BIN)/python -m ldr2hdr.train experiment=demo hydra.run.dir=$(DEMO)/maml
 	$(BIN)/python -m ldr2hdr.train experiment=demo_supervised hydra.run.dir=$(DEMO)/supervised
@@ -39,8 +39,8 @@ test: .venv/installed-test ## everything that must pass: ruff, mypy, import cont
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
-test-slow: .venv/installed-test ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+test-gpu: .venv/installed-test ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu
 
 format: .venv/installed-test ## format the code and mend what ruff can
 	$(BIN)/ruff format .

@@ -102,7 +102,10 @@ class AbstractTasks(Dataset[Task], ABC):
         self.camera_device = _find_device(camera_device)
         self.places = source.places(split)
         if not self.places:
-            raise ValueError(f"the {split} split of {type(source).__name__} shows no place; change dataset")
+            raise ValueError(
+                f"the {split} split of {type(source).__name__} shows no place: a small folder may leave a split empty; "
+                "add scenes, or change fractions or seed of the dataset"
+            )
 
     def __getitem__(self, index: int) -> Task:
         """Make task ``index``: draw a camera, look at the scene or scenes, shoot, label.
