@@ -151,7 +151,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("num_done", [0, 3, 10])
+@pytest.mark.parametrize("num_done", [0, 3, 6])
 def test_a_killed_run_is_resumed_to_the_identical_folder(undisturbed, tmp_path, num_done):
     """0 is in the middle of the first scene: its temporary file is there."""
     out = tmp_path / "out"
