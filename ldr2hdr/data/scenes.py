@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.data.cache import CachedPicture, cache_picture
+from ldr2hdr.data.crops import draw_window, shrink
 from ldr2hdr.data.places import Split, list_pictures, look_up, places_of, read_manifest
 from ldr2hdr.data.projection import render_view
 
@@ -193,16 +193,12 @@ class FolderSource(AbstractSceneSource):
         _check_positive(crop_px)
         picture = look_up(self._pictures, place)
         _check_fits(picture, crop_px)
-        size, vertical, horizontal = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
-        largest = min(self._max_scale, min(picture.height, picture.width) / crop_px)
-        side = int(crop_px * largest**size)
-        top = int(vertical * (picture.height - side + 1))
-        left = int(horizontal * (picture.width - side + 1))
+        window = draw_window(
+            picture.height, picture.width, crop_px=crop_px, max_scale=self._max_scale, generator=generator
+        )
         stored = picture.open()
-        cut = torch.from_numpy(stored.half[:, top : top + side, left : left + side].astype("float32"))
-        shape = (crop_px, crop_px)
-        crop = cut if side == crop_px else F.interpolate(cut[None], shape, mode="bilinear", antialias=True)[0]
-        return crop * stored.unit
+        cut = torch.from_numpy(stored.half[:, window.rows, window.columns].astype("float32"))
+        return shrink(cut, crop_px) * stored.unit
 
 
 def _render(
