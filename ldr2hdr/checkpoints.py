@@ -15,6 +15,8 @@ from torch import Tensor
 
 # What is built to read a checkpoint, and so what its configuration decides to run.
 _NETWORK_KEYS: Final = ("response", "backbone", "loss", "algo")
+# Groups whose options are put inside those of another one
+_NESTED_GROUPS: Final = {"algo": ("inner_optimizer",)}
 _LEARNER_PREFIX: Final = "learner."
 
 
@@ -75,7 +77,8 @@ def require_known_classes(checkpoint: Checkpoint, conf_dir: str | Path) -> None:
     """
     described = OmegaConf.to_container(checkpoint.config)
     for key in _NETWORK_KEYS:
-        options = [OmegaConf.to_container(OmegaConf.load(file)) for file in Path(conf_dir, key).glob("*.yaml")]
+        files = [file for group in (key, *_NESTED_GROUPS.get(key, ())) for file in Path(conf_dir, group).glob("*.yaml")]
+        options = [OmegaConf.to_container(OmegaConf.load(file)) for file in files]
         node = described.get(key) if isinstance(described, dict) else None
         unknown = sorted(set(_targets(node)) - set(_targets(options)))
         if unknown or not isinstance(node, dict):

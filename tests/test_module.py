@@ -204,7 +204,7 @@ def test_a_storm_of_bad_tasks_stops_the_run(fit):
 
 def test_an_adaptation_that_diverges_in_validation_counts_as_black(train, tmp_path):
     run = train(tmp_path, "response=none", "+trainer.limit_train_batches=0", "trainer.max_epochs=1", "~callbacks.best")
-    run.module.learner.inner_lr = 1e30
+    run.module.learner.rule.lr = 1e30
     (metrics, _) = run.trainer.validate(run.module, run.datamodule, verbose=False)
     assert 0 < metrics["val/pu_psnr@1"] < metrics["val/pu_psnr@0"]
 

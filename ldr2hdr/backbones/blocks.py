@@ -7,28 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.layers.pixel_norm import PixelNorm
 from ldr2hdr.radiometry import LOG_OFFSET
-
-
-class PixelNorm(nn.Module):
-    """Scale every pixel's feature vector to unit mean square, then by a learned gain and bias.
-
-    Unlike group or batch norm it has no statistics over the picture or the batch: a task cannot leak into another
-    one, and a picture cut into tiles gives the same numbers as the whole.
-
-    References:
-        Zhang and Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019, eq. 4.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(channels, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
-
-    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Normalise ``(B, C, H, W)`` features over their channels."""
-        scale = torch.rsqrt(features.square().mean(dim=1, keepdim=True) + 1e-5)
-        return features * scale * self.gain + self.bias
 
 
 def norm_layer(norm: str, channels: int) -> nn.Module:

@@ -51,14 +51,15 @@ class ResNet(nn.Module):
         self.body = nn.Sequential(*(ResidualBlock(4 * width, norm=norm) for _ in range(num_blocks)))
         self.from_quarter = nn.Conv2d(4 * width, 2 * width, 3, padding=1)
         self.from_half = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.activation = nn.SiLU()
         self.head = LogHead(width)
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Reconstruct sensor exposure; arguments and result as for ``UNet``."""
         height, width = ldr.shape[-2:]
-        full = F.silu(self.stem(pad_to_multiple(stem_features(ldr, linear), 4)))
-        half = F.silu(self.to_half(full))
-        features = self.body(F.silu(self.to_quarter(half)))
-        features = F.silu(self.from_quarter(F.interpolate(features, scale_factor=2.0, mode="nearest"))) + half
-        features = F.silu(self.from_half(F.interpolate(features, scale_factor=2.0, mode="nearest"))) + full
+        full = self.activation(self.stem(pad_to_multiple(stem_features(ldr, linear), 4)))
+        half = self.activation(self.to_half(full))
+        features = self.body(self.activation(self.to_quarter(half)))
+        features = self.activation(self.from_quarter(F.interpolate(features, scale_factor=2.0, mode="nearest"))) + half
+        features = self.activation(self.from_half(F.interpolate(features, scale_factor=2.0, mode="nearest"))) + full
         return self.head(features[..., :height, :width], linear)

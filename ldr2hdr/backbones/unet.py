@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.backbones.blocks import LogHead, conv_block, pad_to_multiple, stem_features
+from ldr2hdr.layers.resampling import UpsampleConcat
 
 
 class UNet(nn.Module):
@@ -32,6 +32,7 @@ class UNet(nn.Module):
         self.stem = conv_block(6, widths[0], norm=norm)
         self.down = nn.ModuleList(conv_block(fine, coarse, norm=norm) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(conv_block(fine + coarse, fine, norm=norm) for fine, coarse in pairwise(widths))
+        self.join = UpsampleConcat()
         self.head = LogHead(widths[0])
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
@@ -51,6 +52,5 @@ class UNet(nn.Module):
             skips.append(features)
             features = block(F.avg_pool2d(features, 2))
         for block in reversed(self.up):
-            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-            features = block(torch.cat([skips.pop(), features], dim=1))
+            features = block(self.join(skips.pop(), features))
         return self.head(features[..., :height, :width], linear)

@@ -1,19 +1,24 @@
 """What every meta-learner does: adapt a model to a task, and turn a batch of tasks into a meta-gradient."""
 
 import logging
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from ldr2hdr.meta.learn2learn import MAML
+from ldr2hdr.meta.inner_loop import AbstractInnerLoop, Adaptation, FastInnerLoop, Loss
+from ldr2hdr.meta.learn2learn_loop import Learn2LearnInnerLoop
+from ldr2hdr.meta.rules import SGD, AbstractDescent, AbstractRule
+from ldr2hdr.meta.task_threads import TaskThreads
 from ldr2hdr.tasks import Shots, TaskBatch
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Predictor = Callable[[Tensor], Tensor]
+Engine = Literal["auto", "learn2learn", "fast"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,40 +59,85 @@ class AbstractMetaLearner(nn.Module, ABC):
         loss: ``(prediction, target) -> scalar``.
         inner_lr: Inner learning rate alpha.
         inner_steps: Gradient steps on the support, K >= 0.
+        inner_optimizer: Makes the inner optimiser from ``lr=inner_lr``; None for plain gradient steps.
+        inner_clip: Largest norm of an inner gradient; None for no limit.
+        adapts: Which parameters adapt, as patterns of their names (``backbone.head.*``); the others are learned by the
+            outer loop alone.
+        engine: Who runs the inner loops: ``learn2learn``, our ``fast`` one, or ``auto`` for the faster of both.
 
     Raises:
-        ValueError: If the rate is not positive or the number of steps is negative.
+        ValueError: If the rate is not positive, the number of steps negative, the engine unknown, or nothing adapts.
     """
 
-    def __init__(self, model: nn.Module, loss: Loss, *, inner_lr: float, inner_steps: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        *,
+        inner_lr: float,
+        inner_steps: int,
+        inner_optimizer: Callable[..., AbstractDescent] | None = None,
+        inner_clip: float | None = None,
+        adapts: Sequence[str] = ("*",),
+        engine: Engine = "auto",
+    ) -> None:
         super().__init__()
         if inner_lr <= 0 or inner_steps < 0:
             raise ValueError(
                 f"algo.inner_lr must be positive and algo.inner_steps at least 0, got {inner_lr} and {inner_steps}"
             )
+        if engine not in ("auto", "learn2learn", "fast"):
+            raise ValueError(f"algo.engine must be one of auto, learn2learn, fast, got {engine!r}")
         self.model = model
         self.loss = loss
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
+        self.inner_clip = inner_clip
+        self.engine = engine
+        self.adapted = _choose(model, adapts)
+        self.rule = self.make_rule((inner_optimizer or SGD)(lr=inner_lr))
+        self._threads = TaskThreads()
+        self._loops = _ThreadLocalLoops()
 
     @abstractmethod
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
-        """Compute one task's gradient with respect to ``trainable()``."""
+        """Compute one task's gradient with respect to ``trainable()``; may run on several threads at once."""
+
+    def make_rule(self, descent: AbstractDescent) -> AbstractRule:
+        """What takes the inner steps: here the inner optimiser itself, elsewhere what an algorithm makes of it.
+
+        Called by the constructor.
+        """
+        return descent
+
+    def adapting(self) -> list[nn.Parameter]:
+        """The parameters that adapt, at theta."""
+        parameters = list(self.model.parameters())
+        return [parameters[index] for index in self.adapted]
 
     def trainable(self) -> list[nn.Parameter]:
-        """The parameters that make up theta, in a fixed order."""
-        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        """What the outer loop learns, in a fixed order: theta, then parameters of the inner optimiser."""
+        return [p for p in (*self.model.parameters(), *self.rule.parameters()) if p.requires_grad]
 
     def context(self, support: Shots) -> object:
         """What the closed-form part of the model gets to know of the support."""
         return self.model.summarize(support)  # type: ignore[operator]
 
+    def inner_loop(self, *, lr: float | None = None) -> AbstractInnerLoop:
+        """This thread's inner loop.
+
+        Args:
+            lr: Plain gradient steps at this rate instead of the inner optimiser.
+        """
+        rule = self.rule if lr is None else SGD(lr)
+        adaptation = Adaptation(self.model, self.loss, rule, self.adapted, self.inner_clip)
+        return self._loops.get(adaptation, is_fast=self.engine != "learn2learn")
+
     def outer_step(self, batch: TaskBatch) -> OuterStep:
         """Sum the gradients of a batch of tasks, in their order, and leave out those that are not finite."""
         total = [torch.zeros_like(parameter) for parameter in self.trainable()]
         before, after = [], []
-        for index in range(len(batch)):
-            result = self.task_gradient(*batch.shots(index))
+        for index, result in enumerate(self._task_gradients(batch)):
             if not _is_finite(result):
                 _log.warning(
                     "task %d (camera %s, places %s) left the finite range: query loss %.3g before and %.3g after "
@@ -96,7 +146,7 @@ class AbstractMetaLearner(nn.Module, ABC):
                     *(result.loss_before, result.loss_after, self.inner_steps),
                 )
                 continue
-            torch._foreach_add_(total, result.gradient)
+            torch._foreach_add_(total, list(result.gradient))
             before.append(result.loss_before)
             after.append(result.loss_after)
         nothing = torch.tensor(float("nan"))
@@ -107,18 +157,25 @@ class AbstractMetaLearner(nn.Module, ABC):
             torch.stack(after).mean() if after else nothing,
         )
 
+    def _task_gradients(self, batch: TaskBatch) -> Iterable[TaskGradient]:
+        """The gradient of each task, in order; on a CPU several at a time."""
+        tasks = (batch.shots(index) for index in range(len(batch)))
+        is_threaded = self.engine != "learn2learn" and batch.support.ldr.device.type == "cpu"
+        if is_threaded and len(batch) > 1 and torch.get_num_threads() > 1:
+            return self._threads.map(lambda task: self.task_gradient(*task), tasks)
+        return (self.task_gradient(*task) for task in tasks)
+
     def single_shot(self) -> Predictor:
         """Predict without support, at theta."""
         return self.model
 
-    @torch.enable_grad()
     def adapt(self, support: Shots, *, steps: int | None = None, lr: float | None = None) -> Predictor:
         """Adapt to a task; theta is left as it was.
 
         Args:
             support: K examples ``(K, 3, H, W)``.
-            steps: Gradient steps; the number trained with if None.
-            lr: Inner learning rate; the one trained with if None.
+            steps: Gradient steps, as many as wanted; the number trained with if None.
+            lr: Rate of plain gradient steps; the inner optimiser trained with if None.
 
         Returns:
             ``ldr -> exposure`` by the adapted parameters phi.
@@ -132,22 +189,55 @@ class AbstractMetaLearner(nn.Module, ABC):
 
         Each is good until the next one is asked for: the steps share one set of parameters.
         """
-        rate = self.inner_lr if lr is None else lr
-        with torch.enable_grad():
-            learner = MAML(self.model, lr=rate, first_order=True, allow_nograd=True, allow_unused=True).clone()
         context = self.context(support)
-        while True:
-            yield lambda ldr: learner(ldr, context)
-            with torch.enable_grad():
-                learner.adapt(self.loss(learner(support.ldr, context), support.exposure))
+        for adapted in self.inner_loop(lr=lr).unroll(support, context, order="none"):
+            yield partial(_predict, adapted.predict, context)
+
+
+class _ThreadLocalLoops(threading.local):
+    """The inner loops of each thread: they hold copies of the model, which two threads must not share."""
+
+    def __init__(self) -> None:
+        self._kept: dict[type[AbstractInnerLoop], AbstractInnerLoop] = {}
+
+    def get(self, adaptation: Adaptation, *, is_fast: bool) -> AbstractInnerLoop:
+        """The loop of the kind asked for; the copy of the model is kept for as long as it is the same model."""
+        if not is_fast:
+            return Learn2LearnInnerLoop(adaptation)
+        loop = self._kept.get(FastInnerLoop)
+        if loop is None or loop.adaptation.model is not adaptation.model:
+            loop = self._kept[FastInnerLoop] = FastInnerLoop(adaptation)
+        loop.adaptation = adaptation
+        return loop
+
+    def __reduce__(self) -> tuple[type["_ThreadLocalLoops"], tuple[()]]:
+        return _ThreadLocalLoops, ()
+
+
+def _predict(predict: Callable[[Tensor, object], Tensor], context: object, ldr: Tensor) -> Tensor:
+    return predict(ldr, context)
+
+
+def _choose(model: nn.Module, patterns: Sequence[str]) -> tuple[int, ...]:
+    """Positions of the parameters that a pattern names and that are not frozen.
+
+    Raises:
+        ValueError: If a pattern names none, or nothing is left.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ValueError(f"algo.adapts={pattern!r} names no parameter; there are {', '.join(names)}")
+    chosen = tuple(
+        index
+        for index, (name, parameter) in enumerate(model.named_parameters())
+        if parameter.requires_grad and any(fnmatchcase(name, pattern) for pattern in patterns)
+    )
+    if not chosen:
+        raise ValueError(f"nothing adapts: algo.adapts={list(patterns)} must name a parameter that is not frozen")
+    return chosen
 
 
 def _is_finite(result: TaskGradient) -> bool:
     norms = torch.stack(torch._foreach_norm(list(result.gradient)))
     return bool(torch.isfinite(norms).all() & torch.isfinite(result.loss_before) & torch.isfinite(result.loss_after))
-
-
-def grad_or_zero(loss: Float[Tensor, ""], parameters: list[nn.Parameter]) -> tuple[Tensor, ...]:
-    """Differentiate a loss; parameters that it does not depend on get zeros."""
-    gradient = torch.autograd.grad(loss, parameters, allow_unused=True)
-    return tuple(torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradient, strict=True))

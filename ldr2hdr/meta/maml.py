@@ -1,10 +1,14 @@
 """Model-agnostic meta-learning, second and first order."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import nn
 
-from ldr2hdr.meta.base import AbstractMetaLearner, Loss, TaskGradient, grad_or_zero
-from ldr2hdr.meta.learn2learn import MAML
+from ldr2hdr.meta.base import AbstractMetaLearner, Engine, TaskGradient
+from ldr2hdr.meta.inner_loop import FastInnerLoop, Loss, Order
+from ldr2hdr.meta.rules import AbstractRule
+from ldr2hdr.meta.unrolled import differentiate_stepwise, differentiate_unrolled, gradient_or_zero
 from ldr2hdr.tasks import Shots
 
 
@@ -19,15 +23,22 @@ class MAMLLearner(AbstractMetaLearner):
         loss: ``(prediction, target) -> scalar``.
         inner_lr: Inner learning rate alpha.
         inner_steps: Gradient steps on the support.
+        inner_optimizer: Makes the inner optimiser from ``lr=inner_lr``; None for plain gradient steps.
+        inner_clip: Largest norm of an inner gradient; None for no limit.
+        adapts: Which parameters adapt, as patterns of their names; ``[backbone.head.*]`` is ANIL.
+        engine: ``learn2learn``, ``fast``, or ``auto`` for the faster of both.
         first_order: Treat the inner gradients as constants (FOMAML).
         single_shot_weight: The ``w`` above: how much theta is also asked to do well without any support, as for a
             photograph whose camera nobody knows. 0 is plain MAML.
+        checkpoint_steps: Take each inner step twice, and keep memory from growing with their number; ``engine``
+            ``auto`` or ``fast``.
 
     Raises:
-        ValueError: If the weight is negative.
+        ValueError: If the weight is negative, or steps of learn2learn's engine are to be taken twice.
 
     References:
-        Finn, Abbeel, Levine, "Model-Agnostic Meta-Learning", ICML 2017, alg. 2 and sec. 5.2 (first order).
+        Finn, Abbeel, Levine, "Model-Agnostic Meta-Learning", ICML 2017, alg. 2 and sec. 5.2 (first order);
+        Raghu et al., "Rapid Learning or Feature Reuse?", ICLR 2020 (ANIL).
     """
 
     def __init__(
@@ -37,25 +48,57 @@ class MAMLLearner(AbstractMetaLearner):
         *,
         inner_lr: float = 0.05,
         inner_steps: int = 3,
+        inner_optimizer: Callable[..., AbstractRule] | None = None,
+        inner_clip: float | None = None,
+        adapts: Sequence[str] = ("*",),
+        engine: Engine = "auto",
         first_order: bool = False,
         single_shot_weight: float = 0.0,
+        checkpoint_steps: bool = False,
     ) -> None:
-        super().__init__(model, loss, inner_lr=inner_lr, inner_steps=inner_steps)
+        super().__init__(
+            model,
+            loss,
+            inner_lr=inner_lr,
+            inner_steps=inner_steps,
+            inner_optimizer=inner_optimizer,
+            inner_clip=inner_clip,
+            adapts=adapts,
+            engine=engine,
+        )
         if single_shot_weight < 0:
             raise ValueError(f"algo.single_shot_weight must be at least 0, got {single_shot_weight}")
+        if checkpoint_steps and engine == "learn2learn":
+            raise ValueError("algo.checkpoint_steps needs algo.engine=fast or auto, got learn2learn")
         self.first_order = first_order
         self.single_shot_weight = single_shot_weight
+        self.checkpoint_steps = checkpoint_steps
+
+    def order(self) -> Order:
+        """Whether inner gradients are differentiated again at this outer step."""
+        return "first" if self.first_order else "second"
+
+    def query_weights(self) -> Sequence[float]:
+        """How much the query loss after 0, 1, ..., K inner steps counts at this outer step."""
+        return [0.0] * self.inner_steps + [1.0]
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
-        """Differentiate the query loss at phi, through the inner loop, with respect to theta."""
-        learner = MAML(
-            self.model, lr=self.inner_lr, first_order=self.first_order, allow_nograd=True, allow_unused=True
-        ).clone()
-        context = self.context(support)
-        for _ in range(self.inner_steps):
-            learner.adapt(self.loss(learner(support.ldr, context), support.exposure))
-        loss_after = self.loss(learner(query.ldr, context), query.exposure)
+        """Differentiate the query loss at phi, through the inner loop, with respect to what is learned."""
+        loop, wanted = self.inner_loop(), self.trainable()
+        differentiate = differentiate_unrolled
+        if self.checkpoint_steps and isinstance(loop, FastInnerLoop):
+            differentiate = differentiate_stepwise  # type: ignore[assignment]
+        gradient, loss_after = differentiate(
+            loop,
+            support,
+            query,
+            context=self.context(support),
+            weights=self.query_weights(),
+            wanted=wanted,
+            order=self.order(),
+        )
         with torch.set_grad_enabled(self.single_shot_weight > 0):
-            loss_before = self.loss(self.model(query.ldr), query.exposure)
-        objective = loss_after + self.single_shot_weight * loss_before
-        return TaskGradient(grad_or_zero(objective, self.trainable()), loss_before.detach(), loss_after.detach())
+            loss_before = self.loss(loop.at_theta()(query.ldr, None), query.exposure)
+        if self.single_shot_weight > 0:
+            torch._foreach_add_(gradient, gradient_or_zero(loss_before, wanted), alpha=self.single_shot_weight)
+        return TaskGradient(tuple(gradient), loss_before.detach(), loss_after)

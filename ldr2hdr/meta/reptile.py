@@ -3,12 +3,11 @@
 import torch
 
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
-from ldr2hdr.meta.learn2learn import MAML
 from ldr2hdr.tasks import Shots
 
 
 class ReptileLearner(AbstractMetaLearner):
-    """Adapt by plain gradient steps; the meta-gradient is ``theta - phi``, handed to the outer optimiser.
+    """Adapt by gradient steps; the meta-gradient is ``theta - phi``, handed to the outer optimiser.
 
     References:
         Nichol, Achiam, Schulman, "On First-Order Meta-Learning Algorithms", 2018, alg. 1 (batched version).
@@ -16,13 +15,12 @@ class ReptileLearner(AbstractMetaLearner):
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
         """Return ``theta - phi`` after the inner loop on the support; the query is only measured."""
-        learner = MAML(self.model, lr=self.inner_lr, first_order=True, allow_nograd=True).clone()
-        context = self.context(support)
-        for _ in range(self.inner_steps):
-            learner.adapt(self.loss(learner(support.ldr, context), support.exposure))
+        loop, context = self.inner_loop(), self.context(support)
+        steps = zip(range(self.inner_steps + 1), loop.unroll(support, context, order="none"), strict=False)
+        *_, (_, last) = steps
         with torch.no_grad():
-            adapted = [p for p in learner.module.parameters() if p.requires_grad]
-            gradient = tuple(theta - phi for theta, phi in zip(self.trainable(), adapted, strict=True))
-            loss_before = self.loss(self.model(query.ldr), query.exposure)
-            loss_after = self.loss(learner(query.ldr, context), query.exposure)
+            loss_after = self.loss(last.predict(query.ldr, context), query.exposure)
+            moved = dict(zip(map(id, self.model.parameters()), last.parameters, strict=True))
+            gradient = tuple(p - moved.get(id(p), p) for p in self.trainable())
+            loss_before = self.loss(loop.at_theta()(query.ldr, None), query.exposure)
         return TaskGradient(gradient, loss_before, loss_after)

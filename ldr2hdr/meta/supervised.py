@@ -2,7 +2,8 @@
 
 import torch
 
-from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient, grad_or_zero
+from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
+from ldr2hdr.meta.unrolled import gradient_or_zero
 from ldr2hdr.tasks import Shots
 
 
@@ -20,5 +21,6 @@ class SupervisedLearner(AbstractMetaLearner):
         """Differentiate the loss at theta over the K + Q pictures."""
         ldr = torch.cat([support.ldr, query.ldr])
         exposure = torch.cat([support.exposure, query.exposure])
-        loss = self.loss(self.model(ldr), exposure)
-        return TaskGradient(grad_or_zero(loss, self.trainable()), loss.detach(), loss.detach())
+        loss = self.loss(self.inner_loop().at_theta()(ldr, None), exposure)
+        gradient = gradient_or_zero(loss, self.trainable())
+        return TaskGradient(tuple(gradient), loss.detach(), loss.detach())

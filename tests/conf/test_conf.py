@@ -22,10 +22,12 @@ OF_SETS = {("task", "bracket")} | {
     for path in CONF.glob("dataset/*.yaml")
     if OmegaConf.load(path)._target_.startswith("ldr2hdr.data.datasets.")
 }
+# groups that are no part of a training run: tried elsewhere
+OTHERS = ("experiment", "hparams_search", "metrics", "systems")
 OPTIONS = sorted(
     (path.parent.name, path.stem)
     for path in CONF.glob("*/*.yaml")
-    if path.parent.name not in ("experiment", "hparams_search") and (path.parent.name, path.stem) not in OF_SETS
+    if path.parent.name not in OTHERS and (path.parent.name, path.stem) not in OF_SETS
 )
 
 

@@ -1,0 +1,160 @@
+r"""Pixel norm and SiLU as one operation, with first and second derivative written out.
+
+With :math:`x` the features of one pixel, the forward pass is
+
+.. math:: r = (\mathrm{mean}(x^2) + \epsilon)^{-1/2}, \quad n = r x, \quad a = n\,g + b, \quad y = a\,\sigma(a).
+
+:math:`J = r (I - n n^T / C)` is the (symmetric) derivative of :math:`n`. With :math:`u = \bar y\,y'(a)` and
+:math:`h = u g`, the backward pass is :math:`\bar x = J h`, :math:`\bar g = \sum u n`, :math:`\bar b = \sum u`.
+
+The double backward pass differentiates :math:`\Phi = p_x\cdot\bar x + p_g\cdot\bar g + p_b\cdot\bar b`, which is
+:math:`\sum \bar y\,y'(a)\,w` with :math:`t = J p_x` and :math:`w = t g + p_g n + p_b`, the change of :math:`a` along
+:math:`p`.
+"""
+
+from typing import Any, Final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from ldr2hdr.layers.kernels import Kernels, dense, usable_kernels
+
+EPS: Final = 1e-5
+
+
+class PixelNorm(nn.Module):
+    """Scale every pixel's feature vector to unit mean square, then by a learned gain and bias.
+
+    Unlike group or batch norm it has no statistics over the picture or the batch: a task cannot leak into another
+    one, and a picture cut into tiles gives the same numbers as the whole.
+
+    References:
+        Zhang and Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019, eq. 4.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Normalise ``(B, C, H, W)`` features over their channels."""
+        scale = torch.rsqrt(features.square().mean(dim=1, keepdim=True) + EPS)
+        return features * scale * self.gain + self.bias
+
+
+class PixelNormSiLU(nn.Module):
+    """A `PixelNorm` and the SiLU behind it; shares the norm's parameters."""
+
+    def __init__(self, norm: PixelNorm) -> None:
+        super().__init__()
+        self.gain, self.bias = norm.gain, norm.bias
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Normalise and activate ``(B, C, H, W)`` features."""
+        return pixel_norm_silu(features, self.gain, self.bias)
+
+
+class KernelSiLU(nn.Module):
+    """SiLU whose first and second derivative take one pass each."""
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Activate ``(B, C, H, W)`` features."""
+        if usable_kernels(features) is None:
+            return F.silu(features)
+        activated: Tensor = _SiLU.apply(features)
+        return activated
+
+
+def pixel_norm_silu(
+    features: Float[Tensor, "b c h w"], gain: Float[Tensor, "c 1 1"], bias: Float[Tensor, "c 1 1"]
+) -> Float[Tensor, "b c h w"]:
+    """``silu(normalised * gain + bias)``, channels last; without compiled kernels by torch's own operations."""
+    if usable_kernels(features) is None:
+        scale = torch.rsqrt(features.square().mean(dim=1, keepdim=True) + EPS)
+        return F.silu(features * scale * gain + bias)
+    activated: Tensor = _PixelNormSiLU.apply(features, gain, bias)
+    return activated
+
+
+class _PixelNormSiLU(Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+        inputs = dense(features), gain.contiguous(), bias.contiguous()
+        ctx.save_for_backward(*inputs)
+        activated = torch.empty_like(inputs[0])
+        _kernels(activated)("norm_silu", [*inputs, activated], _sizes(activated), eps=EPS)
+        return activated
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        return _PixelNormSiLUBackward.apply(gradient, *ctx.saved_tensors)
+
+
+class _PixelNormSiLUBackward(Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
+        inputs = dense(gradient), features, gain, bias
+        ctx.save_for_backward(*inputs)
+        outputs = torch.empty_like(features), torch.empty_like(gain), torch.empty_like(bias)
+        _kernels(features)("norm_silu_backward", [*inputs, *outputs], _sizes(features), eps=EPS)
+        return outputs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, along_features: Tensor, along_gain: Tensor, along_bias: Tensor) -> tuple[Tensor, ...]:
+        gradient, features, gain, bias = ctx.saved_tensors
+        along = dense(along_features), along_gain.contiguous(), along_bias.contiguous()
+        outputs = torch.empty_like(features), torch.empty_like(features), torch.empty_like(gain), torch.empty_like(bias)
+        tensors = [*along, gradient, features, gain, bias, *outputs]
+        _kernels(features)("norm_silu_double_backward", tensors, _sizes(features), eps=EPS)
+        return outputs
+
+
+class _SiLU(Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        features = dense(features)
+        ctx.save_for_backward(features)
+        return F.silu(features)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        through: Tensor = _SiLUBackward.apply(gradient, *ctx.saved_tensors)
+        return through
+
+
+class _SiLUBackward(Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, features: Tensor) -> Tensor:
+        gradient = dense(gradient)
+        ctx.save_for_backward(gradient, features)
+        through = torch.empty_like(features)
+        _kernels(features)("silu_backward", [gradient, features, through], [features.numel()])
+        return through
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, along: Tensor) -> tuple[Tensor, Tensor]:
+        gradient, features = ctx.saved_tensors
+        outputs = torch.empty_like(features), torch.empty_like(features)
+        tensors = [dense(along), gradient, features, *outputs]
+        _kernels(features)("silu_double_backward", tensors, [features.numel()])
+        return outputs
+
+
+def _sizes(features: Tensor) -> list[int]:
+    """Pixels and channels."""
+    channels = features.shape[1]
+    return [features.numel() // channels, channels]
+
+
+def _kernels(features: Tensor) -> Kernels:
+    kernels = usable_kernels(features)
+    if kernels is None:
+        raise RuntimeError("the compiled kernels disappeared between the forward and the backward pass")
+    return kernels

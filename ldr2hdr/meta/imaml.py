@@ -1,0 +1,164 @@
+"""iMAML: the meta-gradient of where the inner loop ends, whatever way it took."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ldr2hdr.meta.base import AbstractMetaLearner, Engine, TaskGradient
+from ldr2hdr.meta.inner_loop import Loss, zeros_for_none
+from ldr2hdr.meta.rules import AbstractDescent, AbstractRule, Iterate
+from ldr2hdr.meta.unrolled import gradient_or_zero
+from ldr2hdr.tasks import Shots
+
+
+class IMAMLLearner(AbstractMetaLearner):
+    r"""Adapt close to theta, and differentiate the minimum that was found instead of the steps to it.
+
+    .. math:: \phi = \arg\min_\phi L(\phi, D_{support}) + \tfrac\lambda2 \|\phi - \theta\|^2, \qquad
+              \frac{dL_{query}}{d\theta} = v = (I + H / \lambda)^{-1} \nabla_\phi L_{query}
+
+    with :math:`H` the second derivative of the support loss at :math:`\phi`. What is learned without adapting,
+    :math:`\psi`, gets :math:`\nabla_\psi L_{query} - \lambda^{-1} v^T \nabla_\phi \nabla_\psi L_{support}`. Memory does
+    not depend on the number of inner steps. The gradient is that of the minimum: too few steps, or a rate too low,
+    leave an error.
+
+    Args:
+        proximal_strength: The :math:`\lambda` above, in units of the loss; with it the inner loop stays convex where
+            :math:`H` is not too negative.
+        cg_steps: Most steps of conjugate gradients to :math:`v`.
+
+    The others are those of `AbstractMetaLearner`.
+
+    Raises:
+        ValueError: As for `AbstractMetaLearner`, and if the strength or the number of steps is not positive.
+
+    References:
+        Rajeswaran et al., "Meta-Learning with Implicit Gradients", NeurIPS 2019, alg. 1 and 2.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        *,
+        inner_lr: float = 0.05,
+        inner_steps: int = 10,
+        inner_optimizer: Callable[..., AbstractDescent] | None = None,
+        inner_clip: float | None = None,
+        adapts: Sequence[str] = ("*",),
+        engine: Engine = "auto",
+        proximal_strength: float = 1.0,
+        cg_steps: int = 5,
+    ) -> None:
+        super().__init__(
+            model,
+            loss,
+            inner_lr=inner_lr,
+            inner_steps=inner_steps,
+            inner_optimizer=inner_optimizer,
+            inner_clip=inner_clip,
+            adapts=adapts,
+            engine=engine,
+        )
+        if proximal_strength <= 0 or cg_steps < 1:
+            raise ValueError(
+                f"algo.proximal_strength and algo.cg_steps must be positive, got {proximal_strength} and {cg_steps}"
+            )
+        self.proximal_strength = proximal_strength
+        self.cg_steps = cg_steps
+        self.rule = ProximalDescent(self.rule, proximal_strength)
+
+    def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
+        """Differentiate the query loss at the inner loop's minimum, by the implicit function theorem."""
+        loop, context = self.inner_loop(), self.context(support)
+        steps = zip(range(self.inner_steps + 1), loop.unroll(support, context, order="none"), strict=False)
+        *_, (_, (predict, parameters)) = steps
+        learned = [index for index, parameter in enumerate(self.model.parameters()) if parameter.requires_grad]
+        with torch.enable_grad():
+            loss_after = self.loss(predict(query.ldr, context), query.exposure)
+            direct = gradient_or_zero(loss_after, [parameters[index] for index in learned])
+            support_loss = self.loss(predict(support.ldr, context), support.exposure)
+            gradient = self._implicit(support_loss, parameters, dict(zip(learned, direct, strict=True)))
+        with torch.no_grad():
+            loss_before = self.loss(loop.at_theta()(query.ldr, None), query.exposure)
+        return TaskGradient(gradient, loss_before, loss_after.detach())
+
+    def _implicit(
+        self, support_loss: Tensor, parameters: Sequence[Tensor], direct: dict[int, Tensor]
+    ) -> tuple[Tensor, ...]:
+        """Turn the query loss's own gradient at the minimum, by position of the parameter, into that of theta."""
+        phi, strength = [parameters[index] for index in self.adapted], self.proximal_strength
+        slopes = torch.autograd.grad(support_loss, phi, create_graph=True, allow_unused=True)
+        slope = _flat(zeros_for_none(slopes, phi))
+
+        def curve(direction: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+            found = torch.autograd.grad(slope, list(inputs), direction, retain_graph=True, allow_unused=True)
+            return zeros_for_none(found, inputs)
+
+        v = conjugate_gradients(
+            lambda direction: direction + _flat(curve(direction, phi)) / strength,
+            _flat([direct[index] for index in self.adapted]),
+            steps=self.cg_steps,
+        )
+        pieces = v.split([tensor.numel() for tensor in phi])
+        total = {index: piece.view_as(direct[index]) for index, piece in zip(self.adapted, pieces, strict=True)}
+        psi = [index for index in direct if index not in total]
+        if psi:
+            mixed = curve(v, [parameters[index] for index in psi])
+            total |= {index: direct[index] - part / strength for index, part in zip(psi, mixed, strict=True)}
+        return tuple(total[index] for index in direct)
+
+
+class ProximalDescent(AbstractRule):
+    """An inner optimiser whose loss also counts the squared distance to where it started.
+
+    Args:
+        rule: Takes the steps.
+        strength: Factor on half the squared distance.
+    """
+
+    def __init__(self, rule: AbstractRule, strength: float) -> None:
+        super().__init__()
+        self.rule, self.strength = rule, strength
+
+    def start(self, parameters: Sequence[Tensor]) -> Iterate:
+        """The iterate before the first step; the start is remembered."""
+        started = self.rule.start(parameters)
+        return Iterate(started.parameters, [*started.memory, *parameters])
+
+    def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
+        """The inner optimiser's step along ``g + strength (phi - theta)``."""
+        count = len(gradient)
+        memory, start = iterate.memory[:-count], iterate.memory[-count:]
+        pulled = [g + self.strength * (p - s) for g, p, s in zip(gradient, iterate.parameters, start, strict=True)]
+        following = self.rule.step(Iterate(iterate.parameters, memory), pulled, number=number)
+        return Iterate(following.parameters, [*following.memory, *start])
+
+
+def conjugate_gradients(
+    operator: Callable[[Tensor], Tensor], target: Float[Tensor, " n"], *, steps: int
+) -> Float[Tensor, " n"]:
+    """Solve ``operator(x) = target`` for a symmetric linear operator.
+
+    Where the operator turns out not to be positive definite, the solution so far is returned; the target itself, if it
+    is so from the beginning.
+
+    References:
+        Nocedal and Wright, "Numerical Optimization", 2006, alg. 5.2, and alg. 7.1 for the negative curvature.
+    """
+    solution, residual, direction = torch.zeros_like(target), target, target
+    for step in range(steps):
+        image = operator(direction)
+        curvature, square = direction @ image, residual @ residual
+        if not curvature > 0:
+            return solution if step else target
+        solution = solution + square / curvature * direction
+        residual = residual - square / curvature * image
+        direction = residual + residual @ residual / square * direction
+    return solution
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])

@@ -1,0 +1,58 @@
+"""The inner loop on learn2learn's clones: the wrapped library, and the oracle of the fast one."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ldr2hdr.meta.inner_loop import AbstractInnerLoop, Adapted, Order
+from ldr2hdr.meta.learn2learn import MAML, clone_module, update_module
+from ldr2hdr.meta.rules import SGD
+from ldr2hdr.tasks import Shots
+
+
+class Learn2LearnInnerLoop(AbstractInnerLoop):
+    """Plain gradient steps on all parameters by learn2learn's ``MAML``; anything else on its module clones."""
+
+    def unroll(self, support: Shots, context: object, *, order: Order) -> Iterator[Adapted]:
+        """Yield the model after 0, 1, 2, ... inner steps, without end; all share one clone."""
+        rule = self.adaptation.rule
+        everything = len(self.adaptation.adapted) == len(list(self.adaptation.model.parameters()))
+        if type(rule) is SGD and rule.decay == 1 and everything and self.adaptation.clip is None:
+            return self._unroll_maml(support, context, lr=rule.lr, order=order)
+        return self._unroll_clone(support, context, order=order)
+
+    def at_theta(self) -> Callable[[Tensor, object], Tensor]:
+        """``(ldr, context) -> prediction`` by theta."""
+        return self.adaptation.model
+
+    def _unroll_maml(self, support: Shots, context: object, *, lr: float, order: Order) -> Iterator[Adapted]:
+        model, loss = self.adaptation.model, self.adaptation.loss
+        with torch.enable_grad():
+            wrapper = MAML(model, lr=lr, first_order=order != "second", allow_nograd=True, allow_unused=True)
+            learner = wrapper.clone()
+        while True:
+            yield Adapted(learner, list(learner.module.parameters()))
+            with torch.enable_grad():
+                learner.adapt(loss(learner(support.ldr, context), support.exposure))
+
+    def _unroll_clone(self, support: Shots, context: object, *, order: Order) -> Iterator[Adapted]:
+        adaptation = self.adaptation
+        with torch.enable_grad():
+            clone = clone_module(adaptation.model)
+        parameters = list(clone.parameters())
+        iterate = adaptation.rule.start([parameters[index] for index in adaptation.adapted])
+        number = 0
+        while True:
+            yield Adapted(clone, list(clone.parameters()))
+            with torch.enable_grad():
+                loss = adaptation.loss(clone(support.ldr, context), support.exposure)
+                iterate = adaptation.advance(iterate, loss, number=number, order="first" if order == "none" else order)
+                updates: list[Tensor | None] = [None] * len(parameters)
+                current = list(clone.parameters())
+                for index, parameter in zip(adaptation.adapted, iterate.parameters, strict=True):
+                    updates[index] = parameter - current[index]
+                update_module(clone, updates)
+                current = list(clone.parameters())
+                iterate = iterate._replace(parameters=[current[index] for index in adaptation.adapted])
+            number += 1

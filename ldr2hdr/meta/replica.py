@@ -1,0 +1,67 @@
+"""A private copy of a model that runs with any parameters."""
+
+import copy
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+
+from ldr2hdr.layers.closing import close_layers
+
+_Tensors = dict[str, Tensor | None]
+
+
+class Replica:
+    """Run a model's computation with parameters given from outside; the model itself is never touched.
+
+    ``torch.func.functional_call`` swaps tensors on the module and back at every call, so that two threads would
+    disturb each other; a replica belongs to one thread and leaves them there.
+
+    Args:
+        model: What is copied; later values of its tensors are fetched by ``refresh``.
+        closed: Whether to swap the copy's layers for those that differentiate fastest.
+    """
+
+    def __init__(self, model: nn.Module, *, closed: bool) -> None:
+        self.model = model
+        self._copy = copy.deepcopy(model)
+        if closed:
+            close_layers(self._copy)
+        self._theta = _slots(model, "_parameters")
+        self._parameters = _slots(self._copy, "_parameters")
+        self._buffers = _slots(self._copy, "_buffers")
+        if len(self._parameters) != len(self._theta):
+            raise ValueError("closing a model's layers must leave its parameters as they are")
+
+    def theta(self) -> list[Tensor]:
+        """The model's parameters as they are now; ``model.parameters()`` walks through all modules to find them."""
+        return [cast(Tensor, tensors[name]) for (tensors, name), *_ in self._theta]
+
+    def refresh(self) -> None:
+        """Take over the model's buffers and its mode."""
+        self._copy.train(self.model.training)
+        for slots, buffer in zip(self._buffers, self.model.buffers(), strict=True):
+            _fill(slots, buffer)
+
+    def __call__(self, parameters: Sequence[Tensor], ldr: Tensor, context: object) -> Tensor:
+        """Predict with these parameters, in the order of ``model.parameters()``."""
+        for slots, parameter in zip(self._parameters, parameters, strict=True):
+            _fill(slots, parameter)
+        prediction: Tensor = self._copy(ldr, context)
+        return prediction
+
+
+def _slots(model: nn.Module, kind: str) -> list[list[tuple[_Tensors, str]]]:
+    """Where each tensor of a model lives, several places for one that is shared; in the order of first appearance."""
+    places: dict[int, list[tuple[_Tensors, str]]] = {}
+    for module in model.modules():
+        tensors: _Tensors = getattr(module, kind)
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                places.setdefault(id(tensor), []).append((tensors, name))
+    return list(places.values())
+
+
+def _fill(slots: list[tuple[_Tensors, str]], tensor: Tensor) -> None:
+    for tensors, name in slots:
+        tensors[name] = tensor
