@@ -5,6 +5,7 @@ meta-gradient needs. With ``charbonnier=0`` they are the plain L1 of the papers.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -204,6 +205,70 @@ class HDRCNNLoss:
             brightest = target.amax(dim=1, keepdim=True)
             error = error * ((brightest - self.threshold) / (1 - self.threshold)).clamp(0, 1)
         return error.mean()
+
+
+@dataclass(frozen=True)
+class TanhL1:
+    """L1 between hyperbolic tangents of display values: what is far above white hardly counts.
+
+    Ten times sensor white and infinite light are less than 0.01 apart, and hardly any slope is left there.
+
+    Attributes:
+        gamma: Exponent from display values to exposure; that of the challenge which the loss was made for is 2.24.
+        eps: Toe of the display values in units of sensor white, where their slope at black is finite.
+        charbonnier: Error, in units of the tangent, below which the distance turns quadratic; 0 is plain L1.
+
+    Raises:
+        ValueError: If ``gamma`` or ``eps`` is not positive or ``charbonnier`` is negative.
+
+    References:
+        Chen et al., "HDRUNet", CVPR workshops 2021.
+    """
+
+    gamma: float = 2.24
+    eps: float = 1e-4
+    charbonnier: float = 1e-3
+
+    def __post_init__(self) -> None:
+        _require_positive("gamma", self.gamma)
+        _require_positive("eps", self.eps)
+        _require_non_negative("charbonnier", self.charbonnier)
+
+    def __call__(self, pred: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
+        """Mean distance; black and infinite light are 1 apart."""
+        return _distance(self._encode(pred) - self._encode(target), self.charbonnier).mean()
+
+    def _encode(self, exposure: Tensor) -> Tensor:
+        root = 1 / self.gamma
+        return ((exposure + self.eps) ** root - self.eps**root).tanh()
+
+
+@dataclass(frozen=True)
+class ClippedTarget:
+    """Another loss, against labels that are clipped at sensor white: what no brighter camera saw is not asked for.
+
+    The published protocol of MetaHDR. A network trained by it has no reason to go above white.
+
+    Attributes:
+        loss: ``(prediction, target) -> scalar``.
+        white: Where labels are clipped, in units of sensor white.
+
+    Raises:
+        ValueError: If ``white`` is not positive.
+
+    References:
+        Pan and Vento, "MetaHDR", 2021, whose loss is ``ExpandNetLoss``.
+    """
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    white: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require_positive("white", self.white)
+
+    def __call__(self, pred: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
+        """The loss of the clipped target; the prediction is left as it is."""
+        return self.loss(pred, target.clamp_max(self.white))
 
 
 def _blur(image: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:

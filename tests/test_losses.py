@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ldr2hdr.losses import PU21L1, ExpandNetLoss, HDRCNNLoss, LogL1, MuLawL1
+from ldr2hdr.losses import PU21L1, ClippedTarget, ExpandNetLoss, HDRCNNLoss, LogL1, MuLawL1, TanhL1
 
-LOSSES = [LogL1(), MuLawL1(), PU21L1(), ExpandNetLoss(), HDRCNNLoss(), HDRCNNLoss(highlights_only=True)]
+LOSSES = [LogL1(), MuLawL1(), PU21L1(), ExpandNetLoss(), HDRCNNLoss(), HDRCNNLoss(highlights_only=True), TanhL1()]
 PLAIN = [LogL1(charbonnier=0.0), MuLawL1(charbonnier=0.0), PU21L1(charbonnier=0.0), ExpandNetLoss(charbonnier=0.0)]
+PLAIN += [TanhL1(charbonnier=0.0)]
 
 
 def flat(*rgb, dtype=torch.float64):
@@ -87,6 +88,24 @@ def test_expandnet_loss_adds_five_times_the_angle():
     assert ExpandNetLoss(charbonnier=0.0, cosine_weight=0.0)(pred, target).item() == pytest.approx(2)
 
 
+def test_tanh_l1_is_taken_of_display_values():
+    loss = TanhL1(gamma=2.0, eps=1e-12, charbonnier=0.0)
+    # display values 0, 0.5 and 2 against 1, whose tangents are 0, 0.4621171573, 0.9640275801 and 0.7615941560
+    expected = (0.7615941560 + (0.7615941560 - 0.4621171573) + (0.9640275801 - 0.7615941560)) / 3
+    assert loss(flat(0.0, 0.25, 4.0), flat(1.0, 1.0, 1.0)).item() == pytest.approx(expected, abs=2e-6)
+    assert loss(flat(1e6, 1e6, 1e6), flat(0.0, 0.0, 0.0)).item() == pytest.approx(1, abs=1e-9)
+    bright = TanhL1(charbonnier=0.0)(flat(10.0, 10.0, 10.0), flat(1e9, 1e9, 1e9)).item()
+    assert 0.005 < bright < 0.01
+
+
+def test_a_clipped_target_asks_for_nothing_above_white():
+    loss = ClippedTarget(LogL1(), white=2.0)
+    pred, target = random_pair()
+    assert loss(pred, 3 * target).item() == LogL1()(pred, (3 * target).clamp(max=2)).item()
+    assert loss(flat(2.0, 2.0, 1.0), flat(9.0, 2.0, 1.0)).item() == 0
+    assert loss(flat(9.0, 2.0, 1.0), flat(9.0, 2.0, 1.0)).item() > 0.1
+
+
 def hdrcnn_in_numpy(pred, target, *, masked):
     """The loss of one picture (3, H, W) from its description, with loops."""
     width = 5 / 13
@@ -139,6 +158,10 @@ def test_hdrcnn_loss_on_highlights_only_ignores_the_rest():
         (lambda: ExpandNetLoss(eps=0.0), "eps must be positive"),
         (lambda: HDRCNNLoss(eps=math.inf), "eps must be positive"),
         (lambda: HDRCNNLoss(illumination_weight=2.0), r"illumination_weight must be in \[0, 1\], got 2.0"),
+        (lambda: TanhL1(gamma=0.0), "gamma must be positive, got 0.0"),
+        (lambda: TanhL1(eps=0.0), "eps must be positive, got 0.0"),
+        (lambda: TanhL1(charbonnier=-1.0), "charbonnier must not be negative, got -1.0"),
+        (lambda: ClippedTarget(LogL1(), white=0.0), "white must be positive, got 0.0"),
         (lambda: HDRCNNLoss(threshold=1.0), r"threshold must be in \[0, 1\), got 1.0"),
     ],
 )
