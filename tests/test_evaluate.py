@@ -7,7 +7,8 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from ldr2hdr.build import CONF_DIR, build_learner, build_source
-from ldr2hdr.evaluate import _aggregate, _check_settings, _line_up, _score
+from ldr2hdr.evaluate import _aggregate, _check_settings, _score, _tables
+from ldr2hdr.lineup import build_line_up
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_the_strongest_fine_tuned_system_is_the_opponent(make_checkpoint, evalua
     maml = make_checkpoint("maml.ckpt", "response=ridge")
     supervised = make_checkpoint("supervised.ckpt", "algo=supervised", "response=none")
     cfg = evaluation(f"ckpt={maml}", f"supervised_ckpt={supervised}", "steps=[0,1,2]", "fine_tune_lrs=[0.01,0.1]")
-    lineup = _line_up(cfg)
+    lineup = build_line_up(cfg)
     assert lineup.fine_tuned == [
         f"supervised lr {rate}, fine-tuned, {steps}" for rate in ("0.01", "0.1") for steps in ("1 step", "2 steps")
     ]
@@ -75,16 +76,51 @@ def test_the_strongest_fine_tuned_system_is_the_opponent(make_checkpoint, evalua
 def test_a_supervised_checkpoint_must_be_one(make_checkpoint, evaluation):
     maml = make_checkpoint("maml.ckpt")
     with pytest.raises(ValueError, match=r"supervised_ckpt=.* algo=supervised, got maml"):
-        _line_up(evaluation(f"ckpt={maml}", f"supervised_ckpt={maml}"))
+        build_line_up(evaluation(f"ckpt={maml}", f"supervised_ckpt={maml}"))
 
 
 def test_another_split_of_the_places_of_training_is_refused(make_checkpoint, evaluation):
     maml = make_checkpoint("maml.ckpt")
     with pytest.raises(ValueError, match=r"trained on dataset\.panoramas=.*splits the same places otherwise"):
-        _line_up(evaluation(f"ckpt={maml}", "+dataset.panoramas.seed=1"))
+        build_line_up(evaluation(f"ckpt={maml}", "+dataset.panoramas.seed=1"))
 
 
 @pytest.mark.parametrize("override", ["steps=[]", "steps=[-1]", "num_tasks=0"])
 def test_settings_out_of_range_name_their_key(evaluation, override):
     with pytest.raises(ValueError, match=r"steps must name .* num_tasks be positive"):
         _check_settings(evaluation("ckpt=unused", override))
+
+
+def test_any_systems_and_checkpoints_stand_in_one_table(make_checkpoint, evaluation):
+    maml, reptile = make_checkpoint("maml.ckpt"), make_checkpoint("reptile.ckpt", "algo=reptile")
+    cfg = evaluation(f"ckpt={maml}", f"+others.moved={reptile}", "systems=[bist2017,response_fit]", "steps=[1]")
+    lineup = build_line_up(cfg)
+    scores = _score(cfg, build_source(cfg), lineup.systems, Console(quiet=True))
+    always = {"LDR input", "inverse gamma 2.2", "response fit"}
+    learned = {"maml, single-shot", "maml, adapted, 1 step", "moved, single-shot", "moved, adapted, 1 step"}
+    assert {score.system for score in scores} == always | {"bist2017", "untrained, adapted, 0 steps"} | learned
+    assert {"bist2017", "moved, adapted, 1 step"} <= set(lineup.opponents)
+
+
+def test_systems_are_judged_without_a_checkpoint(evaluation):
+    cfg = evaluation("ckpt=null", "systems=[landis2002]", "ranges=[seen]")
+    lineup = build_line_up(cfg)
+    scores = _score(cfg, build_source(cfg), lineup.systems, Console(quiet=True))
+    summaries, differences = _aggregate(cfg, lineup, scores)
+    assert {row.system for row in summaries} == {"LDR input", "inverse gamma 2.2", "response fit", "landis2002"}
+    assert differences == []
+
+
+def test_a_merge_is_judged_on_the_scene_it_saw_or_refused(evaluation):
+    with pytest.raises(ValueError, match=r"systems=debevec_malik1997 .* task=scene"):
+        build_line_up(evaluation("ckpt=null", "systems=[debevec_malik1997]"))
+    cfg = evaluation("ckpt=null", "systems=[debevec_malik1997]", "task=scene", "task.crop_px=32", "ranges=[seen]")
+    scores = _score(cfg, build_source(cfg), build_line_up(cfg).systems, Console(quiet=True))
+    assert "debevec_malik1997" in {score.system for score in scores}
+
+
+def test_brackets_of_real_cameras_have_one_table(evaluation):
+    cfg = evaluation("ckpt=null", "camera=[pointwise,phone]")
+    assert len(list(_tables(cfg))) == 4
+    (table,) = _tables(evaluation("ckpt=null", "camera=[pointwise,phone]", "task=bracket"))
+    assert table.only is None

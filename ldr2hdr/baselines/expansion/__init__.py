@@ -1,0 +1,1 @@
+"""Classical expansion operators, brought to sensor exposure by one convention: see :mod:`.base`."""
