@@ -210,7 +210,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     def interrupt(args: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_convert", interrupt)
+    monkeypatch.setattr("ldr2hdr.cli.convert._run", interrupt)
     assert convert("a.png", "-o", "a.exr") == 130
     assert "interrupted" in capsys.readouterr().err
 
@@ -230,6 +230,15 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
     assert "--ckpt" in done.stdout
+
+
+def test_compare_and_import_weights_tell_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", "nothing", "nowhere"]) == 1
+    assert "nothing" in capsys.readouterr().err
+    Path("weights.npz").write_text("no archive")
+    assert cli.main(["import-weights", "hdrcnn", "weights.npz", "-o", "a.ckpt"]) == 1
+    assert "weights.npz" in capsys.readouterr().err
+    assert not Path("a.ckpt").exists()
 
 
 def test_it_runs_as_a_module() -> None:
