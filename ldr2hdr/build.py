@@ -70,16 +70,19 @@ def build_training(cfg: DictConfig) -> Training:
     """Build a training run, seeded by ``cfg.seed``.
 
     Raises:
-        ValueError: If ``cfg.ckpt`` holds another network than the configuration describes, a key is no parameter of
-            what it configures, or the hardware asked for is not there.
+        ValueError: If ``cfg.ckpt`` or ``cfg.init_ckpt`` holds another network than the configuration describes, a key
+            is no parameter of what it configures, or the hardware asked for is not there.
     """
     set_threads(cfg)
     _quieten_lightning()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     if cfg.ckpt is not None:
         _require_same_model(cfg, read_checkpoint(cfg.ckpt).config, cfg.ckpt)
+    learner = build_learner(cfg)
+    if cfg.init_ckpt is not None:
+        _start_from(learner, cfg)
     module = _partial(cfg.module)(
-        learner=build_learner(cfg),
+        learner=learner,
         optimizer=_partial(cfg.optimizer),
         scheduler=_partial(cfg.scheduler),
         run_config=OmegaConf.to_yaml(cfg, resolve=True),
@@ -214,6 +217,15 @@ def _partial(node: DictConfig) -> Callable[..., Any]:
     except TypeError as error:
         raise ValueError(f"the configuration of {node._target_} does not fit its parameters: {error}") from error
     return maker
+
+
+def _start_from(learner: AbstractMetaLearner, cfg: DictConfig) -> None:
+    """Take theta from ``cfg.init_ckpt``; what its algorithm learned besides stays there."""
+    checkpoint = read_checkpoint(cfg.init_ckpt)
+    _require_same_model(cfg, checkpoint.config, cfg.init_ckpt)
+    prefix = "model."
+    theta = {k.removeprefix(prefix): v for k, v in checkpoint.learner_state.items() if k.startswith(prefix)}
+    learner.model.load_state_dict(theta)
 
 
 def _require_same_model(cfg: DictConfig, trained: DictConfig, path: str) -> None:

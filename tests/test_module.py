@@ -227,3 +227,21 @@ def test_guards_survive_a_checkpoint():
     module.num_bad_steps = module.num_skipped_tasks = 0
     module.on_load_checkpoint(checkpoint)
     assert (module.num_bad_steps, module.num_skipped_tasks) == (3, 7)
+
+
+def test_the_anomaly_configuration_names_the_first_bad_layer(compose_train, tiny, tmp_path):
+    training = build_training(compose_train(tmp_path, *tiny, "debug=anomaly", "~callbacks.progress"))
+    with torch.no_grad():
+        training.module.learner.model.backbone.down[0][3].weight[0, 0, 0, 0] = float("nan")
+    layer = r"learner\.model\.backbone\.down\.0\.3 \((Closed)?Conv2d\) gave the first number that is not finite"
+    with pytest.raises(FloatingPointError, match=layer + r".*input 0 .*: 0 bad.*weight .*: 1 bad"):
+        training.trainer.fit(training.module, training.datamodule)
+
+
+def test_a_run_starts_from_the_theta_of_another_algorithm(trained, folder, compose_train, tiny, tmp_path):
+    ckpt = folder / "checkpoints" / "last.ckpt"
+    start = build_training(compose_train(tmp_path, *tiny, "algo=reptile", f"init_ckpt={ckpt}")).module.learner.model
+    theta = read_checkpoint(ckpt).learner_state
+    assert all(torch.equal(tensor, theta[f"model.{name}"]) for name, tensor in start.state_dict().items())
+    with pytest.raises(ValueError, match=r"was trained with backbone="):
+        build_training(compose_train(tmp_path, *tiny, "backbone.widths=[5,9]", f"init_ckpt={ckpt}"))
