@@ -15,6 +15,7 @@ LOG_OFFSET: Final = 1 / 255
 _REC709_LUMINANCE: Final = (0.212656, 0.715158, 0.072186)
 
 Pu21Curve: TypeAlias = Literal["banding", "banding_glare", "peaks", "peaks_glare"]
+PqConstants: TypeAlias = Literal["exact", "rounded"]
 
 
 class _Pu21(NamedTuple):
@@ -39,6 +40,21 @@ _PU21: Final[dict[Pu21Curve, _Pu21]] = {
 }
 PU21_MIN_CD_M2: Final = 0.005
 PU21_MAX_CD_M2: Final = 10_000.0
+
+
+class _Pq(NamedTuple):
+    m1: float
+    m2: float
+    c1: float
+    c2: float
+    c3: float
+
+
+_PQ: Final[dict[PqConstants, _Pq]] = {
+    "exact": _Pq(2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128),
+    "rounded": _Pq(0.1593, 78.8438, 0.8359, 18.8516, 18.6875),
+}
+PQ_MAX_CD_M2: Final = 10_000.0
 
 
 def expose(radiance: Float[Tensor, "*b 3 h w"], ev: Float[Tensor, "*b"]) -> Float[Tensor, "*b 3 h w"]:
@@ -182,3 +198,48 @@ def decode_pu21(encoded: Float[Tensor, "*s"], curve: Pu21Curve = "banding_glare"
     root = (encoded.clamp_min(0).minimum(top) / p.p7 + p.p6).clamp_min(0) ** (1 / p.p5)
     power = (root - p.p1).clamp_min(0) / (p.p2 - p.p3 * root)
     return (power ** (1 / p.p4)).clamp(PU21_MIN_CD_M2, PU21_MAX_CD_M2)
+
+
+def encode_pq(absolute: Float[Tensor, "*s"], constants: PqConstants = "exact") -> Float[Tensor, "*s"]:
+    """Perceptual quantiser: absolute light to the signal of an HDR10 display, 0..1.
+
+    Args:
+        absolute: Luminance, or each linear channel, in cd/m2; clamped to 0..10000.
+        constants: Those of the standard, or the four digits that some published evaluation code has.
+
+    Returns:
+        PQ signal; 0.508 at 100 cd/m2.
+
+    References:
+        SMPTE ST 2084:2014; ITU-R BT.2100-2, table 4.
+
+    Example:
+        >>> round(encode_pq(torch.tensor(100.0, dtype=torch.float64)).item(), 10)
+        0.5080784215
+    """
+    q = _PQ[constants]
+    power = (absolute.clamp(0, PQ_MAX_CD_M2) / PQ_MAX_CD_M2) ** q.m1
+    return ((q.c1 + q.c2 * power) / (1 + q.c3 * power)) ** q.m2
+
+
+def decode_pq(encoded: Float[Tensor, "*s"], constants: PqConstants = "exact") -> Float[Tensor, "*s"]:
+    """Invert :func:`encode_pq`.
+
+    Args:
+        encoded: PQ signal; clamped to that of 10000 cd/m2, above which the inverse has a pole.
+        constants: Those that encoded it.
+
+    Returns:
+        Light in cd/m2, 0..10000.
+
+    References:
+        SMPTE ST 2084:2014; ITU-R BT.2100-2, table 4.
+
+    Example:
+        >>> round(decode_pq(torch.tensor(0.75, dtype=torch.float64)).item(), 4)
+        983.3779
+    """
+    q = _PQ[constants]
+    top = encode_pq(encoded.new_tensor(PQ_MAX_CD_M2), constants)
+    root = encoded.clamp_min(0).minimum(top) ** (1 / q.m2)
+    return PQ_MAX_CD_M2 * ((root - q.c1).clamp_min(0) / (q.c2 - q.c3 * root)) ** (1 / q.m1)

@@ -5,9 +5,11 @@ from ldr2hdr.radiometry import (
     PU21_MAX_CD_M2,
     decode_log,
     decode_mu_law,
+    decode_pq,
     decode_pu21,
     encode_log,
     encode_mu_law,
+    encode_pq,
     encode_pu21,
     expose,
     luminance,
@@ -48,6 +50,14 @@ PU21_INVERSE = {
 }  # fmt: skip
 
 
+# colour-science 0.4.7: cd/m2 to PQ, and back
+PQ_TABLE = {
+    0.005: 0.0150763990, 0.1: 0.0623368657, 1: 0.1499457321, 10: 0.2996990924, 100: 0.5080784215, 203: 0.5806888810,
+    1000: 0.7518270962, 4000: 0.9025723934, 10000: 1.0,
+}  # fmt: skip
+PQ_INVERSE = {0.25: 5.15417600983, 0.5: 92.2457089941, 0.75: 983.377855587, 0.9: 3905.64465283}
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 2e-4)])
 @pytest.mark.parametrize("curve", CURVES)
 def test_pu21_agrees_with_the_official_encoder(curve, dtype, tolerance):
@@ -76,6 +86,27 @@ def test_pu21_inverts_and_is_bounded(curve):
 def test_unclamped_pu21_goes_on_rising_beyond_its_range(curve):
     light = torch.tensor([0.0025, 0.005, 1e4, 2e4, 1e6], dtype=torch.float64)
     assert (encode_pu21(light, curve, clamp=False).diff() > 0).all()
+
+
+def test_pq_agrees_with_an_independent_implementation():
+    light, codes = torch.tensor([list(pair) for pair in PQ_TABLE.items()], dtype=torch.float64).T
+    torch.testing.assert_close(encode_pq(light), codes, atol=2e-10, rtol=0)
+    codes, light = torch.tensor([list(pair) for pair in PQ_INVERSE.items()], dtype=torch.float64).T
+    torch.testing.assert_close(decode_pq(codes), light, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("constants", ["exact", "rounded"])
+def test_pq_inverts_and_is_bounded(constants):
+    light = torch.logspace(-4, 4, 500, dtype=torch.float64)
+    torch.testing.assert_close(decode_pq(encode_pq(light, constants), constants), light, rtol=1e-9, atol=0)
+    torch.testing.assert_close(encode_pq(light, constants), encode_pq(light), atol=2e-4, rtol=0)
+    beyond = torch.tensor([-1.0, 0.0, 1e4, 1e9], dtype=torch.float64)
+    codes = encode_pq(beyond, constants)
+    assert codes[0] == codes[1] < 1e-6
+    assert codes[2] == codes[3] == pytest.approx(1, abs=1e-4)
+    # beyond the code of 10000 cd/m2 the bare inverse soon is infinite
+    ends = decode_pq(torch.tensor([-1.0, 0.0, 1.01, 5.0], dtype=torch.float64), constants)
+    torch.testing.assert_close(ends, torch.tensor([0, 0, 1e4, 1e4], dtype=torch.float64))
 
 
 def test_mu_law_table_and_inverse():

@@ -2,6 +2,16 @@
 
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.ldr import read_ldr
-from ldr2hdr.io.pictures import read_radiance, write_image
+from ldr2hdr.io.photo import Photo, PhotoSource, read_photo
+from ldr2hdr.io.pictures import HDR_FORMATS, read_radiance, write_image
 
-__all__ = ["ImageError", "read_ldr", "read_radiance", "write_image"]
+__all__ = [
+    "HDR_FORMATS",
+    "ImageError",
+    "Photo",
+    "PhotoSource",
+    "read_ldr",
+    "read_photo",
+    "read_radiance",
+    "write_image",
+]

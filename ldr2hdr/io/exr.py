@@ -1,6 +1,6 @@
 """OpenEXR pictures (.exr): linear radiance in half or single floats."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,6 +17,8 @@ HALF_MAX: Final = 65504.0
 _REC709: Final = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 # The same primaries adapted to the D50 white of ICC profiles; Photoshop writes these beside unchanged numbers
 _REC709_D50: Final = (0.6484, 0.3309, 0.3212, 0.5979, 0.1559, 0.0661, 0.3457, 0.3585)
+# What `read_exr` would take for the picture
+_COLOUR_CHANNELS: Final = ("R", "G", "B", "A", "Y", "RY", "BY", "RGB", "RGBA")
 _COMPRESSION: Final = {"zip": OpenEXR.ZIP_COMPRESSION, "dwaa": OpenEXR.DWAA_COMPRESSION}
 
 
@@ -50,8 +52,13 @@ def write_exr(
     is_half: bool = True,
     compression: Literal["zip", "dwaa"] = "zip",
     dwa_level: float = 45.0,
+    layers: Mapping[str, Float[np.ndarray, "_ _"]] | None = None,
+    attributes: Mapping[str, str | float] | None = None,
 ) -> None:
     """Write linear Rec. 709 radiance, whole or not at all.
+
+    The picture is in memory as a whole, once as given and once as stored: the package writes by blocks of lines only
+    through an interface it is about to remove, and which stores the primaries as zeros.
 
     Args:
         path: Where to; replaced if it exists.
@@ -59,21 +66,40 @@ def write_exr(
         is_half: Store 16-bit floats (relative error 2**-11) unless a value is above 65504; else 32 bits.
         compression: ``zip`` is lossless; ``dwaa`` is lossy and several times smaller.
         dwa_level: Strength of ``dwaa``; 45 is the library's default, larger is smaller and coarser.
+        layers: Further channels by name, such as ``mask.clipped``, ``mask.invented`` or ``sigma``.
+        attributes: Further metadata by name, such as the standard ``expTime``, ``isoSpeed`` or ``comments``.
 
     Raises:
-        ImageError: If the folder does not exist.
+        ImageError: If the folder does not exist, or a layer has the name of a colour or another size.
     """
-    dtype = np.float16 if is_half and np.abs(rgb).max(initial=0.0) <= HALF_MAX else np.float32
+    layers = layers or {}
+    _check_layers(path, rgb, layers)
     header = {
+        **(attributes or {}),
         "compression": _COMPRESSION[compression],
         "type": OpenEXR.scanlineimage,
         "chromaticities": _REC709,
         "dwaCompressionLevel": float(dwa_level),
     }
-    # the library writes strided arrays as garbage, silently
-    pixels = np.ascontiguousarray(rgb, dtype=dtype)
+    channels = {name: _storable(pixels, is_half) for name, pixels in ({"RGB": rgb} | dict(layers)).items()}
     with replacing(path) as temporary:
-        OpenEXR.File(header, {"RGB": pixels}).write(str(temporary))
+        OpenEXR.File(header, channels).write(str(temporary))
+
+
+def _check_layers(path: Path, rgb: Float[np.ndarray, "h w 3"], layers: Mapping[str, np.ndarray]) -> None:
+    for name, layer in layers.items():
+        if name in _COLOUR_CHANNELS or not name:
+            raise ImageError(f"expected a layer named otherwise than a colour, got {name!r}: {path}")
+        if layer.shape != rgb.shape[:2]:
+            raise ImageError(f"expected layer {name!r} to be {rgb.shape[:2]}, got {layer.shape}: {path}")
+
+
+def _storable(pixels: Float[np.ndarray, "..."], is_half: bool) -> np.ndarray:
+    # not by the absolute values, which would be as large in memory as the picture
+    is_in_range = pixels.max(initial=0.0) <= HALF_MAX and pixels.min(initial=0.0) >= -HALF_MAX
+    dtype = np.float16 if is_half and is_in_range else np.float32
+    # the library writes strided arrays as garbage, silently
+    return np.ascontiguousarray(pixels, dtype=dtype)
 
 
 def _read_header(path: Path) -> dict[str, Any]:

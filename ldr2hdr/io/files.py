@@ -12,21 +12,42 @@ from ldr2hdr.io.errors import ImageError
 MAX_PIXELS: Final = 2**27
 """134 megapixels: beyond any camera, and 1.6 GB as float32; a larger header is damage or an attack."""
 
+# Where the bytes stand, what they are, whose they are. Of TIFF-based RAW files only Canon's can be told from TIFF by
+# these; the others' first directory tells, see `ldr2hdr.io.tiff_tags`.
 _KINDS: Final = (
-    (b"#?", "Radiance HDR"),
-    (b"\x76\x2f\x31\x01", "OpenEXR"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
+    (0, b"#?", "Radiance HDR"),
+    (0, b"\x76\x2f\x31\x01", "OpenEXR"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (8, b"CR\x02", "camera RAW"),
+    (4, b"ftypcrx", "camera RAW"),
+    (0, b"FUJIFILMCCD-RAW", "camera RAW"),
+    (0, b"IIRO", "camera RAW"),
+    (0, b"IIRS", "camera RAW"),
+    (0, b"IIU\0", "camera RAW"),
+    (0, b"FOVb", "camera RAW"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (4, b"ftypheic", "HEIC"),
+    (4, b"ftypheix", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmsf1", "HEIC"),
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftypavis", "AVIF"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL \r\n\x87\n", "JPEG XL"),
+    (8, b"WEBP", "WebP"),
+    (0, b"GIF8", "GIF"),
 )
+_MAGIC_BYTES: Final = 16
 
 
 def kind_of(path: Path) -> str:
     """Name of a picture's format by its first bytes; the extension is not looked at.
 
     Returns:
-        "Radiance HDR", "OpenEXR", "PNG", "JPEG", "TIFF", or "an unknown format".
+        "Radiance HDR", "OpenEXR", "PNG", "JPEG", "TIFF", "HEIC", "camera RAW", "AVIF", "JPEG XL", "WebP", "GIF",
+        or "an unknown format". Many RAW files are TIFF by their first bytes.
 
     Raises:
         ImageError: If there is no such file, or it is empty.
@@ -34,20 +55,20 @@ def kind_of(path: Path) -> str:
     if not path.is_file():
         raise ImageError(f"expected a picture, found no such file: {path}")
     with path.open("rb") as file:
-        start = file.read(8)
+        start = file.read(_MAGIC_BYTES)
     if not start:
         raise ImageError(f"expected a picture, the file is empty: {path}")
-    return next((name for magic, name in _KINDS if start.startswith(magic)), "an unknown format")
+    return next((name for at, magic, name in _KINDS if start.startswith(magic, at)), "an unknown format")
 
 
-def check_size(path: Path, height: int, width: int) -> None:
+def check_size(path: Path, height: int, width: int, *, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse a size that no picture has, before its pixels are decoded.
 
     Raises:
-        ImageError: If a side is below 1, or there are more than `MAX_PIXELS` pixels.
+        ImageError: If a side is below 1, or there are more than ``max_pixels`` pixels.
     """
-    if height < 1 or width < 1 or height * width > MAX_PIXELS:
-        raise ImageError(f"expected a picture of 1 to {MAX_PIXELS} pixels, the header says {width} x {height}: {path}")
+    if height < 1 or width < 1 or height * width > max_pixels:
+        raise ImageError(f"expected a picture of 1 to {max_pixels} pixels, the header says {width} x {height}: {path}")
 
 
 @contextmanager

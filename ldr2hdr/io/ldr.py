@@ -1,49 +1,142 @@
 """Display-referred pictures (.png, .jpg, .tiff) of 8 or 16 bits, checked before and after decoding."""
 
-import struct
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor
 
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.files import check_size, kind_of
+from ldr2hdr.io.exif import exif_of_tiff, parse_exif, turn_upright
+from ldr2hdr.io.files import MAX_PIXELS, check_size, kind_of
+from ldr2hdr.io.jpeg import exif_of_jpeg, icc_of_jpeg, parse_jpeg
+from ldr2hdr.io.png import exif_of_png, icc_of_png, parse_png
+from ldr2hdr.io.tiff_tags import TiffFile, parse_tiff
 
-# Keeps 16 bits, makes grey three channels, and turns the picture as its EXIF orientation says.
+# Keeps 16 bits and makes grey three channels. The orientation is left alone, but in TIFF the decoder cannot do that.
 # Not IMREAD_COLOR_RGB: OpenCV 5.0.0 decodes 16-bit colour TIFFs to wrong numbers with it.
-_DECODE_FLAGS: Final = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-_JPEG_START_OF_SCAN: Final = 0xDA
-# C4, C8 and CC lie in the range of the frame headers, but are tables
-_JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_TIFF_TYPES: Final = {3: "H", 4: "I"}
+_DECODE_FLAGS: Final = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+_CMYK: Final = "expected RGB or grey, got CMYK, which is for printing; convert the photograph to sRGB first"
+
+
+class StoredPicture(NamedTuple):
+    """A picture as it is stored, and what its file says of it.
+
+    Attributes:
+        codes: Red, green, blue.
+        white: The largest code there can be.
+        bit_depth: Bits a channel in the file.
+        orientation: EXIF orientation that is still to be applied.
+        exif: EXIF block.
+        icc: ICC profile of the codes, embedded or made of what the file says instead; None means sRGB.
+    """
+
+    codes: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w 3"]
+    white: int
+    bit_depth: int
+    orientation: int
+    exif: bytes | None
+    icc: bytes | None
+
+
+class _Header(NamedTuple):
+    height: int
+    width: int
+    is_whole: bool
+    orientation: int = 1
+    exif: bytes | None = None
+    icc: bytes | None = None
 
 
 def read_ldr(path: Path | str) -> Float[Tensor, "3 h w"]:
     """A photograph in [0, 1], display-referred: the stored code divided by its largest, 255 or 65535.
 
-    Grey becomes three equal channels; the EXIF orientation is applied; an opaque alpha channel is dropped.
+    Grey becomes three equal channels; the EXIF orientation is applied; an opaque alpha channel is dropped. Colours are
+    the file's: its ICC profile is not looked at. `ldr2hdr.io.read_photo` converts them to sRGB.
 
     Raises:
-        ImageError: If the file is missing, truncated, of absurd size, no PNG, JPEG or TIFF, transparent, or of another
-            depth than 8 or 16 bits.
+        ImageError: If the file is missing, truncated, of absurd size, no PNG, JPEG or TIFF, transparent, CMYK, or of
+            another depth than 8 or 16 bits.
     """
     path = Path(path)
     kind = kind_of(path)
     if kind not in ("PNG", "JPEG", "TIFF"):
         raise ImageError(f"expected an LDR picture (.png, .jpg or .tiff), got {kind}: {path}")
-    data = path.read_bytes()
-    _check_intact(path, data, kind)
+    stored = read_stored(path, path.read_bytes(), kind)
+    return turn_upright(scale_codes(stored.codes, stored.white), stored.orientation).contiguous()
+
+
+def scale_codes(codes: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w 3"], white: int) -> Float[Tensor, "3 h w"]:
+    """Codes divided by the largest one, channel by channel: no array of the picture's size is made on the way."""
+    scaled = np.empty((3, *codes.shape[:2]), dtype=np.float32)
+    for channel, plane in enumerate(scaled):
+        np.divide(codes[..., channel], np.float32(white), out=plane, dtype=np.float32)
+    return torch.from_numpy(scaled)
+
+
+def read_stored(path: Path, data: bytes, kind: str, *, max_pixels: int = MAX_PIXELS) -> StoredPicture:
+    """Decode a PNG, JPEG or TIFF file, checked before and after.
+
+    Args:
+        path: Of the file, for messages.
+        data: Its bytes.
+        kind: ``PNG``, ``JPEG`` or ``TIFF``.
+        max_pixels: More are refused before anything is decoded.
+
+    Raises:
+        ImageError: As in :func:`read_ldr`.
+    """
+    header = {"PNG": _png_header, "JPEG": _jpeg_header, "TIFF": _tiff_header}[kind](path, data)
+    check_size(path, header.height, header.width, max_pixels=max_pixels)
+    if not header.is_whole:
+        raise ImageError(f"the {kind} file is truncated, its end marker is missing: {path}")
     codes = _decode(path, data, _DECODE_FLAGS)
-    if codes.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"expected 8 or 16 bits a channel, got {codes.dtype}: {path}")
     if kind != "JPEG":
         _check_opaque(path, data)
-    scaled = codes[..., ::-1].astype(np.float32) / np.iinfo(codes.dtype).max
-    return torch.from_numpy(scaled).movedim(-1, 0).contiguous()
+    white = int(np.iinfo(codes.dtype).max)
+    rgb = np.ascontiguousarray(codes[..., ::-1])
+    return StoredPicture(rgb, white, white.bit_length(), header.orientation, header.exif, header.icc)
+
+
+def _png_header(path: Path, data: bytes) -> _Header:
+    png = parse_png(path, data)
+    exif = exif_of_png(png)
+    return _Header(png.height, png.width, png.is_whole, parse_exif(exif).orientation, exif, icc_of_png(path, png))
+
+
+def _jpeg_header(path: Path, data: bytes) -> _Header:
+    jpeg = parse_jpeg(path, data)
+    if jpeg.num_channels == 4:
+        raise ImageError(f"{_CMYK}: {path}")
+    if jpeg.bit_depth != 8:
+        raise ImageError(f"expected a JPEG of 8 bits a channel, got {jpeg.bit_depth}: {path}")
+    exif = exif_of_jpeg(jpeg)
+    orientation = parse_exif(exif).orientation
+    return _Header(jpeg.height, jpeg.width, jpeg.is_whole, orientation, exif, icc_of_jpeg(path, jpeg))
+
+
+def _tiff_header(path: Path, data: bytes) -> _Header:
+    tiff = parse_tiff(path, data)
+    _check_layout(path, tiff)
+    # the strips are checked by the decoder, which turns the picture too
+    return _Header(tiff.height, tiff.width, is_whole=True, exif=exif_of_tiff(data), icc=tiff.icc)
+
+
+def _check_layout(path: Path, tiff: TiffFile) -> None:
+    """Refuse what OpenCV 5.0.0 would decode to wrong numbers without a word."""
+    if tiff.colours is not None:
+        message = _CMYK if tiff.colours == "CMYK" else f"expected RGB or grey, got {tiff.colours}"
+        raise ImageError(f"{message}: {path}")
+    if tiff.samples is not None:
+        raise ImageError(f"expected 8 or 16 bits a channel, got {tiff.samples}: {path}")
+    if tiff.bit_depth not in (1, 4, 8, 16):
+        raise ImageError(f"expected 8 or 16 bits a channel, got {tiff.bit_depth}: {path}")
+    if tiff.bit_depth == 16 and (tiff.is_planar or tiff.is_white_zero):
+        layout = "channel by channel" if tiff.is_planar else "with 0 as white"
+        raise ImageError(f"expected a TIFF of interleaved RGB, got 16 bits stored {layout}; save it again: {path}")
 
 
 def _decode(path: Path, data: bytes, flags: int) -> np.ndarray:
@@ -60,55 +153,3 @@ def _check_opaque(path: Path, data: bytes) -> None:
     stored = _decode(path, data, cv2.IMREAD_UNCHANGED)
     if stored.ndim == 3 and stored.shape[2] == 4 and stored[..., 3].min() < np.iinfo(stored.dtype).max:
         raise ImageError(f"expected an opaque picture, got transparent pixels; flatten it first: {path}")
-
-
-def _check_intact(path: Path, data: bytes, kind: str) -> None:
-    """Check size and end before decoding: decoders fill missing pixels with grey, and allocate what a header asks."""
-    try:
-        if kind == "PNG":
-            width, height = struct.unpack_from(">II", data, 16)
-            is_whole = _has_png_end(data)
-        elif kind == "JPEG":
-            width, height, is_whole = _scan_jpeg(data)
-        else:
-            width, height = _tiff_size(data)
-            is_whole = True  # the strips are checked by the decoder
-    except (struct.error, IndexError, KeyError) as error:
-        raise ImageError(f"the {kind} header is truncated or damaged: {path}") from error
-    check_size(path, height, width)
-    if not is_whole:
-        raise ImageError(f"the {kind} file is truncated, its end marker is missing: {path}")
-
-
-def _has_png_end(data: bytes) -> bool:
-    position = 8
-    while position + 12 <= len(data):
-        length, chunk = struct.unpack_from(">I4s", data, position)
-        if chunk == b"IEND":
-            return True
-        position += 12 + int(length)
-    return False
-
-
-def _scan_jpeg(data: bytes) -> tuple[int, int, bool]:
-    """Width, height, and whether the end marker follows the scan, where no pixel data can look like it."""
-    position, width, height = 2, 0, 0
-    while data[position + 1] != _JPEG_START_OF_SCAN:
-        marker = data[position + 1]
-        if marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, position + 5)
-        # a marker may be preceded by any number of fill bytes
-        position += 1 if marker == 0xFF else 2 + int(struct.unpack_from(">H", data, position + 2)[0])
-    return width, height, data.find(b"\xff\xd9", position) >= 0
-
-
-def _tiff_size(data: bytes) -> tuple[int, int]:
-    order = "<" if data[:2] == b"II" else ">"
-    (directory,) = struct.unpack_from(order + "I", data, 4)
-    (num_entries,) = struct.unpack_from(order + "H", data, directory)
-    values: dict[int, int] = {}
-    for entry in range(directory + 2, directory + 2 + 12 * num_entries, 12):
-        tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if tag in (256, 257):  # ImageWidth, ImageLength
-            (values[tag],) = struct.unpack_from(order + _TIFF_TYPES[kind], data, entry + 8)
-    return values[256], values[257]

@@ -1,6 +1,8 @@
 """Reading and writing pictures by what they are: linear radiance or display-referred."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 import imageio.v3 as iio
 import numpy as np
@@ -8,13 +10,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ldr2hdr.io.avif import write_avif
 from ldr2hdr.io.errors import ImageError
+from ldr2hdr.io.exif import Shot
 from ldr2hdr.io.exr import read_exr, write_exr
 from ldr2hdr.io.files import kind_of, replacing
+from ldr2hdr.io.jxl import write_jxl
+from ldr2hdr.io.photo import Photo
 from ldr2hdr.io.radiance import encode_hdr, read_hdr
+from ldr2hdr.io.tiff import write_tiff
+from ldr2hdr.io.ultrahdr import write_ultrahdr
 
+HDR_FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
+    "exr": (".exr",),
+    "hdr": (".hdr",),
+    "ultrahdr": (".jpg", ".jpeg"),
+    "avif": (".avif",),
+    "jxl": (".jxl",),
+    "tiff": (".tiff", ".tif"),
+}
+"""Formats of linear radiance, and their extensions, the usual one first."""
 _HDR_READERS = {"Radiance HDR": read_hdr, "OpenEXR": read_exr}
 _JPEG_QUALITY = 95
+_BLOCK_ROWS: Final = 64
 
 
 def read_radiance(path: Path | str, *, allow_negative: bool = False) -> Float[Tensor, "3 h w"]:
@@ -40,31 +58,89 @@ def read_radiance(path: Path | str, *, allow_negative: bool = False) -> Float[Te
     return torch.from_numpy(rgb).movedim(-1, 0).contiguous()
 
 
-def write_image(path: Path | str, picture: Float[Tensor, "3 h w"], *, is_half: bool = True) -> None:
+def write_image(
+    path: Path | str,
+    picture: Float[Tensor, "3 h w"],
+    *,
+    is_half: bool = True,
+    format: str | None = None,
+    photo: Photo | None = None,
+    layers: Mapping[str, Float[Tensor, "_ _"]] | None = None,
+    attributes: Mapping[str, str | float] | None = None,
+) -> None:
     """Write a picture in the format of the extension, whole or not at all.
 
+    Linear radiance goes to ``.exr``, ``.hdr``, ``.tiff`` (32-bit floats), ``.jxl`` (lossless) and ``.avif`` (PQ, 1
+    shown at 203 cd/m2); with ``format="ultrahdr"`` to ``.jpg``, as a gain map behind the photograph. Display-referred
+    values go to ``.png`` and ``.jpg`` as 8-bit codes.
+
     Args:
-        path: ``.exr`` and ``.hdr`` hold linear radiance, ``.png``, ``.jpg`` and ``.jpeg`` 8-bit codes.
+        path: Where to; replaced if it exists.
         picture: Non-negative radiance, or display-referred values in [0, 1].
-        is_half: In ``.exr``, store 16-bit floats where the values fit; see `write_exr`.
+        is_half: In ``.exr`` and ``.jxl``, store 16-bit floats where the values fit; see `write_exr`.
+        format: A key of `HDR_FORMATS`, needed for Ultra HDR only; that of the extension if None.
+        photo: The photograph that the picture was made from: the base of Ultra HDR; camera and settings in ``.exr``.
+        layers: Further channels of ``.exr`` by name, such as ``mask.clipped``, ``mask.invented`` or ``sigma``.
+        attributes: Further metadata of ``.exr`` by name.
 
     Raises:
-        ImageError: If the extension is another, a value does not fit the format, or the folder is missing.
+        ImageError: If the extension is another, a value or option does not fit the format, the folder is missing, or
+            an optional package is.
     """
     path = Path(path)
-    rgb = np.ascontiguousarray(picture.detach().movedim(0, -1).to("cpu", torch.float32).numpy())
+    suffix, layers = path.suffix.lower(), layers or {}
+    _check_options(path, format, photo, has_exr_options=bool(layers or attributes))
+    # half floats stay what they are where the writer can use them, which halves the memory
+    takes_half = (suffix == ".exr" and is_half) or suffix == ".avif" or format == "ultrahdr"
+    is_kept = takes_half and picture.dtype == torch.float16
+    linear = picture.detach().to("cpu", torch.float16 if is_kept else torch.float32)
+    rgb = linear.movedim(0, -1).numpy()
     _check_values(rgb, path, allow_negative=False)
-    suffix = path.suffix.lower()
-    if suffix == ".exr":
-        write_exr(path, rgb, is_half=is_half)
-    elif suffix == ".hdr":
-        data = encode_hdr(rgb)
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
-    elif suffix in (".png", ".jpg", ".jpeg"):
-        _write_8bit(path, rgb)
+    if format == "ultrahdr" and photo is not None:
+        write_ultrahdr(path, linear, photo)
+    elif suffix == ".exr":
+        channels = {name: layer.detach().to("cpu", torch.float32).numpy() for name, layer in layers.items()}
+        shot = _shot_attributes(photo.source.shot) if photo is not None else {}
+        write_exr(path, rgb, is_half=is_half, layers=channels, attributes={**shot, **(attributes or {})})
+    elif suffix == ".avif":
+        write_avif(path, linear)
+    elif suffix == ".jxl":
+        write_jxl(path, rgb, is_half=is_half)
+    elif suffix in _WRITERS:
+        _WRITERS[suffix](path, rgb)
     else:
-        raise ImageError(f"expected a name ending in .exr, .hdr, .png or .jpg, got {suffix or 'none'!r}: {path}")
+        known = ", ".join([*_WRITERS, ".exr", ".avif"])
+        raise ImageError(f"expected a name ending in {known} or .jxl, got {suffix or 'none'!r}: {path}")
+
+
+def _check_options(path: Path, format: str | None, photo: Photo | None, *, has_exr_options: bool) -> None:
+    suffix = path.suffix.lower()
+    if format is not None and suffix not in HDR_FORMATS.get(format, ()):
+        known = ", ".join(f"{name} ({' '.join(suffixes)})" for name, suffixes in HDR_FORMATS.items())
+        raise ImageError(f"expected a format and its extension, one of {known}, got {format!r}: {path}")
+    if format == "ultrahdr" and photo is None:
+        raise ImageError(f"expected the photograph that an Ultra HDR file shows to old programs, got none: {path}")
+    if has_exr_options and suffix != ".exr":
+        raise ImageError(f"expected .exr for layers and attributes, got {suffix or 'none'!r}: {path}")
+
+
+def _shot_attributes(shot: Shot) -> dict[str, str | float]:
+    """What the photograph tells of its exposure, by OpenEXR's standard names."""
+    told = {
+        "cameraMake": shot.make,
+        "cameraModel": shot.model,
+        "capDate": shot.taken,
+        "expTime": shot.exposure_time_s,
+        "aperture": shot.f_number,
+        "isoSpeed": shot.iso,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _write_hdr(path: Path, rgb: Float[np.ndarray, "h w 3"]) -> None:
+    data = encode_hdr(rgb)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _write_8bit(path: Path, rgb: Float[np.ndarray, "h w 3"]) -> None:
@@ -72,7 +148,7 @@ def _write_8bit(path: Path, rgb: Float[np.ndarray, "h w 3"]) -> None:
         raise ImageError(
             f"expected display-referred values in [0, 1] for {path.suffix}, got up to {rgb.max():.4g}: {path}"
         )
-    levels = np.rint(rgb * 255).astype(np.uint8)
+    levels = np.ascontiguousarray(np.rint(rgb * 255), dtype=np.uint8)
     with replacing(path) as temporary:
         if path.suffix.lower() == ".png":
             iio.imwrite(temporary, levels)
@@ -81,9 +157,20 @@ def _write_8bit(path: Path, rgb: Float[np.ndarray, "h w 3"]) -> None:
 
 
 def _check_values(rgb: Float[np.ndarray, "h w 3"], path: Path, *, allow_negative: bool) -> None:
-    num_nonfinite = int((~np.isfinite(rgb)).sum())
+    blocks = [rgb[top : top + _BLOCK_ROWS] for top in range(0, len(rgb), _BLOCK_ROWS)]
+    num_nonfinite = sum(int((~np.isfinite(block)).sum()) for block in blocks)
     if num_nonfinite:
         raise ImageError(f"expected finite values, got {num_nonfinite} NaN or infinite ones: {path}")
-    num_negative = int((rgb < 0).sum())
+    num_negative = sum(int((block < 0).sum()) for block in blocks)
     if num_negative and not allow_negative:
         raise ImageError(f"expected non-negative values, got {num_negative} down to {rgb.min():.3g}: {path}")
+
+
+_WRITERS: Final[Mapping[str, Callable[[Path, np.ndarray], None]]] = {
+    ".hdr": _write_hdr,
+    ".tiff": write_tiff,
+    ".tif": write_tiff,
+    ".png": _write_8bit,
+    ".jpg": _write_8bit,
+    ".jpeg": _write_8bit,
+}

@@ -16,6 +16,8 @@ from ldr2hdr.io.files import check_size
 _EXPONENT_OFFSET: Final = 136
 _MAX_VALUE: Final = 255.0 * 2.0 ** (255 - _EXPONENT_OFFSET)
 _MAX_HEADER_BYTES: Final = 65536
+# Encoding takes 100 bytes of memory a pixel
+_BLOCK_ROWS: Final = 64
 _RESOLUTION: Final = re.compile(r"^([+-])([XY]) +(\d+) +([+-])([XY]) +(\d+) *$")
 # CIE XYZ to linear Rec. 709, white point D65 (IEC 61966-2-1)
 _REC709_FROM_XYZ: Final = np.array(
@@ -77,19 +79,26 @@ def encode_hdr(rgb: Float[np.ndarray, "h w 3"]) -> bytes:
     Raises:
         ImageError: If a value is above the range of the format, 1.7e38.
     """
+    if rgb.max(initial=0.0) > _MAX_VALUE:
+        raise ImageError(f"expected radiance up to {_MAX_VALUE:.3g} for .hdr, got {rgb.max():.3g}")
+    height, width = rgb.shape[:2]
+    head = f"#?RADIANCE\nSOFTWARE=ldr2hdr\nFORMAT=32-bit_rle_rgbe\n\n-Y {height} +X {width}\n"
+    quads = np.empty((height, width, 4), dtype=np.uint8)
+    for top in range(0, height, _BLOCK_ROWS):
+        rows = slice(top, top + _BLOCK_ROWS)
+        quads[rows] = _encode_quads(rgb[rows])
+    return head.encode("ascii") + quads.tobytes()
+
+
+def _encode_quads(rgb: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 4"]:
     peak = rgb.max(axis=-1, initial=0.0).astype(np.float64)
-    if peak.max(initial=0.0) > _MAX_VALUE:
-        raise ImageError(f"expected radiance up to {_MAX_VALUE:.3g} for .hdr, got {peak.max():.3g}")
     exponent = np.frexp(peak)[1]
     # rounding 255.5 up would give 256: such a pixel takes the next exponent
     exponent += np.rint(np.ldexp(peak, 8 - exponent)) > 255
     mantissa = np.rint(np.ldexp(rgb.astype(np.float64), 8 - exponent[..., None]))
     is_stored = (peak > 0) & (exponent > -128)
     quads = np.concatenate([mantissa, exponent[..., None] + 128.0], axis=-1)
-    quads = np.where(is_stored[..., None], quads, 0.0).astype(np.uint8)
-    height, width = peak.shape
-    head = f"#?RADIANCE\nSOFTWARE=ldr2hdr\nFORMAT=32-bit_rle_rgbe\n\n-Y {height} +X {width}\n"
-    return head.encode("ascii") + quads.tobytes()
+    return np.where(is_stored[..., None], quads, 0.0).astype(np.uint8)
 
 
 def _parse_header(path: Path, data: bytes) -> _Header:

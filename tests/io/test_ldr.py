@@ -114,7 +114,7 @@ def test_an_absurd_size_is_refused_before_decoding(tmp_path):
 
 def test_floating_point_tiff_is_refused(tmp_path, rng):
     cv2.imwrite(str(tmp_path / "a.tiff"), rng.random((4, 4, 3)).astype(np.float32))
-    with pytest.raises(ImageError, match=r"expected 8 or 16 bits a channel, got float32"):
+    with pytest.raises(ImageError, match=r"expected 8 or 16 bits a channel, got floating point, which is HDR already"):
         read_ldr(tmp_path / "a.tiff")
 
 
@@ -123,7 +123,7 @@ def test_floating_point_tiff_is_refused(tmp_path, rng):
     [
         (None, "found no such file"),
         (b"", "the file is empty"),
-        (b"GIF89a", "expected an LDR picture .* got an unknown format"),
+        (b"GIF89a", "expected an LDR picture .* got GIF"),
         (b"#?RADIANCE\n", "expected an LDR picture .* got Radiance HDR"),
         (b"\x76\x2f\x31\x01\x02", "expected an LDR picture .* got OpenEXR"),
         (b"\xff\xd8\xff", "the JPEG header is truncated or damaged"),

@@ -1,0 +1,92 @@
+"""Gain maps: what to multiply an LDR picture by to get the HDR one, in 8 bits.
+
+References:
+    ISO 21496-1:2025, clause 6; Adobe, "Gain map specification" 1.0; Google, "Ultra HDR image format" 1.1.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+DENOMINATOR: Final = 2**16
+"""Of the fractions in which metadata is stored; gains and headroom are rounded outwards to its multiples."""
+OFFSET: Final = 1 / 64
+"""Added to both pictures before dividing, so that black has a gain; the value that all encoders use."""
+# A display is driven from no headroom to this: the two must differ even where nothing is brighter than white
+_MIN_HEADROOM: Final = 1 / 8
+# Of what is computed at a time, so that the steps on the way need little memory
+_BLOCK_ROWS: Final = 64
+
+
+@dataclass(frozen=True)
+class GainMapMetadata:
+    """How the codes of a gain map are to be read; the same for red, green and blue.
+
+    Attributes:
+        gain_min: Gain of code 0, in stops.
+        gain_max: Gain of code 255, in stops.
+        headroom: How much brighter than white a display must be to show all of the HDR picture, in stops.
+        offset: Added to LDR and HDR, linear.
+    """
+
+    gain_min: float
+    gain_max: float
+    headroom: float
+    offset: float = OFFSET
+
+
+class GainMap(NamedTuple):
+    """Codes and their meaning.
+
+    Attributes:
+        codes: 8-bit gains of red, green, blue.
+        metadata: How to read them.
+    """
+
+    codes: UInt8[np.ndarray, "u v 3"]
+    metadata: GainMapMetadata
+
+
+def compute_gain_map(
+    ldr: Float[np.ndarray, "h w 3"], hdr: Float[np.ndarray, "h w 3"], *, reduction: int = 1
+) -> GainMap:
+    """The gain map that turns an LDR picture into an HDR one: ``(ldr + k) * 2**gain - k``.
+
+    The codes divide the range of gains evenly, so a pixel errs by at most half of ``(gain_max - gain_min) / 255``
+    stops, and what JPEG adds.
+
+    Args:
+        ldr: Linear light, 1 at white.
+        hdr: Linear light in the same primaries, 1 at the same white, non-negative.
+        reduction: Store one gain for blocks of this many pixels a side, their mean.
+
+    Example:
+        >>> white = np.ones((2, 2, 3), np.float32)
+        >>> compute_gain_map(white, white * 8).metadata.headroom
+        3.0
+    """
+    gains = np.empty_like(hdr)
+    for top in range(0, len(gains), _BLOCK_ROWS):
+        rows = slice(top, top + _BLOCK_ROWS)
+        gains[rows] = np.log2((hdr[rows] + np.float32(OFFSET)) / (ldr[rows] + np.float32(OFFSET)))
+    if reduction > 1:
+        height, width = (-(-side // reduction) for side in gains.shape[:2])
+        gains = cv2.resize(gains, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, 3)
+    gain_min = math.floor(float(gains.min()) * DENOMINATOR) / DENOMINATOR
+    gain_max = math.ceil(float(gains.max()) * DENOMINATOR) / DENOMINATOR
+    span = max(gain_max - gain_min, 1 / DENOMINATOR)
+    codes = np.empty(gains.shape, np.uint8)
+    for top in range(0, len(gains), _BLOCK_ROWS):
+        rows = slice(top, top + _BLOCK_ROWS)
+        codes[rows] = np.rint((gains[rows] - gain_min) * (255 / span)).clip(0, 255)
+    return GainMap(codes, GainMapMetadata(gain_min, gain_max, _headroom(hdr)))
+
+
+def _headroom(hdr: Float[np.ndarray, "h w 3"]) -> float:
+    peak = float(hdr.max(initial=0.0))
+    stops = math.log2(peak) if peak > 0 else 0.0
+    return max(math.ceil(stops * DENOMINATOR) / DENOMINATOR, _MIN_HEADROOM)

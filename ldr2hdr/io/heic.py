@@ -1,0 +1,71 @@
+"""HEIC photographs, as phones take them (extra ``heic``)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ldr2hdr.io.errors import ImageError
+from ldr2hdr.io.files import MAX_PIXELS, check_size
+from ldr2hdr.io.icc_writing import display_p3_profile
+from ldr2hdr.io.ldr import StoredPicture
+from ldr2hdr.io.optional import import_optional
+
+# Code points of ITU-T H.273
+_DISPLAY_P3: Final = 12
+_HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
+
+
+def read_heic(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> StoredPicture:
+    """Decode the primary picture of a HEIC file; the decoder turns it upright.
+
+    Args:
+        path: Of the file, for messages.
+        data: Its bytes.
+        max_pixels: More are refused before anything is decoded.
+
+    Raises:
+        ImageError: If the package is missing, the file damaged, of absurd size, transparent, or HDR already.
+    """
+    pillow_heif = import_optional("pillow_heif", extra="heic", path=path)
+    with _damage_named(path):
+        picture = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
+    check_size(path, picture.size[1], picture.size[0], max_pixels=max_pixels)
+    _refuse_hdr(path, picture.info)
+    with _damage_named(path):
+        codes = np.asarray(picture)  # decodes
+    bit_depth = int(picture.info.get("bit_depth", 8))
+    # the decoder shifts 10 and 12 bits to the top of 16
+    white = 255 if codes.dtype == np.uint8 else (2**bit_depth - 1) << (16 - bit_depth)
+    rgb = _three_channels(path, codes, white)
+    exif = (picture.info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
+    return StoredPicture(rgb, white, bit_depth, 1, exif, _profile(picture.info))
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError, EOFError, SyntaxError) as error:
+        raise ImageError(f"the HEIC picture is truncated or damaged ({str(error).strip()}): {path}") from error
+
+
+def _refuse_hdr(path: Path, info: dict[str, Any]) -> None:
+    transfer = (info.get("nclx_profile") or {}).get("transfer_characteristics")
+    if transfer in _HDR_TRANSFERS:
+        raise ImageError(f"expected an LDR photograph, got {_HDR_TRANSFERS[transfer]} HDR already: {path}")
+
+
+def _profile(info: dict[str, Any]) -> bytes | None:
+    primaries = (info.get("nclx_profile") or {}).get("color_primaries")
+    return info.get("icc_profile") or (display_p3_profile() if primaries == _DISPLAY_P3 else None)
+
+
+def _three_channels(path: Path, codes: np.ndarray, white: int) -> np.ndarray:
+    channels = codes.reshape(*codes.shape[:2], -1)
+    if channels.shape[2] in (2, 4) and channels[..., -1].min() < white:
+        raise ImageError(f"expected an opaque picture, got transparent pixels; flatten it first: {path}")
+    rgb = channels[..., :3] if channels.shape[2] >= 3 else np.repeat(channels[..., :1], 3, axis=2)
+    return np.ascontiguousarray(rgb)

@@ -1,0 +1,149 @@
+"""JPEG files as a chain of segments: what they tell, where the picture ends, and a file with other metadata."""
+
+import re
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ldr2hdr.io.errors import ImageError
+
+EXIF_NAME: Final = b"Exif\0\0"
+XMP_NAME: Final = b"http://ns.adobe.com/xap/1.0/\0"
+APP0, APP1, APP2, APP15 = 0xE0, 0xE1, 0xE2, 0xEF
+MAX_PAYLOAD_BYTES: Final = 65533
+_ICC_NAME: Final = b"ICC_PROFILE\0"
+_START, _START_OF_SCAN, _END = b"\xff\xd8", 0xDA, 0xD9
+# C4, C8 and CC lie in the range of the frame headers, but are tables
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Within a scan FF 00 is a stuffed byte and D0 to D7 are restart marks; anything else ends it
+_AFTER_SCAN: Final = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+
+
+class Segment(NamedTuple):
+    """A marker and its payload, without the two bytes of length."""
+
+    marker: int
+    payload: bytes
+
+    def encode(self) -> bytes:
+        """The bytes of the segment in a file; the payload has at most `MAX_PAYLOAD_BYTES`."""
+        return struct.pack(">BBH", 0xFF, self.marker, len(self.payload) + 2) + self.payload
+
+
+class JpegFile(NamedTuple):
+    """The parts of a JPEG file.
+
+    Attributes:
+        height: In pixels, as stored.
+        width: In pixels, as stored.
+        num_channels: 1 grey, 3 colour, 4 CMYK.
+        bit_depth: Bits a channel; decoders handle 8.
+        segments: All before the first scan, in the order of the file.
+        scans: From the first scan's marker up to and including the end marker: the entropy-coded picture.
+        is_whole: Whether the end marker is there.
+    """
+
+    height: int
+    width: int
+    num_channels: int
+    bit_depth: int
+    segments: tuple[Segment, ...]
+    scans: bytes
+    is_whole: bool
+
+
+def parse_jpeg(path: Path, data: bytes) -> JpegFile:
+    """Take a JPEG file apart; nothing is decoded, and what follows the picture's end is left out.
+
+    Raises:
+        ImageError: If the header is truncated or damaged.
+
+    References:
+        ITU-T T.81 (1992), annex B.
+    """
+    try:
+        segments, scans_start = _read_segments(data)
+        frame = next(segment.payload for segment in segments if segment.marker in _FRAMES)
+        bit_depth, height, width, num_channels = struct.unpack_from(">BHHB", frame)
+        scans_end = _find_end(data, scans_start)
+    except (struct.error, IndexError, StopIteration) as error:
+        raise ImageError(f"the JPEG header is truncated or damaged: {path}") from error
+    scans = data[scans_start:scans_end]
+    return JpegFile(height, width, num_channels, bit_depth, tuple(segments), scans, scans_end is not None)
+
+
+def join_jpeg(segments: Sequence[Segment], scans: bytes) -> bytes:
+    """A JPEG file of segments and an entropy-coded picture, the inverse of :func:`parse_jpeg`."""
+    return _START + b"".join(segment.encode() for segment in segments) + scans
+
+
+def exif_of_jpeg(jpeg: JpegFile) -> bytes | None:
+    """The EXIF block, a small TIFF file; None if there is none."""
+    return _first_named(jpeg, APP1, EXIF_NAME)
+
+
+def xmp_of_jpeg(jpeg: JpegFile) -> bytes | None:
+    """The XMP packet, XML; None if there is none."""
+    return _first_named(jpeg, APP1, XMP_NAME)
+
+
+def icc_of_jpeg(path: Path, jpeg: JpegFile) -> bytes | None:
+    """The ICC profile, put together from its segments; None if there is none.
+
+    Raises:
+        ImageError: If a part of it is missing.
+
+    References:
+        ICC.1:2022, annex B.4.
+    """
+    named = [segment.payload for segment in jpeg.segments if is_named(segment, APP2, _ICC_NAME)]
+    if not named:
+        return None
+    parts = {payload[12]: payload[14:] for payload in named if len(payload) > 14}
+    expected = named[0][13] if len(named[0]) > 13 else 0
+    if not parts or sorted(parts) != list(range(1, expected + 1)):
+        raise ImageError(
+            f"expected {expected} parts of an ICC profile, got parts {sorted(parts)}; "
+            f"export the photograph again, or remove its profile: {path}"
+        )
+    return b"".join(parts[index] for index in sorted(parts))
+
+
+def is_named(segment: Segment, marker: int, name: bytes) -> bool:
+    """Whether an application segment is of the kind that starts with ``name``."""
+    return segment.marker == marker and segment.payload.startswith(name)
+
+
+def _first_named(jpeg: JpegFile, marker: int, name: bytes) -> bytes | None:
+    found = (segment.payload[len(name) :] for segment in jpeg.segments if is_named(segment, marker, name))
+    return next(found, None)
+
+
+def _read_segments(data: bytes) -> tuple[list[Segment], int]:
+    """The segments before the first scan, and where that starts."""
+    position, segments = 2, []
+    while data[position + 1] != _START_OF_SCAN:
+        marker = data[position + 1]
+        if data[position] != 0xFF or marker in (0x00, _END):
+            raise IndexError("no marker where one must be")
+        if marker == 0xFF:  # a marker may be preceded by any number of fill bytes
+            position += 1
+            continue
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        segments.append(Segment(marker, data[position + 4 : position + 2 + length]))
+        position += 2 + max(2, length)
+    return segments, position
+
+
+def _find_end(data: bytes, position: int) -> int | None:
+    """Position behind the end marker, found scan by scan: the tables between scans may hold its two bytes."""
+    while position + 4 <= len(data):
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        found = _AFTER_SCAN.search(data, position + 2 + length)
+        if found is None:
+            return None
+        if found[1][0] == _END:
+            return found.end()
+        position = found.end() - 2
+    return None

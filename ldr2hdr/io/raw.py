@@ -1,0 +1,46 @@
+"""Camera RAW files (extra ``raw``), developed as plainly as can be: nothing depends on the picture."""
+
+from pathlib import Path
+from typing import Final
+
+from ldr2hdr.io.errors import ImageError
+from ldr2hdr.io.exif import exif_of_tiff
+from ldr2hdr.io.files import MAX_PIXELS, check_size
+from ldr2hdr.io.ldr import StoredPicture
+from ldr2hdr.io.optional import import_optional
+
+_SRGB_GAMMA: Final = (2.4, 12.92)
+# How the camera was held, as LibRaw tells it, to the orientations of EXIF
+_ORIENTATIONS: Final = {0: 1, 3: 3, 5: 8, 6: 6}
+_TIFF_STARTS: Final = (b"II*\0", b"MM\0*")
+
+
+def read_raw(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> StoredPicture:
+    """Develop a RAW file to 16-bit sRGB: the camera's white balance, no automatic brightness, white where it clips.
+
+    Args:
+        path: The file.
+        data: Its bytes, from which EXIF is read.
+        max_pixels: More are refused before anything is developed.
+
+    Raises:
+        ImageError: If the package is missing, the camera unknown, or the file damaged or of absurd size.
+    """
+    rawpy = import_optional("rawpy", extra="raw", path=path)
+    try:
+        with rawpy.imread(str(path)) as raw:
+            check_size(path, raw.sizes.height, raw.sizes.width, max_pixels=max_pixels)
+            white_level, flip = int(raw.white_level), raw.sizes.flip
+            codes = raw.postprocess(
+                use_camera_wb=True,
+                no_auto_bright=True,
+                adjust_maximum_thr=0.0,  # else white is where the brightest pixel is, not where the sensor clips
+                gamma=_SRGB_GAMMA,
+                output_color=rawpy.ColorSpace.sRGB,
+                output_bps=16,
+                user_flip=0,
+            )
+    except rawpy.LibRawError as error:
+        raise ImageError(f"the RAW file is damaged or of an unknown camera ({error.args[0]!r}): {path}") from error
+    exif = exif_of_tiff(data) if data.startswith(_TIFF_STARTS) else None
+    return StoredPicture(codes, 65535, white_level.bit_length(), _ORIENTATIONS.get(flip, 1), exif, None)
