@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ldr2hdr.radiometry import PU21_MIN_CD_M2, Pu21Curve, encode_mu_law, encode_pu21, luminance
+from ldr2hdr.radiometry import PU21_MIN_CD_M2, Pu21Curve, encode_pu21, luminance
 
 # Pictures equal to the last bit have an infinite PSNR, and one of them would make every mean infinite. 100 dB
 # is an error of 0.0026 PU21 units, some thirty times the rounding of float32 and far below what is visible.
@@ -119,7 +119,7 @@ def pu21_psnr(
         Mantiuk and Azimi, PCS 2021; ``pu21_metric.m`` of its authors.
     """
     error = encode_pu21(pred, curve) - encode_pu21(target, curve)
-    return _psnr(error, mask, peak=peak)
+    return psnr_of_error(error, mask, peak=peak)
 
 
 def pu21_psnr_y(
@@ -132,35 +132,7 @@ def pu21_psnr_y(
 ) -> Float[Tensor, "*b"]:
     """PSNR of the PU21-encoded luminance; arguments and result as for :func:`pu21_psnr`."""
     error = encode_pu21(luminance(pred), curve) - encode_pu21(luminance(target), curve)
-    return _psnr(error.unsqueeze(-3), mask, peak=peak)
-
-
-def psnr_mu(
-    pred: Float[Tensor, "*b 3 h w"],
-    target: Float[Tensor, "*b 3 h w"],
-    mask: Bool[Tensor, "*b h w"] | None = None,
-    *,
-    mu: float = 5000.0,
-) -> Float[Tensor, "*b"]:
-    """PSNR after the mu-law, both pictures in units of the reference's maximum and clipped to [0, 1].
-
-    Other papers normalise otherwise, and their figures cannot be set beside these.
-
-    Args:
-        pred: Reconstruction, linear, in the reference's unit.
-        target: Reference, linear.
-        mask: Pixels to count; the maximum is that of the whole reference.
-        mu: Strength of the compression.
-
-    Returns:
-        Decibels per picture, at most 100; NaN where the mask is empty or the reference is black.
-
-    References:
-        Kalantari and Ramamoorthi, SIGGRAPH 2017.
-    """
-    white = target.amax(dim=(-3, -2, -1), keepdim=True)
-    encoded = [encode_mu_law((picture / white).clamp(0, 1), mu) for picture in (pred, target)]
-    return _psnr(encoded[0] - encoded[1], mask, peak=1.0)
+    return psnr_of_error(error.unsqueeze(-3), mask, peak=peak)
 
 
 def log2_rmse(
@@ -183,19 +155,31 @@ def log2_rmse(
         Stops per picture; NaN where the mask is empty.
     """
     error = torch.log2(pred.clamp_min(floor)) - torch.log2(target.clamp_min(floor))
-    return _mean_square(error, mask).sqrt()
+    return masked_mean(error.square(), mask).sqrt()
 
 
-def _psnr(error: Float[Tensor, "*b c h w"], mask: Bool[Tensor, "*b h w"] | None, *, peak: float) -> Float[Tensor, "*b"]:
-    return (10 * torch.log10(peak**2 / _mean_square(error, mask))).clamp_max(PSNR_CAP_DB)
+def region_share(
+    pred: Float[Tensor, "*b 3 h w"],
+    target: Float[Tensor, "*b 3 h w"],
+    mask: Bool[Tensor, "*b h w"] | None = None,
+) -> Float[Tensor, "*b"]:
+    """Share of the pixels that the mask has, 0..1; it says on how much the other metrics of a region rest."""
+    del target
+    everything = torch.ones_like(pred[..., 0, :, :])
+    return (everything if mask is None else everything * mask).mean(dim=(-2, -1))
 
 
-def _mean_square(error: Float[Tensor, "*b c h w"], mask: Bool[Tensor, "*b h w"] | None) -> Float[Tensor, "*b"]:
+def psnr_of_error(
+    error: Float[Tensor, "*b c h w"], mask: Bool[Tensor, "*b h w"] | None, *, peak: float
+) -> Float[Tensor, "*b"]:
+    """Peak signal-to-noise ratio of a difference of pictures, in dB, at most 100; NaN where the mask is empty."""
+    return (10 * torch.log10(peak**2 / masked_mean(error.square(), mask))).clamp_max(PSNR_CAP_DB)
+
+
+def masked_mean(values: Float[Tensor, "*b c h w"], mask: Bool[Tensor, "*b h w"] | None) -> Float[Tensor, "*b"]:
     """Mean over channels and the mask's pixels; 0/0 of an empty mask is the NaN that the metrics promise."""
-    square = error.square()
     if mask is None:
-        return square.mean(dim=(-3, -2, -1))
-    counted = mask.unsqueeze(-3)
+        return values.mean(dim=(-3, -2, -1))
     # where, not a product: an undefined value outside the mask must not reach the sum
-    total = torch.where(counted, square, 0).sum(dim=(-3, -2, -1))
-    return total / (mask.sum(dim=(-2, -1)) * error.shape[-3])
+    total = torch.where(mask.unsqueeze(-3), values, 0).sum(dim=(-3, -2, -1))
+    return total / (mask.sum(dim=(-2, -1)) * values.shape[-3])

@@ -1,40 +1,31 @@
-"""The project's headline metrics on a batch of pictures: each metric on each region."""
-
-from typing import Final
+"""The metrics of an evaluation on a batch of pictures."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.metrics.functional import Display, log2_rmse, pu21_psnr
-from ldr2hdr.metrics.regions import find_regions
+from ldr2hdr.metrics.suite import FAST, MetricSuite
 from ldr2hdr.tasks import Shots
-
-METRICS: Final = ("pu_psnr", "log2_rmse")
-REGIONS: Final = ("all", "well_exposed", "clipped")
 
 
 def evaluate_pictures(
-    pred: Float[Tensor, "n 3 h w"], query: Shots, *, display: Display | None = None
+    pred: Float[Tensor, "n 3 h w"], query: Shots, *, suite: MetricSuite = FAST
 ) -> dict[tuple[str, str], Float[Tensor, " n"]]:
-    """Judge reconstructions of the query, without any alignment to the reference.
+    """Judge reconstructions of the query.
 
     Args:
         pred: Reconstructed sensor exposure.
         query: The pictures with their true sensor exposure.
-        display: Display for PU21-PSNR; the default one if None.
+        suite: What to compute.
 
     Returns:
-        By ``(metric, region)``, one value per picture: ``pu_psnr`` in dB on the display, ``log2_rmse`` in stops.
-        NaN where the picture has no pixel of the region.
+        By ``(metric, region)``, one value per picture; by default ``pu_psnr`` in dB on the display and ``log2_rmse``
+        in stops, without any alignment to the reference. NaN where the picture has no pixel of the region.
+
+    Raises:
+        ValueError: If the shapes differ, or a picture holds a negative, infinite or undefined value.
     """
-    shown = (display or Display()).present(pred, query.exposure)
-    regions = find_regions(query.ldr, query.exposure)._asdict()
-    scores = {}
-    for region in REGIONS:
-        scores["pu_psnr", region] = pu21_psnr(shown.pred, shown.target, regions[region])
-        scores["log2_rmse", region] = log2_rmse(pred, query.exposure, regions[region])
-    return scores
+    return suite.evaluate(pred, query)
 
 
 def blacken_diverged(pred: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
