@@ -57,7 +57,19 @@ class LogHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "b c h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Multiply ``linear + LOG_OFFSET`` by the exponential of a 1x1 convolution of the features."""
-        return F.relu((linear + LOG_OFFSET) * torch.exp(self.conv(features)) - LOG_OFFSET)
+        return self.render(self.conv(features), linear)
+
+    def render(
+        self, log_factor: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Sensor exposure, from what the convolution gives."""
+        return F.relu((linear + LOG_OFFSET) * torch.exp(log_factor) - LOG_OFFSET)
+
+    def log_factor(
+        self, exposure: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """What the convolution would have to give for an exposure: the inverse of ``render``."""
+        return torch.log(exposure + LOG_OFFSET) - torch.log(linear + LOG_OFFSET)
 
 
 def stem_features(ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 6 h w"]:

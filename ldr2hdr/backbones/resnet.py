@@ -56,10 +56,14 @@ class ResNet(nn.Module):
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Reconstruct sensor exposure; arguments and result as for ``UNet``."""
+        return self.head(self.features(ldr, linear), linear)
+
+    def features(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
+        """What the head looks at; arguments as for ``forward``."""
         height, width = ldr.shape[-2:]
         full = self.activation(self.stem(pad_to_multiple(stem_features(ldr, linear), 4)))
         half = self.activation(self.to_half(full))
         features = self.body(self.activation(self.to_quarter(half)))
         features = self.activation(self.from_quarter(F.interpolate(features, scale_factor=2.0, mode="nearest"))) + half
         features = self.activation(self.from_half(F.interpolate(features, scale_factor=2.0, mode="nearest"))) + full
-        return self.head(features[..., :height, :width], linear)
+        return features[..., :height, :width]

@@ -45,6 +45,10 @@ class UNet(nn.Module):
         Returns:
             Sensor exposure, non-negative, unbounded above.
         """
+        return self.head(self.features(ldr, linear), linear)
+
+    def features(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
+        """What the head looks at; arguments as for ``forward``."""
         height, width = ldr.shape[-2:]
         features = self.stem(pad_to_multiple(stem_features(ldr, linear), 2 ** len(self.down)))
         skips = []
@@ -53,4 +57,4 @@ class UNet(nn.Module):
             features = block(F.avg_pool2d(features, 2))
         for block in reversed(self.up):
             features = block(self.join(skips.pop(), features))
-        return self.head(features[..., :height, :width], linear)
+        return features[..., :height, :width]

@@ -41,6 +41,10 @@ class Kernels:
     def __call__(self, name: str, tensors: Sequence[Tensor], sizes: Sequence[int], *, eps: float | None = None) -> None:
         """Call a function of ``kernels.c``: its arrays, its sizes, and its epsilon if it has one."""
         dtype = tensors[0].dtype
+        if any(tensor.dtype is not dtype for tensor in tensors):
+            raise TypeError(
+                f"the tensors of a layer must have one type, got {', '.join(str(t.dtype) for t in tensors)}"
+            )
         function = getattr(self._library, f"{name}_{_SUFFIX[dtype]}")
         # ctypes drops the interpreter lock during the call, so that tasks on other threads go on
         function(
@@ -58,7 +62,11 @@ def load_kernels() -> Kernels | None:
         return None
     try:
         return Kernels(ctypes.CDLL(str(_build())))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        subprocess.SubprocessError,
+    ) as error:  # without a home folder, pathlib raises the second
         _log.warning("no compiled kernels, layers run by torch's operations (slower, same numbers): %s", error)
         return None
 

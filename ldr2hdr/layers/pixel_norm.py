@@ -18,7 +18,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ldr2hdr.layers.kernels import Kernels, dense, usable_kernels
@@ -66,7 +65,7 @@ class KernelSiLU(nn.Module):
         """Activate ``(B, C, H, W)`` features."""
         if usable_kernels(features) is None:
             return F.silu(features)
-        activated: Tensor = _SiLU.apply(features)
+        activated: Tensor = _SiLU.apply(dense(features))
         return activated
 
 
@@ -77,40 +76,63 @@ def pixel_norm_silu(
     if usable_kernels(features) is None:
         scale = torch.rsqrt(features.square().mean(dim=1, keepdim=True) + EPS)
         return F.silu(features * scale * gain + bias)
-    activated: Tensor = _PixelNormSiLU.apply(features, gain, bias)
+    activated: Tensor = _PixelNormSiLU.apply(dense(features), gain.contiguous(), bias.contiguous())
     return activated
+
+
+# What these functions get is dense already. A copy made inside of one would be a constant to its derivatives.
 
 
 class _PixelNormSiLU(Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
-        inputs = dense(features), gain.contiguous(), bias.contiguous()
-        ctx.save_for_backward(*inputs)
-        activated = torch.empty_like(inputs[0])
-        _kernels(activated)("norm_silu", [*inputs, activated], _sizes(activated), eps=EPS)
+        ctx.save_for_backward(features, gain, bias)
+        activated = torch.empty_like(features)
+        _kernels(features)("norm_silu", [features, gain, bias, activated], _sizes(features), eps=EPS)
         return activated
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        return _PixelNormSiLUBackward.apply(gradient, *ctx.saved_tensors)
+        return _PixelNormSiLUBackward.apply(dense(gradient), *ctx.saved_tensors)
 
 
 class _PixelNormSiLUBackward(Function):
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
-        inputs = dense(gradient), features, gain, bias
+        inputs = gradient, features, gain, bias
         ctx.save_for_backward(*inputs)
         outputs = torch.empty_like(features), torch.empty_like(gain), torch.empty_like(bias)
         _kernels(features)("norm_silu_backward", [*inputs, *outputs], _sizes(features), eps=EPS)
         return outputs
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, along_features: Tensor, along_gain: Tensor, along_bias: Tensor) -> tuple[Tensor, ...]:
-        gradient, features, gain, bias = ctx.saved_tensors
         along = dense(along_features), along_gain.contiguous(), along_bias.contiguous()
+        return _PixelNormSiLUDoubleBackward.apply(*along, *ctx.saved_tensors)
+
+
+class _TwiceAtMost(Function):
+    """A second derivative; its own is an error. ``once_differentiable`` would leave it out silently in places."""
+
+    @staticmethod
+    def backward(ctx: Any, *along: Tensor) -> None:
+        raise RuntimeError("compiled layers are differentiated twice at most; more often with LDR2HDR_KERNELS=0")
+
+
+class _PixelNormSiLUDoubleBackward(_TwiceAtMost):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        along_features: Tensor,
+        along_gain: Tensor,
+        along_bias: Tensor,
+        gradient: Tensor,
+        features: Tensor,
+        gain: Tensor,
+        bias: Tensor,
+    ) -> tuple[Tensor, ...]:
         outputs = torch.empty_like(features), torch.empty_like(features), torch.empty_like(gain), torch.empty_like(bias)
-        tensors = [*along, gradient, features, gain, bias, *outputs]
+        tensors = [along_features, along_gain, along_bias, gradient, features, gain, bias, *outputs]
         _kernels(features)("norm_silu_double_backward", tensors, _sizes(features), eps=EPS)
         return outputs
 
@@ -118,31 +140,33 @@ class _PixelNormSiLUBackward(Function):
 class _SiLU(Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
-        features = dense(features)
         ctx.save_for_backward(features)
         return F.silu(features)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        through: Tensor = _SiLUBackward.apply(gradient, *ctx.saved_tensors)
+        through: Tensor = _SiLUBackward.apply(dense(gradient), *ctx.saved_tensors)
         return through
 
 
 class _SiLUBackward(Function):
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, features: Tensor) -> Tensor:
-        gradient = dense(gradient)
         ctx.save_for_backward(gradient, features)
         through = torch.empty_like(features)
         _kernels(features)("silu_backward", [gradient, features, through], [features.numel()])
         return through
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, along: Tensor) -> tuple[Tensor, Tensor]:
-        gradient, features = ctx.saved_tensors
+    def backward(ctx: Any, along: Tensor) -> tuple[Tensor, ...]:
+        return _SiLUDoubleBackward.apply(dense(along), *ctx.saved_tensors)
+
+
+class _SiLUDoubleBackward(_TwiceAtMost):
+    @staticmethod
+    def forward(ctx: Any, along: Tensor, gradient: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         outputs = torch.empty_like(features), torch.empty_like(features)
-        tensors = [dense(along), gradient, features, *outputs]
+        tensors = [along, gradient, features, *outputs]
         _kernels(features)("silu_double_backward", tensors, [features.numel()])
         return outputs
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,6 @@ from ldr2hdr.meta.task_threads import TaskThreads
 from ldr2hdr.tasks import Shots, TaskBatch
 
 Predictor = Callable[[Tensor], Tensor]
-Engine = Literal["auto", "learn2learn", "fast"]
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +78,7 @@ class AbstractMetaLearner(nn.Module, ABC):
         inner_optimizer: Callable[..., AbstractDescent] | None = None,
         inner_clip: float | None = None,
         adapts: Sequence[str] = ("*",),
-        engine: Engine = "auto",
+        engine: str = "auto",
     ) -> None:
         super().__init__()
         if inner_lr <= 0 or inner_steps < 0:
@@ -162,8 +161,14 @@ class AbstractMetaLearner(nn.Module, ABC):
         tasks = (batch.shots(index) for index in range(len(batch)))
         is_threaded = self.engine != "learn2learn" and batch.support.ldr.device.type == "cpu"
         if is_threaded and len(batch) > 1 and torch.get_num_threads() > 1:
-            return self._threads.map(lambda task: self.task_gradient(*task), tasks)
+            # autocasting is a matter of each thread, and ours are not the one that Lightning set up
+            is_mixed, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+            return self._threads.map(partial(self._task_gradient_in, is_mixed, dtype), tasks)
         return (self.task_gradient(*task) for task in tasks)
+
+    def _task_gradient_in(self, is_mixed: bool, dtype: torch.dtype, task: tuple[Shots, Shots]) -> TaskGradient:
+        with torch.autocast("cpu", dtype=dtype, enabled=is_mixed):
+            return self.task_gradient(*task)
 
     def single_shot(self) -> Predictor:
         """Predict without support, at theta."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ldr2hdr.meta.base import Engine, Predictor
+from ldr2hdr.meta.base import Predictor
 from ldr2hdr.meta.inner_loop import Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.rules import AbstractDescent
@@ -43,7 +44,7 @@ class CAVIALearner(MAMLLearner):
         inner_steps: int = 3,
         inner_optimizer: Callable[..., AbstractDescent] | None = None,
         inner_clip: float | None = None,
-        engine: Engine = "auto",
+        engine: str = "auto",
         first_order: bool = False,
         single_shot_weight: float = 0.0,
         checkpoint_steps: bool = False,
@@ -71,7 +72,7 @@ class CAVIALearner(MAMLLearner):
 
     def single_shot(self) -> Predictor:
         """Predict without support: the network as it is."""
-        return self.model.network  # type: ignore[return-value]
+        return cast(Modulated, self.model).network
 
 
 class Modulated(nn.Module):
@@ -94,7 +95,7 @@ class Modulated(nn.Module):
         shifted = {
             name: parameter
             for name, parameter in network.named_parameters()
-            if parameter.shape[:1].numel() == parameter.numel() and any(fnmatchcase(name, p) for p in modulates)
+            if _is_per_feature(parameter) and any(fnmatchcase(name, pattern) for pattern in modulates)
         }
         if not shifted:
             raise ValueError(f"algo.modulates={list(modulates)} names no gain or bias of the network")
@@ -110,7 +111,7 @@ class Modulated(nn.Module):
 
     def forward(self, ldr: Tensor, context: object = None) -> Tensor:
         """Predict with the shifted gains and biases."""
-        shifts = (self.directions @ self.context).split(list(self.sizes.values()))
+        shifts = torch.split(self.directions @ self.context, list(self.sizes.values()))
         parameters = dict(self.network.named_parameters())
         moved = {
             name: parameters[name] + shift.view_as(parameters[name])
@@ -118,3 +119,7 @@ class Modulated(nn.Module):
         }
         prediction: Tensor = torch.func.functional_call(self.network, moved, (ldr, context))
         return prediction
+
+
+def _is_per_feature(parameter: Tensor) -> bool:
+    return parameter.ndim > 0 and len(parameter) == parameter.numel()

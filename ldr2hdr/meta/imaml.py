@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ldr2hdr.meta.base import AbstractMetaLearner, Engine, TaskGradient
+from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
 from ldr2hdr.meta.inner_loop import Loss, zeros_for_none
 from ldr2hdr.meta.rules import AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.meta.unrolled import gradient_or_zero
@@ -48,7 +48,7 @@ class IMAMLLearner(AbstractMetaLearner):
         inner_optimizer: Callable[..., AbstractDescent] | None = None,
         inner_clip: float | None = None,
         adapts: Sequence[str] = ("*",),
-        engine: Engine = "auto",
+        engine: str = "auto",
         proximal_strength: float = 1.0,
         cg_steps: int = 5,
     ) -> None:
@@ -102,7 +102,7 @@ class IMAMLLearner(AbstractMetaLearner):
             _flat([direct[index] for index in self.adapted]),
             steps=self.cg_steps,
         )
-        pieces = v.split([tensor.numel() for tensor in phi])
+        pieces = torch.split(v, [tensor.numel() for tensor in phi])
         total = {index: piece.view_as(direct[index]) for index, piece in zip(self.adapted, pieces, strict=True)}
         psi = [index for index in direct if index not in total]
         if psi:

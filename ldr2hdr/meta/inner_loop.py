@@ -73,7 +73,9 @@ class Adaptation:
         norm = torch.stack([part.square().sum() for part in gradient]).sum()
         if norm <= self.clip**2:  # also keeps the root's infinite slope at zero out of the graph
             return gradient
-        return list(torch._foreach_mul(list(gradient), self.clip / norm.sqrt()))
+        # not by _foreach_mul: torch 2.13 cannot differentiate its product with a tensor
+        scale = self.clip / norm.sqrt()
+        return [part * scale for part in gradient]
 
 
 class AbstractInnerLoop(ABC):

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from ldr2hdr.meta.base import AbstractMetaLearner, Engine, TaskGradient
+from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
 from ldr2hdr.meta.inner_loop import FastInnerLoop, Loss, Order
-from ldr2hdr.meta.rules import AbstractRule
+from ldr2hdr.meta.rules import AbstractDescent
 from ldr2hdr.meta.unrolled import differentiate_stepwise, differentiate_unrolled, gradient_or_zero
 from ldr2hdr.tasks import Shots
 
@@ -48,10 +48,10 @@ class MAMLLearner(AbstractMetaLearner):
         *,
         inner_lr: float = 0.05,
         inner_steps: int = 3,
-        inner_optimizer: Callable[..., AbstractRule] | None = None,
+        inner_optimizer: Callable[..., AbstractDescent] | None = None,
         inner_clip: float | None = None,
         adapts: Sequence[str] = ("*",),
-        engine: Engine = "auto",
+        engine: str = "auto",
         first_order: bool = False,
         single_shot_weight: float = 0.0,
         checkpoint_steps: bool = False,

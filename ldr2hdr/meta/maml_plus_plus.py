@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ldr2hdr.meta.base import Engine, OuterStep
+from ldr2hdr.meta.base import OuterStep
 from ldr2hdr.meta.inner_loop import Loss, Order
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.rules import AbstractDescent, AbstractRule, Iterate
@@ -15,9 +15,9 @@ from ldr2hdr.tasks import TaskBatch
 class MAMLPlusPlusLearner(MAMLLearner):
     r"""MAML with what makes its training stable.
 
-    The outer loss is :math:`\sum_k w_k L(\phi_k, D_{query})` over the inner steps :math:`k = 1 \dots K`. The weights are
-    equal at first and move to the last step on a straight line. Of the paper's other parts, statistics of batch norm
-    per step have no place in networks that keep none, and a cosine schedule is ``scheduler=cosine``.
+    The outer loss is :math:`\sum_k w_k L(\phi_k, D_{query})` over the inner steps :math:`k = 1 \dots K`. The weights
+    are equal at first and move to the last step on a straight line. Of the paper's other parts, statistics of batch
+    norm per step have no place in networks that keep none, and a cosine schedule is ``scheduler=cosine``.
 
     There is one rate per parameter tensor and inner step, all started at ``inner_lr``. Steps beyond those trained with
     go at the last one's rates.
@@ -46,7 +46,7 @@ class MAMLPlusPlusLearner(MAMLLearner):
         inner_optimizer: Callable[..., AbstractDescent] | None = None,
         inner_clip: float | None = None,
         adapts: Sequence[str] = ("*",),
-        engine: Engine = "auto",
+        engine: str = "auto",
         first_order: bool = False,
         single_shot_weight: float = 0.0,
         checkpoint_steps: bool = False,

@@ -1,6 +1,7 @@
 """What the local response stage looks at in a picture: functions of the LDR alone, bounded, any size."""
 
 import math
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import torch
@@ -40,15 +41,67 @@ class Features(NamedTuple):
     white: tuple[Float[Tensor, "b 3 h w"], ...]
 
 
-def extract_features(ldr: Float[Tensor, "b 3 h w"]) -> Features:
-    """Compute the features of pictures in [0, 1]."""
-    tone = level_to_tone(ldr)
-    is_white = (ldr >= WHITE_LEVEL).to(ldr.dtype)
-    grey = tone.mean(dim=1, keepdim=True)
-    brightness = [local_mean(grey, cells).expand_as(tone) - 0.5 for cells in _GRIDS]
-    whiteness = [local_mean(is_white, cells) for cells in _GRIDS]
+class Surroundings(NamedTuple):
+    """What the features of a pixel take from the whole picture, however small a part of it is looked at.
+
+    Attributes:
+        height: Of the whole picture, in pixels.
+        width: Of the whole picture, in pixels.
+        means: For each grid, means over its cells of the grey tone and of where each channel is white.
+    """
+
+    height: int
+    width: int
+    means: tuple[Float[Tensor, "b 4 _ _"], ...]
+
+
+# Rows and columns of a picture.
+Window = tuple[slice, slice]
+_WHOLE: Final[Window] = (slice(None), slice(None))
+
+
+def surroundings_of(strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> Surroundings:
+    """Look through pictures once, strip by strip.
+
+    Args:
+        strips: The pictures in [0, 1], in rows from top to bottom; together they are the whole.
+        size: Height and width of the whole.
+    """
+    height, width = size
+    totals: list[Tensor | float] = [0.0] * len(_GRIDS)
+    top = 0
+    for strip in strips:
+        fields = _fields(*_tone_and_white(strip))
+        rows = slice(top, top + strip.shape[2])
+        for index, cells in enumerate(_GRIDS):
+            over_columns = fields @ _cell_weights(width, cells, like=strip).T
+            totals[index] = totals[index] + _cell_weights(height, cells, like=strip)[:, rows] @ over_columns
+        top = rows.stop
+    return Surroundings(height, width, tuple(torch.as_tensor(total) for total in totals))
+
+
+def extract_features(
+    ldr: Float[Tensor, "b 3 h w"], surroundings: Surroundings | None = None, *, window: Window = _WHOLE
+) -> Features:
+    """Compute the features of pictures in [0, 1], or of a part of them.
+
+    Args:
+        ldr: The pictures, or the part.
+        surroundings: Of the whole pictures; None if they are given whole.
+        window: Where in the pictures the part lies.
+    """
+    tone, is_white = _tone_and_white(ldr)
+    if surroundings is None:
+        whole = Surroundings(ldr.shape[2], ldr.shape[3], ())
+        around = [local_mean(_fields(tone, is_white), cells) for cells in _GRIDS]
+    else:
+        whole = surroundings
+        around = [_spread(means, whole, window) for means in whole.means]
+    brightness = [mean[:, :1].expand_as(tone) - 0.5 for mean in around]
+    whiteness = [mean[:, 1:] for mean in around]
     others = [(tone.roll(shift, dims=1), is_white.roll(shift, dims=1)) for shift in (-1, 1)]
-    local = (*brightness, _squared_radius(ldr), *(other - tone for other, _ in others), _neutral_white(ldr))
+    radius = _squared_radius(whole, window, like=tone)
+    local = (*brightness, radius, *(other - tone for other, _ in others), _neutral_white(ldr))
     beside = [part for other, white in others for part in (white, (1 - white) * (other - 1))]
     beside.append(is_white.amin(dim=1, keepdim=True).expand_as(tone))
     return Features(tone, is_white, local, (torch.ones_like(tone), *brightness, *whiteness, *beside))
@@ -104,9 +157,43 @@ def _neutral_white(ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     return (equality * F.relu(level_to_tone(darkest) - _NEUTRAL_TONE) / (1 - _NEUTRAL_TONE)).expand_as(ldr)
 
 
-def _squared_radius(ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+def _squared_radius(whole: Surroundings, window: Window, *, like: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """Squared distance from the centre, 1 in the corners, minus its mean over the picture."""
-    height, width = ldr.shape[-2:]
-    row = torch.linspace(-1, 1, height, dtype=ldr.dtype, device=ldr.device)[:, None]
-    column = torch.linspace(-1, 1, width, dtype=ldr.dtype, device=ldr.device)
-    return ((row.square() + column.square()) / 2 - 1 / 3).expand_as(ldr)
+    row, column = (
+        torch.linspace(-1, 1, length, dtype=like.dtype, device=like.device)[part]
+        for length, part in zip((whole.height, whole.width), window, strict=True)
+    )
+    return ((row[:, None].square() + column.square()) / 2 - 1 / 3).expand_as(like)
+
+
+def _tone_and_white(ldr: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
+    return level_to_tone(ldr), (ldr >= WHITE_LEVEL).to(ldr.dtype)
+
+
+def _fields(tone: Float[Tensor, "b 3 h w"], is_white: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 4 h w"]:
+    """What local means are taken of."""
+    return torch.cat([tone.mean(dim=1, keepdim=True), is_white], dim=1)
+
+
+def _cell_weights(length: int, cells: int, *, like: Tensor) -> Float[Tensor, "n length"]:
+    """What takes the mean over each cell of a side; neighbouring cells share a pixel where they do not divide it."""
+    count = min(cells, length)
+    cell, position = torch.arange(count)[:, None], torch.arange(length)
+    first, last = cell * length // count, ((cell + 1) * length - 1) // count
+    is_inside = (position >= first) & (position <= last)
+    return (is_inside.double() / (last - first + 1)).to(like)
+
+
+def _spread(means: Float[Tensor, "b c n m"], whole: Surroundings, window: Window) -> Float[Tensor, "b c h w"]:
+    """Interpolate linearly between the centres of the cells, and constantly outside."""
+    height, width = (
+        _centre_weights(length, count, part, like=means)
+        for length, count, part in zip((whole.height, whole.width), means.shape[2:], window, strict=True)
+    )
+    return height @ means @ width.T
+
+
+def _centre_weights(length: int, count: int, part: slice, *, like: Tensor) -> Float[Tensor, "part n"]:
+    """What interpolates between the centres of the cells of a side, at some of its pixels."""
+    position = ((torch.arange(length, dtype=torch.float64)[part] + 0.5) * count / length - 0.5).clamp(0, count - 1)
+    return (1 - (position[:, None] - torch.arange(count)).abs()).clamp_min(0).to(like)

@@ -1,7 +1,7 @@
 """The local response stage: the curve, and in the same closed form what depends on surroundings, place and colour."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import torch
@@ -10,7 +10,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.radiometry import LOG_OFFSET
-from ldr2hdr.response.features import NUM_LOCAL, NUM_WHITE, Fold, extract_features, hats, split_folds
+from ldr2hdr.response.features import (
+    NUM_LOCAL,
+    NUM_WHITE,
+    Features,
+    Fold,
+    Surroundings,
+    Window,
+    extract_features,
+    hats,
+    split_folds,
+    surroundings_of,
+)
 from ldr2hdr.response.ridge import inverse_gamma_curve, knot_roughness, solve
 from ldr2hdr.tasks import Shots
 
@@ -156,12 +167,20 @@ class LocalRidgeResponse(nn.Module):
         Returns:
             Exposure, non-negative; white is what light above the sensor's white is estimated to be.
         """
-        weights, features = self.weights(context), extract_features(ldr)
-        shades = _weigh(features.local, weights.local) + _interpolate(features.tone, weights.curve)
-        # a channel clips where its shades end: white is at least as bright as they would be there
-        whites = torch.maximum(_weigh(features.white, weights.white), shades)
-        log_exposure = torch.where(features.is_white > 0, whites, shades)
-        return F.relu(log_exposure.exp() - LOG_OFFSET)
+        return _evaluate(extract_features(ldr), self.weights(context))
+
+    def survey(self, strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> Surroundings:
+        """What ``linearize`` needs of whole pictures; arguments as for `surroundings_of`."""
+        return surroundings_of(strips, size)
+
+    def linearize(
+        self, part: Float[Tensor, "b 3 h w"], context: Moments | None, *, survey: Surroundings, window: Window
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Linearise a part of pictures, as ``forward`` would within the whole.
+
+        Arguments as for ``Reconstructor.reconstruct``; the survey is what ``survey`` made of the whole.
+        """
+        return _evaluate(extract_features(part, survey, window=window), self.weights(context))
 
     def _solve_shades(self, moments: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "g f 3 p"]:
         """Weights ``[curve, local]`` for each candidate strength, the curve alone last."""
@@ -187,6 +206,15 @@ class LocalRidgeResponse(nn.Module):
             penalty = torch.diag(self.log_white_weight.exp())
             white = solve(whites[..., :-1, :-1] + penalty, whites[..., :-1, -1] + white @ penalty)
         return Weights(curve, local, white)
+
+
+def _evaluate(features: Features, weights: Weights) -> Float[Tensor, "b 3 h w"]:
+    """Exposure by the model's two sums."""
+    shades = _weigh(features.local, weights.local) + _interpolate(features.tone, weights.curve)
+    # a channel clips where its shades end: white is at least as bright as they would be there
+    whites = torch.maximum(_weigh(features.white, weights.white), shades)
+    log_exposure = torch.where(features.is_white > 0, whites, shades)
+    return F.relu(log_exposure.exp() - LOG_OFFSET)
 
 
 def _gram(

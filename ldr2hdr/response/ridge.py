@@ -1,6 +1,7 @@
 """The response stage: a smooth curve per channel from LDR level to exposure, solved in closed form on the support."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,21 @@ from ldr2hdr.response.features import WHITE_LEVEL, level_to_tone, tone_to_level
 from ldr2hdr.tasks import Shots
 
 
-class InverseGammaResponse(nn.Module):
+class PointwiseResponse(nn.Module):
+    """A stage that looks at one pixel at a time, so that a part of a picture is linearised as the whole would be."""
+
+    def survey(self, strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> None:
+        """Nothing is needed of the whole picture; the strips are not read."""
+
+    def linearize(
+        self, part: Float[Tensor, "b 3 h w"], context: object, *, survey: None, window: tuple[slice, slice]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """The same as ``forward(part, context)``; arguments as for ``Reconstructor.reconstruct``."""
+        linear: Tensor = self(part, context)
+        return linear
+
+
+class InverseGammaResponse(PointwiseResponse):
     """No response stage: one fixed display gamma for every camera (``response=none``).
 
     Args:
@@ -33,7 +48,7 @@ class InverseGammaResponse(nn.Module):
         return ldr.pow(self.gamma)
 
 
-class RidgeResponse(nn.Module):
+class RidgeResponse(PointwiseResponse):
     r"""Per-channel curve, fitted to the support by ridge regression toward a meta-learned prior curve.
 
     With hat functions :math:`\phi` on ``num_knots`` LDR levels, the log exposure of level ``v`` is

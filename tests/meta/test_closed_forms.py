@@ -2,42 +2,11 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from quadratic import LR, STEPS, W0, A, B, Constant, adapted, batch, half_square, shots
 
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.reptile import ReptileLearner
 from ldr2hdr.meta.supervised import SupervisedLearner
-from ldr2hdr.tasks import Shots, TaskBatch
-
-W0, A, B, LR = 0.7, 2.0, -1.5, 0.3
-STEPS = (0, 1, 2, 5)
-
-
-class Constant(nn.Module):
-    """Predicts one learned number everywhere."""
-
-    def __init__(self, value: float = W0) -> None:
-        super().__init__()
-        self.w = nn.Parameter(torch.tensor(value, dtype=torch.float64))
-
-    def summarize(self, support: Shots) -> None:
-        """No closed-form part."""
-
-    def forward(self, ldr: Tensor, context: None = None) -> Tensor:
-        return self.w.expand_as(ldr)
-
-
-def half_square(pred: Tensor, target: Tensor) -> Tensor:
-    return 0.5 * (pred - target).square().mean()
-
-
-def shots(target: float, count: int = 2) -> Shots:
-    exposure = torch.full((count, 3, 4, 4), target, dtype=torch.float64)
-    return Shots(torch.zeros_like(exposure), exposure)
-
-
-def adapted(steps: int, start: float = W0) -> float:
-    return A + (1 - LR) ** steps * (start - A)
 
 
 @pytest.mark.parametrize("steps", STEPS)
@@ -103,16 +72,6 @@ def test_adapting_works_where_gradients_are_off() -> None:
     with torch.no_grad():
         prediction = learner.adapt(shots(A))(torch.zeros(1, 3, 1, 1, dtype=torch.float64))
     assert prediction[0, 0, 0, 0].item() == pytest.approx(adapted(2), abs=1e-12)
-
-
-def batch(targets: list[float]) -> TaskBatch:
-    support = torch.stack([shots(target).exposure for target in targets])
-    return TaskBatch(
-        Shots(torch.zeros_like(support), support),
-        Shots(torch.zeros_like(support), support),
-        query_places=(("place",) * 2,) * len(targets),
-        cameras=tuple(f"camera {i}" for i in range(len(targets))),
-    )
 
 
 def test_a_batch_sums_its_tasks() -> None:

@@ -11,6 +11,7 @@ from ldr2hdr.response.features import (
     level_to_tone,
     local_mean,
     split_folds,
+    surroundings_of,
     tone_to_level,
 )
 
@@ -45,6 +46,20 @@ def test_local_mean_of_one_cell_is_the_mean_and_of_many_the_picture(generator: t
     mean = field.mean(dim=(2, 3), keepdim=True).expand_as(field)
     torch.testing.assert_close(local_mean(field, 1), mean)
     torch.testing.assert_close(local_mean(field, 16), field)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 50), (33, 7), (64, 48), (101, 97)])
+def test_a_part_has_the_features_that_it_has_in_the_whole(height: int, width: int, generator: torch.Generator) -> None:
+    ldr = torch.rand(2, 3, height, width, generator=generator, dtype=torch.float64).mul(1.2).clamp(max=1)
+    whole = extract_features(ldr)
+    for rows_per_strip in (1, 5, 200):
+        surroundings = surroundings_of(ldr.split(rows_per_strip, dim=2), (height, width))
+        top, left = (int(torch.randint(side, (), generator=generator)) for side in (height, width))
+        window = (slice(top, top + 40), slice(left, left + 40))
+        part = extract_features(ldr[:, :, *window], surroundings, window=window)
+        for name, one, other in zip(whole._fields, part, whole, strict=True):
+            for feature, expected in zip(one, other, strict=True) if isinstance(one, tuple) else [(one, other)]:
+                torch.testing.assert_close(feature, expected[:, :, *window], atol=1e-12, rtol=0, msg=name)
 
 
 def test_features_do_not_depend_on_resolution() -> None:

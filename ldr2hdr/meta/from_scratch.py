@@ -1,0 +1,25 @@
+"""No meta-learning: a fresh network, trained at test time on the support alone."""
+
+import torch
+
+from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
+from ldr2hdr.tasks import Shots
+
+
+class FromScratchLearner(AbstractMetaLearner):
+    """Adapt from the initial weights: the baseline that shows what learning from other tasks is worth.
+
+    The outer loop learns nothing, so that one step of it makes the checkpoint. With a response stage, its untrained
+    closed form belongs to the fresh network. Transductive fine-tuning has no counterpart here: it sharpens class
+    probabilities of the query, and a picture to be reconstructed has none.
+    """
+
+    def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
+        """Return zeros; the query is only measured."""
+        loop, context = self.inner_loop(), self.context(support)
+        steps = zip(range(self.inner_steps + 1), loop.unroll(support, context, order="none"), strict=False)
+        *_, (_, last) = steps
+        with torch.no_grad():
+            loss_after = self.loss(last.predict(query.ldr, context), query.exposure)
+            loss_before = self.loss(loop.at_theta()(query.ldr, None), query.exposure)
+        return TaskGradient(tuple(torch.zeros_like(p) for p in self.trainable()), loss_before, loss_after)

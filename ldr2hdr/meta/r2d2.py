@@ -1,0 +1,158 @@
+"""R2-D2: the last layer is not adapted by steps, but solved for in closed form."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, cast, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ldr2hdr.meta.base import Predictor
+from ldr2hdr.meta.inner_loop import Loss
+from ldr2hdr.meta.maml import MAMLLearner
+from ldr2hdr.meta.rules import AbstractDescent
+from ldr2hdr.tasks import Shots
+
+
+class SolvableHead(Protocol):
+    """A last layer that is linear in the logarithm of what it gives."""
+
+    conv: nn.Conv2d
+
+    def render(self, log_factor: Tensor, linear: Tensor) -> Tensor:
+        """The prediction, from what the convolution gives."""
+
+    def log_factor(self, exposure: Tensor, linear: Tensor) -> Tensor:
+        """What the convolution would have to give for a prediction."""
+
+
+@runtime_checkable
+class SolvableNetwork(Protocol):
+    """What is asked of a network besides being a model: what its last layer looks at."""
+
+    head: SolvableHead
+
+    def features(self, ldr: Tensor, context: object) -> tuple[Tensor, Tensor]:
+        """Features ``(B, C, H, W)`` for the head, and the linearised pictures."""
+
+
+class R2D2Learner(MAMLLearner):
+    """Learn features from which ridge regression on the support gives the best last layer.
+
+    The regression is part of the prediction with support, as the response stage is: it is there after 0 inner steps,
+    and there need be no others. Its targets are logarithms of ratios, each support pixel one example. It is drawn
+    toward the network's own last layer, where the published one is drawn toward zero: without support this layer
+    is all there is.
+
+    Args:
+        inner_lr: Of gradient steps beyond the closed form, which train nothing but what ``adapts`` names.
+        inner_steps: Number of these; 0 as published.
+        ridge_weight: Start of the learned strength of the regression's prior, in mean squared features.
+
+    The others are those of `MAMLLearner`.
+
+    Raises:
+        ValueError: As for `MAMLLearner`, and if the strength is not positive or the model has no such last layer.
+
+    References:
+        Bertinetto et al., "Meta-learning with differentiable closed-form solvers", ICLR 2019, sec. 3.2.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        *,
+        inner_lr: float = 0.05,
+        inner_steps: int = 0,
+        inner_optimizer: Callable[..., AbstractDescent] | None = None,
+        inner_clip: float | None = None,
+        adapts: Sequence[str] = ("*",),
+        engine: str = "auto",
+        first_order: bool = False,
+        single_shot_weight: float = 0.0,
+        checkpoint_steps: bool = False,
+        ridge_weight: float = 1e-2,
+    ) -> None:
+        super().__init__(
+            RidgeHead(model, ridge_weight),
+            loss,
+            inner_lr=inner_lr,
+            inner_steps=inner_steps,
+            inner_optimizer=inner_optimizer,
+            inner_clip=inner_clip,
+            adapts=adapts,
+            engine=engine,
+            first_order=first_order,
+            single_shot_weight=single_shot_weight,
+            checkpoint_steps=checkpoint_steps,
+        )
+
+    def single_shot(self) -> Predictor:
+        """Predict without support: the network with its own last layer."""
+        return cast(RidgeHead, self.model).network
+
+
+class HeadContext(NamedTuple):
+    """What a solved head needs of the support: the pictures, and what the network's closed-form part needs."""
+
+    of_network: object
+    support: Shots
+
+
+class RidgeHead(nn.Module):
+    """A network whose last layer is fitted to the support, differentiably.
+
+    Args:
+        network: A `SolvableNetwork`.
+        ridge_weight: Start of the learned strength of the prior, the network's own last layer.
+
+    Raises:
+        ValueError: If the strength is not positive or the network is no `SolvableNetwork`.
+    """
+
+    def __init__(self, network: nn.Module, ridge_weight: float) -> None:
+        super().__init__()
+        if ridge_weight <= 0:
+            raise ValueError(f"algo.ridge_weight must be positive, got {ridge_weight}")
+        if not isinstance(network, SolvableNetwork):
+            raise ValueError(
+                "algo=r2d2 needs a network that gives the features of its last layer, as backbone=unet and "
+                f"backbone=resnet do; this {type(network).__name__} does not"
+            )
+        self.network = network
+        self.log_ridge_weight = nn.Parameter(torch.tensor(math.log(ridge_weight)))
+
+    def summarize(self, support: Shots) -> HeadContext:
+        """The support itself: features of it are a matter of the parameters."""
+        return HeadContext(self.network.summarize(support), support)  # type: ignore[operator]
+
+    def forward(self, ldr: Float[Tensor, "b 3 h w"], context: HeadContext | None = None) -> Float[Tensor, "b 3 h w"]:
+        """Predict by the fitted last layer, or by the network's own without support."""
+        if context is None:
+            return self.network(ldr, None)
+        network = cast(SolvableNetwork, self.network)
+        features, linear = network.features(ldr, context.of_network)
+        log_factor = _with_one(features) @ self.fit(context)
+        return network.head.render(log_factor.permute(0, 3, 1, 2), linear)
+
+    def fit(self, context: HeadContext) -> Float[Tensor, "c_plus_1 3"]:
+        r"""Weights and bias, :math:`W_0 + \arg\min_D \tfrac1N \|X (W_0 + D) - Y\|^2 + \lambda \|D\|^2`."""
+        network = cast(SolvableNetwork, self.network)
+        features, linear = network.features(context.support.ldr, context.of_network)
+        examples = _with_one(features).flatten(0, 2)
+        target = network.head.log_factor(context.support.exposure, linear).permute(0, 2, 3, 1).flatten(0, 2)
+        conv = network.head.conv
+        prior = torch.cat([conv.weight.flatten(1), torch.as_tensor(conv.bias)[:, None]], dim=1).T
+        gram = examples.T @ examples / len(examples)
+        moment = examples.T @ (target - examples @ prior) / len(examples)
+        ridge = self.log_ridge_weight.exp() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        # a matrix that diverged gives NaN, which the guards see, instead of an exception
+        difference, info = torch.linalg.solve_ex(gram + ridge, moment)
+        return prior + torch.where(info == 0, difference, torch.nan)
+
+
+def _with_one(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c_plus_1"]:
+    """Features of each pixel, and a one for the bias."""
+    return nn.functional.pad(features.permute(0, 2, 3, 1), (0, 1), value=1.0)
