@@ -1,7 +1,8 @@
 """Loader speed and memory: a prepared set beside decoding files for each task, and beside a whole set in memory.
 
-Tasks are of three exposures of a 1024-pixel scene, JPEG and Radiance, cropped to 512 pixels, in batches of 4. The
-loaders take turns; each process computes with one thread.
+Tasks are of three exposures of a 1024-pixel scene, JPEG and Radiance, cropped to 512 pixels, in batches of 4. Two times
+are told: until a batch is what a network can use, float32 on the training device, which here is the CPU; and until a
+loader has handed over what it makes, which of the prepared set are packed codes. The loaders take turns.
 """
 
 import argparse
@@ -24,15 +25,19 @@ from torch.utils.data import DataLoader, Dataset
 from ldr2hdr.data.bracket_tasks import BracketTasks
 from ldr2hdr.data.datasets.base import AbstractFileDataset
 from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord
+from ldr2hdr.data.memory import ReusedMemory
+from ldr2hdr.data.packing import PackedBatch, as_batch
 from ldr2hdr.data.prepared_index import read_index, scene_path, write_index
 from ldr2hdr.data.preparing import prepare
 from ldr2hdr.radiometry import expose
-from ldr2hdr.tasks import Shots, Task, collate
+from ldr2hdr.tasks import Shots, Task
 
 SIZE, CROP, BATCH = 1024, 512, 4
 EVS = (-2.0, 0.0, 2.0)
 NUM_SCENES, NUM_IN_MEMORY, NUM_ROUNDS = 20, 20, 5
-NUM_TASKS = {"prepared": 160, "decoding": 32, "float64 in memory": 96}
+NUM_TASKS = {"prepared": 480, "decoding": 96, "float64 in memory": 96}
+# Loader processes, and threads of the process that trains; a loader process has one
+RUNS = ((0, 1), (0, 2), (1, 1), (2, 1))
 SETTINGS = {"split": "train", "ranges": "seen", "seed": 0, "shots": 2, "queries": 1, "crop_px": CROP}
 
 
@@ -78,10 +83,14 @@ class Decoding(Dataset[Task]):
 
     def __getitem__(self, index: int) -> Task:
         """Decode, crop, convert the crop."""
+        ldr, light = self.decode(index)
+        return crop_task(np.stack(ldr), light, index=index, scale=255, record=self.records[index % len(self.records)])
+
+    def decode(self, index: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """Pictures of the exposures, and of the light."""
         record = self.records[index % len(self.records)]
         ldr = [cv2.imread(str(exposure.path), cv2.IMREAD_UNCHANGED) for exposure in record.exposures]
-        light = cv2.imread(str(record.hdr.path), cv2.IMREAD_UNCHANGED)
-        return crop_task(np.stack(ldr), light, index=index, scale=255, record=record)
+        return ldr, cv2.imread(str(record.hdr.path), cv2.IMREAD_UNCHANGED)
 
 
 class InMemory(Dataset[Task]):
@@ -161,15 +170,23 @@ def make(kind: str, root: Path, prepared: Path) -> Dataset[Task]:
     return Decoding(records) if kind == "decoding" else InMemory(records[:NUM_IN_MEMORY])
 
 
-def load(tasks: Dataset[Task], indices: Iterable[int], *, num_workers: int = 0) -> float:
-    """Tasks per second, from the first batch on."""
-    batches = iter(
-        DataLoader(tasks, BATCH, sampler=list(indices), collate_fn=collate, num_workers=num_workers)
-        )  # fmt: skip
+def load(tasks: Dataset[Task], indices: Iterable[int], *, memory: ReusedMemory | None, num_workers: int = 0) -> float:
+    """Tasks per second, from the first batch on.
+
+    Args:
+        tasks: What is loaded.
+        indices: Of the tasks.
+        memory: Where batches are unpacked, as the data module of a training does it; None to take what is handed over.
+        num_workers: Loader processes.
+    """
+    batches = iter(DataLoader(tasks, BATCH, sampler=list(indices), collate_fn=as_batch, num_workers=num_workers))
     next(batches)
     start, num = time.perf_counter(), 0
+    used = None
     for batch in batches:
-        num += len(batch)
+        if memory is not None:
+            used = batch.to("cpu", memory=memory) if isinstance(batch, PackedBatch) else batch.to("cpu")
+        num += len(used or batch)
     return num / (time.perf_counter() - start)
 
 
@@ -190,30 +207,52 @@ def in_words(values: list[float], form: Callable[[float], str] = "{:.1f}".format
 def measure_speed(root: Path, prepared: Path) -> None:
     """Print tasks/s and pixels/s of the loaders, which take turns."""
     loaders = {kind: make(kind, root, prepared) for kind in NUM_TASKS}
-    speeds: dict[tuple[int, str], list[float]] = {}
-    for num_workers in (0, 1, 2):
+    memory = ReusedMemory()
+    columns = "workers", "threads", "loader", "usable tasks/s", "megapixels/s", "ratio", "handed over tasks/s", "ratio"
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    for num_workers, num_threads in RUNS:
+        torch.set_num_threads(num_threads)
+        usable: dict[str, list[float]] = {kind: [] for kind in loaders}
+        handed_over: dict[str, list[float]] = {kind: [] for kind in loaders}
         for turn in range(NUM_ROUNDS):
             for kind in sorted(loaders, reverse=turn % 2 == 1):
                 indices = range(turn * 1000, turn * 1000 + NUM_TASKS[kind])
-                speed = load(loaders[kind], indices, num_workers=num_workers)
-                speeds.setdefault((num_workers, kind), []).append(speed)
-    print("| workers | loader | tasks/s | megapixels/s | prepared is faster by |\n|---|---|---|---|---|")
-    for (num_workers, kind), values in speeds.items():
-        ratios = [ours / other for ours, other in zip(speeds[num_workers, "prepared"], values, strict=True)]
-        megapixels = [value * len(EVS) * CROP**2 / 1e6 for value in values]
-        print(f"| {num_workers} | {kind} | {in_words(values)} | {in_words(megapixels)} | {in_words(ratios)} |")
-    slow = load(make("readers", root, prepared), range(BATCH * 3))
+                usable[kind].append(load(loaders[kind], indices, memory=memory, num_workers=num_workers))
+                # what the others hand over is usable: the CPU has it already
+                again = load(loaders[kind], indices, memory=None, num_workers=num_workers) if kind == "prepared" else 0
+                handed_over[kind].append(again or usable[kind][-1])
+        for kind, values in usable.items():
+            megapixels = [value * len(EVS) * CROP**2 / 1e6 for value in values]
+            told = map(in_words, (values, megapixels, handed_over[kind]))
+            ratios = (ratio_in_words(kind, speeds) for speeds in (usable, handed_over))
+            row = (num_workers, num_threads, kind, next(told), next(told), next(ratios), next(told), next(ratios))
+            print(f"| {' | '.join(map(str, row))} |", flush=True)
+    torch.set_num_threads(1)
+    slow = load(make("readers", root, prepared), range(BATCH * 3), memory=memory)
     print(f"\nThis project's own readers without a prepared folder, 0 workers, 8 tasks: {slow:.2f} tasks/s")
+    start = time.perf_counter()
+    for index in range(NUM_TASKS["decoding"]):
+        loaders["decoding"].decode(index)
+    speed = NUM_TASKS["decoding"] / (time.perf_counter() - start)
+    print(f"OpenCV's decoders alone, nothing cropped, converted or batched: {speed:.1f} tasks/s")
+
+
+def ratio_in_words(kind: str, speeds: dict[str, list[float]]) -> str:
+    """By how much the prepared set is faster, of neighbouring runs."""
+    if kind == "prepared":
+        return ""
+    return in_words([ours / other for ours, other in zip(speeds["prepared"], speeds[kind], strict=True)])
 
 
 def measure_cold(root: Path, prepared: Path) -> None:
     """Print tasks/s of one pass over files that are not in the page cache."""
     speeds: dict[str, list[float]] = {"prepared": [], "decoding": []}
+    memory = ReusedMemory()
     for turn in range(3):
         for kind in sorted(speeds, reverse=turn % 2 == 1):
             tasks = make(kind, root, prepared)
             drop_from_page_cache(root, prepared)
-            speeds[kind].append(load(tasks, range(NUM_SCENES)))
+            speeds[kind].append(load(tasks, range(NUM_SCENES), memory=memory))
     ratios = [ours / other for ours, other in zip(*speeds.values(), strict=True)]
     told = ", ".join(f"{kind} {in_words(values)}" for kind, values in speeds.items())
     print(f"\nFrom the disk, 0 workers, 16 tasks of as many scenes, tasks/s: {told}; ratio {in_words(ratios)}")
@@ -222,7 +261,7 @@ def measure_cold(root: Path, prepared: Path) -> None:
 def measure_memory(kind: str, root: Path, prepared: Path) -> None:
     """Print the peak of the resident memory, before and after 500 tasks; run in a process of its own."""
     before = peak_memory_mib()
-    load(make(kind, root, prepared), range(500 if kind == "prepared" else 8))
+    load(make(kind, root, prepared), range(500 if kind == "prepared" else 8), memory=ReusedMemory())
     print(f"{peak_memory_mib():.0f} MiB, {before:.0f} of them before")
 
 

@@ -1,11 +1,10 @@
 """Tasks from real brackets: exposures of one scene by one camera, with the HDR that was merged of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from ldr2hdr.data.camera import CameraFamily
@@ -13,14 +12,22 @@ from ldr2hdr.data.crops import Window, draw_window
 from ldr2hdr.data.datasets.base import AbstractFileDataset
 from ldr2hdr.data.datasets.pixels import read_exposures, read_sensor_exposure
 from ldr2hdr.data.datasets.record import SceneRecord
+from ldr2hdr.data.draws import draw_until_labelled, task_generator
 from ldr2hdr.data.labels import AbstractLabelSource, TruthLabels
+from ldr2hdr.data.packing import PackedBatch
 from ldr2hdr.data.places import Split
-from ldr2hdr.data.prepared import PreparedPixels
+from ldr2hdr.data.prepared import Cut, PreparedPixels, gains_of
 from ldr2hdr.data.ranges import Ranges
-from ldr2hdr.data.sampling import draw_until_labelled, task_generator
 from ldr2hdr.data.scenes import AbstractSceneSource
-from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots, Task
+
+
+class _Choice(NamedTuple):
+    """What is drawn of a task before the size of the pictures is known; the generator draws on."""
+
+    record: SceneRecord
+    numbers: tuple[int, ...]
+    generator: torch.Generator
 
 
 class BracketTasks(Dataset[Task]):
@@ -76,11 +83,13 @@ class BracketTasks(Dataset[Task]):
         candidates = [record for record in source.split(split) if record.hdr is not None and record.exposures]
         for record in candidates:
             _check_count(record, shots, queries)
-        self.records = source.fitted(split)
+        # exposures that do not fit are left out, of which too few may stay
+        self.records = tuple(record for record in source.fitted(split) if _has_enough(record, shots, queries))
         if not self.records:
             raise ValueError(
                 f"the {split} split of {type(source).__name__} has no scene with exposures and an HDR that fits them "
-                f"({len(candidates)} have both); see its problems"
+                f"({len(candidates)} have both), or too few exposures fit for shots={shots}, queries={queries}; "
+                "see its problems"
             )
         self._prepared = None if prepared is None else PreparedPixels(prepared, self.records)
         self.label_source = TruthLabels() if label_source is None else label_source
@@ -101,52 +110,73 @@ class BracketTasks(Dataset[Task]):
         """
         return draw_until_labelled(self._draw, index)
 
+    def __getitems__(self, indices: Sequence[int]) -> PackedBatch | list[Task]:
+        """Make several tasks at once, for a loader: packed if the pixels are prepared and the labels are the truth.
+
+        Raises:
+            ImageError: If a file cannot be read any more.
+            RefusedSupport: If the label source refuses every one of several draws.
+        """
+        if self._prepared is None or not isinstance(self.label_source, TruthLabels):
+            return [self[index] for index in indices]
+        return self._prepared.pack(
+            [self._cut(self._choose(index, 0), self._prepared) for index in indices], num_shots=self.shots
+        )
+
     def _draw(self, index: int, attempt: int) -> Task:
-        record = self._record_of(index)
-        generator = task_generator(self.seed, self.split, "bracket", index, attempt)
-        order = torch.randperm(len(record.exposures), generator=generator)[: self.shots + self.queries].tolist()
-        ldr, exposure = self._crop(record, order, generator)
-        shown, truth = ldr[: self.shots], exposure[: self.shots]
-        evs = torch.tensor([record.exposures[number].ev for number in order[: self.shots]])
+        choice = self._choose(index, attempt)
+        if self._prepared is None:
+            support, query = self._decode(choice)
+        else:
+            cut = self._cut(choice, self._prepared)
+            support, query = self._prepared.pack([cut], num_shots=self.shots).to("cpu").shots(0)
+        record = choice.record
+        evs = torch.tensor([record.exposures[number].ev for number in choice.numbers[: self.shots]])
         return Task(
-            support=Shots(shown, self.label_source.label(shown, evs, truth=truth)),
-            query=Shots(ldr[self.shots :], exposure[self.shots :]),
+            support=Shots(support.ldr, self.label_source.label(support.ldr, evs, truth=support.exposure)),
+            query=query,
             support_places=(record.place,) * self.shots,
             query_places=(record.place,) * self.queries,
             camera=record.camera,
         )
+
+    def _choose(self, index: int, attempt: int) -> _Choice:
+        record = self._record_of(index)
+        generator = task_generator(self.seed, self.split, "bracket", index, attempt)
+        order = torch.randperm(len(record.exposures), generator=generator)[: self.shots + self.queries]
+        return _Choice(record, tuple(order.tolist()), generator)
 
     def _record_of(self, index: int) -> SceneRecord:
         epoch, position = divmod(index, len(self.records))
         generator = task_generator(self.seed, self.split, "order", epoch)
         return self.records[int(torch.randperm(len(self.records), generator=generator)[position])]
 
-    def _crop(
-        self, record: SceneRecord, order: list[int], generator: torch.Generator
-    ) -> tuple[Float[Tensor, "n 3 px px"], Float[Tensor, "n 3 px px"]]:
-        """The chosen exposures and their sensor exposure, in this order."""
-        evs = torch.tensor([record.exposures[number].ev for number in order])
-        if self._prepared is None:
-            pictures = read_exposures([record.exposures[number] for number in order])
-            window = self._draw_window(pictures.shape[2], pictures.shape[3], generator)
-            ldr = pictures[..., window.rows, window.columns].clone()
-            light = read_sensor_exposure(record)[:, window.rows, window.columns]
-        else:
-            window = self._draw_window(*self._prepared.size_of(record), generator)
-            ldr, light = self._prepared.crop(record, order, window=window)
-        # `expose` at unit light is the factor alone: its look for negative light, of which readers leave none, would
-        # take longer than all the rest
-        return ldr, light * expose(torch.ones(len(order), 3, 1, 1), evs)
+    def _cut(self, choice: _Choice, prepared: PreparedPixels) -> Cut:
+        window = self._draw_window(*prepared.size_of(choice.record), choice.generator)
+        return Cut(choice.record, choice.numbers, window)
+
+    def _decode(self, choice: _Choice) -> tuple[Shots, Shots]:
+        """Support and query, out of the files."""
+        record, numbers, generator = choice
+        pictures = read_exposures([record.exposures[number] for number in numbers])
+        window = self._draw_window(pictures.shape[2], pictures.shape[3], generator)
+        ldr = pictures[..., window.rows, window.columns].clone()
+        light = read_sensor_exposure(record)[:, window.rows, window.columns]
+        exposure = light * gains_of(record, numbers)[:, None, None, None]
+        return Shots(ldr[: self.shots], exposure[: self.shots]), Shots(ldr[self.shots :], exposure[self.shots :])
 
     def _draw_window(self, height: int, width: int, generator: torch.Generator) -> Window:
         return draw_window(height, width, crop_px=self.crop_px, max_scale=1.0, generator=generator)
 
 
+def _has_enough(record: SceneRecord, shots: int, queries: int) -> bool:
+    return shots < len(record.exposures) and shots + queries <= len(record.exposures)
+
+
 def _check_count(record: SceneRecord, shots: int, queries: int) -> None:
-    num = len(record.exposures)
-    if shots >= num or shots + queries > num:
+    if not _has_enough(record, shots, queries):
         raise ValueError(
             "shots must be below the number of exposures and shots + queries at most that number, got "
-            f"shots={shots}, queries={queries} for {num} exposures in scene {record.id!r}; lower task.shots or "
-            "task.queries, or add exposures"
+            f"shots={shots}, queries={queries} for {len(record.exposures)} exposures in scene {record.id!r}; lower "
+            "task.shots or task.queries, or add exposures"
         )

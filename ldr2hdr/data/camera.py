@@ -4,9 +4,9 @@ A *family* is what the configuration describes: the distributions of all paramet
 them. Only noise and metering differ from picture to picture, and they draw from the generator that is passed
 in. A CPU generator gives the same pictures for tensors on any device, up to the device's rounding.
 
-A camera's *white* is the sensor exposure 1, at which its green channel clips in the picture's centre. Colour gains,
-mixing and vignetting come after the sensor exposure that is to be recovered, so the other channels and the corners
-clip elsewhere: to know where is part of knowing the camera.
+A camera's *white* is the sensor exposure 1, at which its green channel clips in the picture's centre. Optics, colour
+gains, mixing and vignetting come after the sensor exposure that is to be recovered, so the other channels, the corners
+and the surroundings of a lamp clip elsewhere: to know where is part of knowing the camera.
 """
 
 from collections.abc import Mapping

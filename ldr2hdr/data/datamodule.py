@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import lightning as L
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
+from ldr2hdr.data.memory import ReusedMemory
+from ldr2hdr.data.packing import PackedBatch, as_batch
 from ldr2hdr.data.ranges import Ranges
-from ldr2hdr.tasks import Task, collate
+from ldr2hdr.tasks import Task, TaskBatch
 
 _VAL_RANGES: Final[tuple[Ranges, ...]] = ("seen", "unseen")
 
@@ -40,7 +43,7 @@ class EpochIndices(Sampler[int]):
 
 
 class TaskDataModule(L.LightningDataModule):
-    """Batches of T tasks: support ``(T, K, 3, H, W)`` and query ``(T, Q, 3, H, W)``.
+    """Batches of T tasks: support ``(T, K, 3, H, W)`` and query ``(T, Q, 3, H, W)``, once on the training device.
 
     Validation comes in two loaders, cameras of the seen and of the unseen ranges, in this order. The data sets of
     tasks are made at once, so that what is wrong with them is told before a trainer starts.
@@ -78,6 +81,7 @@ class TaskDataModule(L.LightningDataModule):
         self.num_train_tasks = num_train_tasks
         self.num_val_tasks = num_val_tasks
         self.num_workers = num_workers
+        self._memory = ReusedMemory()
 
     def train_dataloader(self) -> DataLoader[Task]:
         """Tasks of the train places by cameras of the seen ranges."""
@@ -90,6 +94,14 @@ class TaskDataModule(L.LightningDataModule):
         rank, world_size = self._process()
         indices = range(rank, self.num_val_tasks, world_size)
         return [self._loader(Subset(tasks, indices), None, world_size) for tasks in self.val_tasks]
+
+    def transfer_batch_to_device(
+        self, batch: PackedBatch | TaskBatch, device: torch.device, dataloader_idx: int
+    ) -> TaskBatch:
+        """Bring a batch to the training device; a packed one is unpacked there."""
+        if isinstance(batch, PackedBatch):
+            return batch.to(device, memory=self._memory)
+        return batch.to(device)
 
     def _num_seen_tasks(self) -> int:
         if self.trainer is None:
@@ -113,7 +125,7 @@ class TaskDataModule(L.LightningDataModule):
             tasks,
             batch_size=self.tasks_per_batch // world_size,
             sampler=sampler,
-            collate_fn=collate,
+            collate_fn=as_batch,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )

@@ -31,9 +31,20 @@ def encode_ldr(pictures: Sequence[Float[np.ndarray, "3 h w"]]) -> Shaped[np.ndar
         is_exact = np.array_equal(narrow.astype(np.float32) / np.float32(255), picture)
         stacked.append(narrow if is_exact else np.rint(picture * 65535).astype(np.uint16))
     if any(codes.dtype == np.uint16 for codes in stacked):
-        # k / 255 is 257 k / 65535, and so are their roundings
-        stacked = [codes if codes.dtype == np.uint16 else codes.astype(np.uint16) * 257 for codes in stacked]
+        wide = [np.empty(codes.shape, dtype=np.uint16) for codes in stacked]
+        for target, codes in zip(wide, stacked, strict=True):
+            copy_codes(target, codes)
+        stacked = wide
     return np.stack(stacked)
+
+
+def copy_codes(target: Shaped[np.ndarray, "*s"], codes: Shaped[np.ndarray, "*s"]) -> None:
+    """Write codes of 8 or 16 bits into an array of as many or more, without loss."""
+    if target.dtype == codes.dtype:
+        target[...] = codes
+    else:
+        # k / 255 is 257 k / 65535, and so are their roundings
+        np.multiply(codes, np.uint16(257), out=target)
 
 
 def encode_hdr(linear: Float[np.ndarray, "3 h w"]) -> EncodedHdr:

@@ -1,4 +1,4 @@
-"""A prepared set: the pixels of each scene in one file that is mapped into memory, so that a crop reads its own pages.
+"""A prepared set: the pixels of each scene in one file, of which a crop reads its own part.
 
 `ldr2hdr.data.preparing` writes it, `ldr2hdr.data.prepared_index` describes it.
 """
@@ -9,39 +9,46 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ldr2hdr.data.crops import Window
 from ldr2hdr.data.datasets.fingerprint import file_digest
 from ldr2hdr.data.datasets.record import SceneRecord
+from ldr2hdr.data.encoding import copy_codes
+from ldr2hdr.data.memory import ReusedMemory
+from ldr2hdr.data.packing import PackedBatch
 from ldr2hdr.data.prepared_index import PreparedScene, read_index, scene_path
+from ldr2hdr.data.strips import STRIP_PX, StripPlanes
+from ldr2hdr.radiometry import expose
 
 
-class PreparedCrop(NamedTuple):
-    """The same window of some exposures of a scene and of its light.
+class Cut(NamedTuple):
+    """What a task shows of a scene.
 
     Attributes:
-        ldr: In [0, 1].
-        light: Sensor exposure at ``ev=0``, not clipped.
+        record: The scene.
+        numbers: Which of its exposures, those of the support first.
+        window: The part of the picture.
     """
 
-    ldr: Float[Tensor, "n 3 px px"]
-    light: Float[Tensor, "3 px px"]
+    record: SceneRecord
+    numbers: tuple[int, ...]
+    window: Window
 
 
 class _Located(NamedTuple):
     path: Path
     layers: dict[Path, int]
-    height: int
-    width: int
+    ldr: StripPlanes
+    hdr: StripPlanes
     unit: float
 
 
 class PreparedPixels:
     """The pixels of records, out of a prepared set.
 
-    Nothing is kept open: every crop maps its file anew, so that memory does not grow with the number of scenes.
+    Nothing is kept open, nor any pixel, so that memory does not grow with the number of scenes.
 
     Args:
         folder: That ``ldr2hdr prepare`` wrote.
@@ -58,23 +65,66 @@ class PreparedPixels:
             raise ValueError(f"`ldr2hdr prepare` has not finished this folder; run it again: task.prepared={folder}")
         scenes = {scene.source.id: scene for scene in index.scenes}
         self._located = {record.id: _locate(record, scenes.get(record.id), root) for record in records}
+        self._memory = ReusedMemory()
 
     def size_of(self, record: SceneRecord) -> tuple[int, int]:
         """Height and width of a scene."""
-        located = self._located[record.id]
-        return located.height, located.width
+        planes = self._located[record.id].ldr
+        return planes.height, planes.width
 
-    def crop(self, record: SceneRecord, numbers: Sequence[int], *, window: Window) -> PreparedCrop:
-        """Read a window of some of a record's exposures, and of its light."""
-        path, layers, _, _, unit = self._located[record.id]
-        pixels = np.load(path, mmap_mode="r")
-        chosen = [layers[record.exposures[number].path] for number in numbers]
-        codes = pixels["ldr"][0][chosen, :, window.rows, window.columns]
-        stored = np.array(pixels["hdr"][0][:, window.rows, window.columns])
-        scale = 1.0 if record.hdr is None else record.hdr.scale
-        ldr = torch.from_numpy(codes).float().div_(np.iinfo(codes.dtype).max)
-        # one factor after the other: a scale need not be a power of two, and rounds as it does without the cache
-        return PreparedCrop(ldr, torch.from_numpy(stored).float().mul_(unit).mul_(scale))
+    def pack(self, cuts: Sequence[Cut], *, num_shots: int) -> PackedBatch:
+        """Read a batch of tasks, of one number of exposures and of windows of one side.
+
+        Raises:
+            ValueError: If there is no task, or exposures or windows differ in number or size.
+        """
+        if len({(len(cut.numbers), cut.window.side) for cut in cuts}) != 1:
+            raise ValueError(f"expected tasks of one number of exposures and one size, got {len(cuts)} that differ")
+        located = [self._located[cut.record.id] for cut in cuts]
+        num_pictures, side = len(cuts[0].numbers), cuts[0].window.side
+        codes = self._make((len(cuts), num_pictures, 3, side, side), {scene.ldr.dtype for scene in located})
+        light = self._make((len(cuts), 3, side, side), {scene.hdr.dtype for scene in located})
+        for cut, *targets in zip(cuts, codes.numpy(), light.numpy(), strict=True):
+            self._read(cut, *targets)
+        return PackedBatch(
+            codes,
+            light,
+            torch.tensor([_unit(cut.record, scene) for cut, scene in zip(cuts, located, strict=True)]),
+            torch.stack([gains_of(cut.record, cut.numbers) for cut in cuts]),
+            num_shots,
+            query_places=tuple((cut.record.place,) * (num_pictures - num_shots) for cut in cuts),
+            cameras=tuple(cut.record.camera for cut in cuts),
+        )
+
+    def _make(self, shape: tuple[int, ...], dtypes: set[np.dtype]) -> Tensor:
+        """Memory of the widest of the types, which holds what is in the others without loss."""
+        widest = max(dtypes, key=lambda dtype: dtype.itemsize)
+        return self._memory.empty(shape, dtype=getattr(torch, widest.name))
+
+    def _read(self, cut: Cut, codes: Shaped[np.ndarray, "n 3 px px"], light: Shaped[np.ndarray, "3 px px"]) -> None:
+        """Copy a cut out of its file."""
+        located, window = self._located[cut.record.id], cut.window
+        layers = [located.layers[cut.record.exposures[number].path] for number in cut.numbers]
+        # no code has more bytes than light
+        memory = self._memory.empty((window.side * STRIP_PX * light.itemsize,), dtype=torch.uint8).numpy()
+        with located.path.open("rb", buffering=0) as file:
+            for channel in range(3):
+                for columns, pixels in located.hdr.read(file, channel, window=window, memory=memory):
+                    light[channel, :, columns] = pixels
+                for target, layer in zip(codes, layers, strict=True):
+                    for columns, pixels in located.ldr.read(file, 3 * layer + channel, window=window, memory=memory):
+                        copy_codes(target[channel, :, columns], pixels)
+
+
+def gains_of(record: SceneRecord, numbers: Sequence[int]) -> Float[Tensor, " n"]:
+    """How many times brighter than at ``ev=0`` some exposures of a record are."""
+    # `expose` at unit light: its look for negative light, of which readers leave none, would take longer than the rest
+    evs = torch.tensor([record.exposures[number].ev for number in numbers])
+    return expose(torch.ones(len(numbers), 3, 1, 1), evs)[:, 0, 0, 0]
+
+
+def _unit(record: SceneRecord, located: _Located) -> float:
+    return located.unit * (1.0 if record.hdr is None else record.hdr.scale)
 
 
 def _locate(record: SceneRecord, scene: PreparedScene | None, folder: Path) -> _Located:
@@ -90,4 +140,12 @@ def _locate(record: SceneRecord, scene: PreparedScene | None, folder: Path) -> _
     if made_from != wanted or not set(digests.values()) <= layers.keys() or not path.is_file():
         raise ValueError(f"scene {record.id!r} has changed since it was prepared; {hint}")
     of_paths = {exposure: layers[digest] for exposure, digest in digests.items()}
-    return _Located(path, of_paths, stored.height, stored.width, stored.hdr_unit)
+    try:
+        pixels = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"the pixels of scene {record.id!r} are damaged ({error}); {hint}") from error
+    fields = (pixels.dtype.fields[key] for key in ("ldr", "hdr"))
+    ldr, hdr = (
+        StripPlanes(pixels.offset + offset, dtype.base, stored.height, stored.width) for dtype, offset, *_ in fields
+    )
+    return _Located(path, of_paths, ldr, hdr, stored.hdr_unit)

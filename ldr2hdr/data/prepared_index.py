@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ldr2hdr.io.files import replacing
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 SCENES_DIR: Final = "scenes"
 _INDEX: Final = "index.json"
 
@@ -73,8 +73,9 @@ class SceneSource:
 
 @dataclass(frozen=True)
 class StoredPixels:
-    """The file of a scene's pixels: an array ``ldr (n, 3, h, w)`` of the codes, and an array ``hdr (3, h, w)``.
+    """The file of a scene's pixels: an array ``ldr (n, 3, h * w)`` of the codes, and an array ``hdr (3, h * w)``.
 
+    The pixels of a plane are in strips, see `ldr2hdr.data.strips`.
     ``hdr * hdr_unit`` is linear, in the units of the source file, its transfer undone; 0 stays 0.
 
     Attributes:

@@ -28,6 +28,7 @@ from ldr2hdr.data.prepared_index import (
     scene_path,
     write_index,
 )
+from ldr2hdr.data.strips import to_strips
 from ldr2hdr.io import ImageError
 from ldr2hdr.io.files import replacing
 
@@ -186,7 +187,7 @@ def _decode(record: SceneRecord, folder: Path, root: Path) -> PreparedScene:
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray | None]) -> None:
     # one record holds all, so that one rename publishes all
-    given = {key: array for key, array in arrays.items() if array is not None}
+    given = {key: to_strips(array) for key, array in arrays.items() if array is not None}
     layout = np.dtype([(key, array.dtype, array.shape) for key, array in given.items()])
     with replacing(path) as temporary:
         record = np.empty(1, dtype=layout)

@@ -107,7 +107,8 @@ def parse_range(spec: RangeSpec, key: str, *, needs_unseen: bool = False) -> Ran
     Args:
         spec: Number or mapping.
         key: Name of the parameter, for error messages.
-        needs_unseen: Whether cameras of the unseen set must differ in this parameter.
+        needs_unseen: Whether cameras of the unseen set must differ in this parameter, if it varies at all: a number
+            keeps it constant.
 
     Raises:
         ValueError: If keys are unknown or missing, or the intervals are not valid.
@@ -128,7 +129,7 @@ def parse_range(spec: RangeSpec, key: str, *, needs_unseen: bool = False) -> Ran
             unseen=tuple(parse_interval(part, f"{key}.unseen") for part in _as_sequence(spec, "unseen", key)),
             law=_parse_law(spec.get("law", "uniform"), key),
         )
-    if needs_unseen and not parsed.unseen:
+    if needs_unseen and isinstance(spec, Mapping) and not parsed.unseen:
         raise ValueError(f"{key} needs unseen intervals, which cameras of the unseen set are drawn from; got none")
     return parsed
 

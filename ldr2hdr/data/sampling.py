@@ -1,10 +1,8 @@
 """Tasks as pure functions of ``(seed, split, index)``."""
 
-import hashlib
-import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Final, NamedTuple, get_args
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float
@@ -12,15 +10,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from ldr2hdr.data.camera import Camera, CameraFamily
-from ldr2hdr.data.labels import AbstractLabelSource, RefusedSupport, TruthLabels
+from ldr2hdr.data.draws import draw_until_labelled, task_generator
+from ldr2hdr.data.labels import AbstractLabelSource, TruthLabels
 from ldr2hdr.data.places import Split
 from ldr2hdr.data.ranges import Ranges
 from ldr2hdr.data.scenes import AbstractSceneSource
 from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots, Task
-
-_log = logging.getLogger(__name__)
-_NUM_ATTEMPTS: Final = 8
 
 
 class Exposed(NamedTuple):
@@ -226,30 +222,3 @@ def _find_device(name: str) -> torch.device:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"task.camera_device={name} is not there: {reason}") from error
     return device
-
-
-def draw_until_labelled(draw: Callable[[int, int], Task], index: int) -> Task:
-    """Make a task by ``draw(index, attempt)``, with the next attempt while the label source refuses the support.
-
-    Raises:
-        RefusedSupport: If it refuses every one of several draws.
-    """
-    for attempt in range(_NUM_ATTEMPTS - 1):
-        try:
-            return draw(index, attempt)
-        except RefusedSupport as error:
-            _log.info("task %d, draw %d: %s", index, attempt, error)
-    return draw(index, _NUM_ATTEMPTS - 1)
-
-
-def task_generator(seed: int, split: str, ranges: str, index: int, attempt: int = 0) -> torch.Generator:
-    """Seed a generator from everything that names a draw of a task, so that neighbours are unrelated.
-
-    Example:
-        >>> first, again = (task_generator(0, "train", "seen", 7).initial_seed() for _ in range(2))
-        >>> first == again
-        True
-    """
-    name = f"{seed}/{split}/{ranges}/{index}" + (f"/{attempt}" if attempt else "")
-    digest = hashlib.sha256(name.encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))

@@ -21,7 +21,9 @@ class Reported(NamedTuple):
     page: Path
 
 
-def examine_folder(root: Path, out: Path, *, dataset: str | None, console: Console) -> Reported:
+def examine_folder(
+    root: Path, out: Path, *, dataset: str | None, console: Console, test_root: Path | None = None
+) -> Reported:
     """Examine a set; write ``doctor.json`` and ``doctor.html``.
 
     Args:
@@ -29,6 +31,7 @@ def examine_folder(root: Path, out: Path, *, dataset: str | None, console: Conso
         out: Folder for the report, made if missing.
         dataset: Name of its conf; None to tell it by the layout.
         console: Shows a bar if it is a terminal.
+        test_root: Folder of the set's test pictures, if that is another; of hdr_real alone.
 
     Raises:
         ValueError: If the folder does not hold such a set, or the name is unknown, or the layout does not tell one.
@@ -37,17 +40,17 @@ def examine_folder(root: Path, out: Path, *, dataset: str | None, console: Conso
     name = dataset or guess_set(root)
     out.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # fits are kept by the reader, in a folder that ends with the examination
+    # the reader wants a folder for what it decodes; nothing is to stay
     with tempfile.TemporaryDirectory() as folder:
-        reader = open_set(root, name, cache_dir=Path(folder))
+        reader = open_set(root, name, cache_dir=Path(folder), test_root=test_root)
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-            task = progress.add_task("reading", total=len(list_pictures(root)))
+            task = progress.add_task("reading", total=len(list_pictures(root, test_root)))
             diagnosis = diagnose(
                 reader,
                 root=root,
                 is_guessed=dataset is None,
-                cache_dir=Path(folder),
                 tick=lambda _: progress.advance(task),
+                test_root=test_root,
             )
     reported = Reported(diagnosis, out / "doctor.json", out / "doctor.html")
     write_report(reported.report, diagnosis)

@@ -25,6 +25,7 @@ from ldr2hdr.io import ImageError
 _MAX_SOUND_SHOWN: Final = 8
 _MAX_FLAGGED_SHOWN: Final = 16
 _MAX_CURVES: Final = 32
+_SUFFIXES: Final = (*LDR_SUFFIXES, *HDR_SUFFIXES)
 
 
 class Response(NamedTuple):
@@ -42,7 +43,7 @@ class Diagnosis(NamedTuple):
         root: Its folder.
         dataset: Name of the reader.
         is_guessed: Whether the name was.
-        num_files: Picture files below the folder.
+        num_files: Picture files below the folder, and that of the test set.
         records: Scenes that can be read by their headers.
         split_of: By id.
         scenes: Those whose files are all intact, thumbnails of a part of them only.
@@ -66,9 +67,10 @@ class Diagnosis(NamedTuple):
         return any(finding.severity == "error" for finding in self.findings)
 
 
-def list_pictures(root: Path) -> list[Path]:
-    """The picture files that `diagnose` decodes if they are below its root."""
-    return find_pictures(root, (*LDR_SUFFIXES, *HDR_SUFFIXES))
+def list_pictures(root: Path, test_root: Path | None = None) -> list[Path]:
+    """The picture files that `diagnose` decodes, each once."""
+    folders = (root,) if test_root is None else (root, test_root)
+    return list(dict.fromkeys(path for folder in folders for path in find_pictures(folder, _SUFFIXES)))
 
 
 def diagnose(
@@ -76,8 +78,8 @@ def diagnose(
     *,
     root: Path,
     is_guessed: bool,
-    cache_dir: Path,
     tick: Callable[[Path], None],
+    test_root: Path | None = None,
 ) -> Diagnosis:
     """Decode every picture of a set and compare what belongs together.
 
@@ -88,8 +90,8 @@ def diagnose(
         dataset: Its reader.
         root: Its folder.
         is_guessed: Whether the reader was.
-        cache_dir: Where the reader's fits are kept.
         tick: Called after each file.
+        test_root: Folder of its test set, if it is another.
     """
     records = dataset.records()
     split_of: dict[str, Split] = {record.id: split for split in SPLITS for record in dataset.split(split)}
@@ -101,7 +103,7 @@ def diagnose(
     num_shown: Counter[bool] = Counter()
     curves: dict[str, list[Tensor]] = {}
     for record in records:
-        facts, found = examine_scene(record, cache_dir=cache_dir, tick=tick)
+        facts, found = examine_scene(record, tick=tick)
         findings += found
         if facts is None:
             continue
@@ -113,7 +115,7 @@ def diagnose(
         if facts.curve is not None and len(of_camera) < _MAX_CURVES:
             of_camera.append(facts.curve)
         scenes.append(facts._replace(curve=None, thumbnails=facts.thumbnails if is_shown else ()))
-    pictures = list_pictures(root)
+    pictures = list_pictures(root, test_root)
     findings += _look_at_others([path for path in pictures if path not in owner_of], flagged, tick=tick)
     intact = [scene.record for scene in scenes]
     findings += [*find_copies(intact, split_of), *find_near_copies(scenes, split_of)]

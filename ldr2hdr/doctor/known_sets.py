@@ -68,12 +68,23 @@ def guess_set(root: Path) -> str:
     raise ValueError(f"the folder looks like no set: name one of {', '.join(_KNOWN)} by --dataset: {root}")
 
 
-def open_set(root: Path, name: str, *, cache_dir: Path) -> AbstractFileDataset:
+def open_set(root: Path, name: str, *, cache_dir: Path, test_root: Path | None = None) -> AbstractFileDataset:
     """The reader of a set, as its conf makes it by default.
 
+    Args:
+        root: Folder of the set.
+        name: Of the set.
+        cache_dir: Where the reader keeps what it decodes.
+        test_root: Folder of the test set, which hdr_real may have beside its own.
+
     Raises:
-        ValueError: If there is no set of this name, or the folder does not hold one.
+        ValueError: If there is no set of this name, the folder does not hold one, or it has no test set of its own.
     """
     if name not in _KNOWN:
         raise ValueError(f"unknown data set {name!r}, expected one of {', '.join(_KNOWN)}")
-    return _KNOWN[name].reader(root, cache_dir=cache_dir)
+    reader = _KNOWN[name].reader
+    if test_root is None:
+        return reader(root, cache_dir=cache_dir)
+    if not issubclass(reader, HdrReal):
+        raise ValueError(f"hdr_real alone may have its test set in another folder, got {test_root} for {name}")
+    return reader(root, cache_dir=cache_dir, test_root=test_root)

@@ -10,11 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.data.alignment import align_Ward2003
-from ldr2hdr.data.datasets.fitting import fit_record
+from ldr2hdr.data.datasets.fitting import fit_pixels
 from ldr2hdr.data.datasets.measured import compare_with_pixels, estimate_evs
 from ldr2hdr.data.datasets.pixels import read_linear
 from ldr2hdr.data.datasets.record import SceneRecord
-from ldr2hdr.data.datasets.scale import fit_scale
 from ldr2hdr.data.merge import recover_response_DebevecMalik1997
 from ldr2hdr.doctor.facts import ExposureFacts, HdrFacts, SceneFacts, judge_facts
 from ldr2hdr.doctor.findings import Finding, from_problem
@@ -54,12 +53,11 @@ class _Measured(NamedTuple):
     is_usable: bool = True
 
 
-def examine_scene(record: SceneRecord, *, cache_dir: Path, tick: Callable[[Path], None]) -> Examined:
+def examine_scene(record: SceneRecord, *, tick: Callable[[Path], None]) -> Examined:
     """Decode all files of a scene, one after the other, and compare them.
 
     Args:
         record: The scene.
-        cache_dir: Where the reader's fits are kept.
         tick: Called after each file.
     """
     findings: list[Finding] = []
@@ -76,26 +74,21 @@ def examine_scene(record: SceneRecord, *, cache_dir: Path, tick: Callable[[Path]
         return Examined(None, tuple(findings))
     pictures = [reduced[exposure.path] for exposure in record.exposures]
     hdr = reduced[record.hdr.path] if record.hdr is not None else None
-    measured, problems = _measure(record, pictures, hdr, cache_dir=cache_dir)
+    measured, problems = _measure(record, pictures, hdr)
     shifts, of_shifts = _align(record, pictures)
     facts = _gather(record, pictures, hdr, measured=measured, shifts=shifts)
     return Examined(facts, (*problems, *of_shifts, *judge_facts(facts)))
 
 
-def _measure(
-    record: SceneRecord, pictures: Sequence[Reduced], hdr: Reduced | None, *, cache_dir: Path
-) -> tuple[_Measured, list[Finding]]:
+def _measure(record: SceneRecord, pictures: Sequence[Reduced], hdr: Reduced | None) -> tuple[_Measured, list[Finding]]:
     if not pictures:
         return _Measured(()), []
     samples = torch.stack([picture.samples for picture in pictures])
     if hdr is None:
         problems = [from_problem(problem, scene=record.id) for problem in compare_with_pixels(record)]
         return _Measured(estimate_evs(samples) or (None,) * len(pictures), _recover(record, samples)), problems
-    fitted = fit_record(record, cache_dir=cache_dir, max_residual_stops=MAX_RESIDUAL_STOPS)
+    fitted, evs, fit = fit_pixels(record, samples, hdr.samples, max_residual_stops=MAX_RESIDUAL_STOPS)
     problems = [from_problem(problem, scene=record.id) for problem in fitted.problems]
-    by_path = {exposure.path: exposure.ev for exposure in (fitted.record or record).exposures}
-    evs = [by_path[exposure.path] for exposure in record.exposures]
-    fit = fit_scale(samples, hdr.samples, evs=evs)
     is_usable = fitted.record is not None
     if not math.isfinite(fit.residual_stops):
         return _Measured((None,) * len(evs), num_pixels=fit.num_pixels, is_usable=is_usable), problems

@@ -10,6 +10,7 @@ from ldr2hdr.data.camera import CameraFamily
 from ldr2hdr.data.crf import GammaCurve
 from ldr2hdr.data.development import Jpeg, LocalToneMapping, Quantise, Response, ResponseFamily
 from ldr2hdr.data.metering import MeanMetering
+from ldr2hdr.data.optics_families import OpticsFamily
 from ldr2hdr.data.ranges import Range
 from ldr2hdr.data.stages import ClipFamily, Gains
 
@@ -42,6 +43,9 @@ def parameters_and_ranges(family, camera):
         if isinstance(source, ResponseFamily):
             drawn = drawn.curve
             (source,) = [f for f in source.curves.values() if type(f).__name__[:-6] == type(drawn).__name__[:-5]]
+        elif isinstance(source, OpticsFamily):
+            drawn = drawn.psf
+            (source,) = [f for f in source.psfs.values() if type(f).__name__[:-6] == type(drawn).__name__[:-3]]
         for name, range_ in vars(source).items():
             if isinstance(range_, Range):
                 attribute = {"crosstalk": "matrix", "bend": "heights"}.get(name, name.replace("_noise_dn", "_dn"))
@@ -144,6 +148,13 @@ def test_phone_keeps_its_order(families):
     assert list(families["phone"].stages) == [
         "vignetting", "gains", "mixing", "noise", "clip", "local_tone_mapping", "response", "quantise", "jpeg",
     ]  # fmt: skip
+
+
+def test_coded_optics_hide_the_psf_alone(families):
+    cameras = [families["coded_optics"].sample(seeded(seed), ranges="unseen") for seed in range(6)]
+    assert next(iter(families["coded_optics"].stages)) == "optics"
+    assert len({camera.stages[0] for camera in cameras}) == 6
+    assert len({camera.stages[1:] for camera in cameras}) == 1
 
 
 def test_exposure_is_radiance_times_one_factor_per_picture(families):

@@ -70,6 +70,11 @@ def test_needed_unseen_set_is_demanded_by_name():
         parse_range({"seen": [0.7, 1.4]}, "gains.red", needs_unseen=True)
 
 
+def test_a_number_is_kept_constant_where_an_unseen_set_is_needed():
+    held = parse_range(2.2, "gamma.exponent", needs_unseen=True)
+    assert draws(held, "seen", 5).unique().tolist() == draws(held, "unseen", 5).unique().tolist() == [2.2]
+
+
 def test_range_checks_std_and_interval_checks_numbers():
     with pytest.raises(ValueError, match="std must be positive"):
         Range("k", seen=(0.0, 1.0), law="normal", std=0.0)

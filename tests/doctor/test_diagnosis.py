@@ -1,13 +1,19 @@
 """Every planted fault is found, with its severity and its file; a clean set has none."""
 
+import io
+import json
 import shutil
 
 import numpy as np
 import pytest
 from faults import crop, cut_in_half, cut_within_header
-from lookalikes import LOOKALIKES, UNIT, light_of, shoot, write_hdr, write_ldr
+from lookalikes import LOOKALIKES, UNIT, light_of, shoot, write_hdr, write_ldr, write_pair_folder
+from rich.console import Console
 
 from doctor.reading import found
+from ldr2hdr.data.datasets import fitting
+from ldr2hdr.data.datasets.scale import fit_scale
+from ldr2hdr.doctor.command import examine_folder
 
 
 def write_pairs(root, numbers=(1, 4, 7)):
@@ -196,3 +202,40 @@ def test_a_set_without_a_scene_or_without_a_fit_is_an_error(root, doctor):
     code, report = doctor()
     assert code == 1
     assert found(report, "error") == {("error", "empty", ".")}
+
+
+def test_each_pair_is_fitted_once(root, doctor, monkeypatch):
+    """And its files are read by the doctor alone."""
+    write_pairs(root)
+    calls = []
+
+    def count(*args, **settings):
+        calls.append(settings)
+        return fit_scale(*args, **settings)
+
+    monkeypatch.setattr(fitting, "fit_scale", count)
+    monkeypatch.setattr(fitting, "read_exposures", None)
+    _, report = doctor()
+    assert len(calls) == len(report["scenes"]) == 3
+
+
+def test_hdr_real_is_examined_with_its_test_set(root, tmp_path):
+    """The test set's own folder: split, counted and decoded as the rest."""
+    LOOKALIKES["hdr_real"].write_all(root, (10, 20, 30))
+    tests = [write_pair_folder(tmp_path / "test", number, seed=number) for number in (1, 2)]
+    cut_in_half(tests[1].ldrs[0])
+    add = write_ldr(tmp_path / "test" / "preview.jpg", shoot(light_of(4), 0))
+    reported = examine_folder(
+        root, tmp_path / "out", dataset=None, console=Console(file=io.StringIO()), test_root=tmp_path / "test"
+    )
+    report = json.loads(reported.report.read_text())
+    assert report["dataset"] == "hdr_real"
+    assert {scene["id"] for scene in report["scenes"] if scene["split"] == "test"} == {"test/00001"}
+    assert found(report) >= {("error", "damaged", str(tests[1].ldrs[0])), ("note", "unused", str(add))}
+    assert reported.diagnosis.num_files == 3 * 2 + 2 * 2 + 1
+
+
+def test_a_test_set_beside_another_set_is_refused(root, tmp_path):
+    write_pairs(root)
+    with pytest.raises(ValueError, match=r"hdr_real alone may have its test set in another folder, got .* for ldr_hdr"):
+        examine_folder(root, tmp_path / "out", dataset=None, console=Console(), test_root=tmp_path)

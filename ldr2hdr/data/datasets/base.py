@@ -30,7 +30,8 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         cache_dir: Where decoded HDR pictures and fitted scales are kept.
         fractions: Expected shares of train, val and test, where nothing was published.
         seed: Of the hash that splits by place.
-        max_residual_stops: Scenes whose exposures are further from their HDR are left out by `fitted`.
+        max_residual_stops: Exposures further from their HDR are left out by `fitted`, and the scene if half or more
+            are.
         max_scale: Of the views for virtual cameras: largest side of the cut-out in units of ``crop_px``.
 
     Raises:

@@ -105,6 +105,20 @@ def test_what_does_not_fit_is_not_used(root, make, open_set):
     assert {problem.kind for problem in tasks.source.problems()} >= {"misfit"}
 
 
+def test_a_scene_of_which_too_few_exposures_fit_is_not_used(root, open_set):
+    """The brightest of three is a stop brighter than told."""
+    broken = write(root, "ldr_hdr_pair")[0]
+    write_ldr(broken.ldrs[-1], shoot(light_of(0), broken.evs[-1] + 1))
+    source = open_set(LOOKALIKES["ldr_hdr_pair"].reader, fractions=(1.0, 0.0, 0.0))
+    settings = {"split": "train", "ranges": "seen", "seed": 0, "shots": 1, "crop_px": 12}
+    fitting = BracketTasks(source, {}, **settings, queries=1).records
+    (incomplete,) = (record for record in fitting if len(record.exposures) == 2)
+    assert broken.ldrs[-1] not in incomplete.paths
+    complete = BracketTasks(source, {}, **settings, queries=2).records
+    assert len(complete) == 5
+    assert [record.id for record in complete] == [record.id for record in fitting if record is not incomplete]
+
+
 def test_a_crop_of_the_whole_height_shows_it(root, make):
     write(root)
     task = make(crop_px=HEIGHT)[0]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from lookalikes import BRACKETS, LOOKALIKES
 
+from ldr2hdr import cli
 from ldr2hdr.build import CONF_DIR, RunError, build_training, one_screen_errors
 from ldr2hdr.data.bracket_tasks import BracketTasks
 
@@ -56,6 +57,22 @@ def test_a_training_step_on_photographed_brackets(build):
     after = training.module.learner.trainable()
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
     assert all(bool(torch.isfinite(parameter).all()) for parameter in after)
+
+
+def test_training_on_a_prepared_set_is_training_on_its_files(build, root, tmp_path):
+    """To the last bit: batches that travel packed are those of the files."""
+
+    def train(*overrides):
+        training = build("bracket_folder", "experiment=smoke", "task=bracket", "algo.inner_steps=1", *overrides)
+        training.trainer.fit(training.module, training.datamodule)
+        return training.module.learner.state_dict(), training.trainer.callback_metrics
+
+    weights, metrics = train(f"paths.output_dir={tmp_path / 'of_files'}")
+    assert cli.main(["prepare", str(root), "--dataset", "bracket_folder", "-o", str(tmp_path / "out")]) == 0
+    of_prepared, metrics_of_prepared = train(f"task.prepared={tmp_path / 'out'}")
+    assert all(torch.equal(tensor, of_prepared[name]) for name, tensor in weights.items())
+    assert metrics == metrics_of_prepared
+    assert "val/pu_psnr@1" in metrics
 
 
 @pytest.fixture

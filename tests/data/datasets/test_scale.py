@@ -1,13 +1,14 @@
 """The fit of response and scale against cameras whose response and scale are known."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from ldr2hdr.data.crf import GammaCurve, SigmoidCurve, SrgbCurve
 from ldr2hdr.data.datasets.curve import MAX_LEVEL, MIN_LEVEL
-from ldr2hdr.data.datasets.fitting import fit_record
+from ldr2hdr.data.datasets.fitting import fit_pixels, fit_record
 from ldr2hdr.data.datasets.pixels import read_exposures, read_sensor_exposure
 from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord
 from ldr2hdr.data.datasets.scale import fit_scale
@@ -96,6 +97,60 @@ def test_unrelated_pictures_leave_a_residual_or_no_rise(generator):
     for _ in range(5):
         fit = fit_scale(shoot(CURVES[0], light(generator), evs), light(generator), evs=evs)
         assert fit.residual_stops > 0.75 or fit.rise < 0.25
+
+
+def pair_of(ldr, linear, evs):
+    """What becomes of a record with these pixels: its exposures are named by number."""
+    exposures = tuple(Exposure(Path(str(number)), ev, "name") for number, ev in enumerate(evs))
+    record = SceneRecord("x", "x", "camera", exposures, HdrReference(Path("light")), None)
+    return fit_pixels(record, ldr, linear, max_residual_stops=0.75)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2])
+def test_the_exposure_of_a_wrong_ev_is_left_out_and_the_others_stay(generator, wrong):
+    evs = [-2.0, 0.0, 2.0]
+    exposure = light(generator)
+    ldr = shoot(CURVES[0], exposure, evs)
+    evs[wrong] += 1.0
+    record, problems = pair_of(ldr, exposure * 5, evs).fitted
+    assert [int(kept.path.name) for kept in record.exposures] == [number for number in range(3) if number != wrong]
+    assert [(problem.kind, problem.path.name) for problem in problems] == [
+        ("ev_mismatch", str(wrong)),
+        ("misfit", str(wrong)),
+    ]
+    assert problems[1].message.startswith("the exposure is 1.0")
+    assert record.hdr.fit_residual < 0.1
+    assert math.log2(record.hdr.scale * 5) == pytest.approx(0, abs=0.1)
+
+
+def test_of_two_exposures_that_disagree_none_is_believed(generator):
+    exposure = light(generator)
+    record, problems = pair_of(shoot(CURVES[0], exposure, (0.0, 2.0)), exposure, (0.0, 1.0)).fitted
+    assert record is None
+    assert [problem.kind for problem in problems if problem.path.name == "light"] == ["misfit"]
+    assert "1 of 2 are further off than dataset.max_residual_stops=0.75" in problems[-1].message
+
+
+def test_light_that_barely_orders_the_levels_is_refused(generator):
+    """Light of little range leaves a small residual; that it is another scene's, ranks tell."""
+    stops = 0.6 * torch.randn(3, 64, 64, generator=generator) - 3
+    elsewhere = stops + 0.7 * torch.randn(3, 64, 64, generator=generator)
+    fitted, _, fit = pair_of(shoot(CURVES[0], torch.exp2(elsewhere), (0.0,)), torch.exp2(stops), (0.0,))
+    assert fit.residual_stops < 0.75
+    assert fit.rise > 0.25
+    assert fitted.record is None
+    assert fit.agreement == pytest.approx(_spearman_of_normal(0.6 / math.hypot(0.6, 0.7)), abs=0.03)
+
+
+def _spearman_of_normal(correlation):
+    return 6 / math.pi * math.asin(correlation / 2)
+
+
+def test_ranks_agree_where_more_light_is_never_darker(generator):
+    exposure = light(generator)
+    assert fit_scale(shoot(CURVES[0], exposure, (0.0,)), exposure, evs=(0.0,)).agreement > 0.99
+    flat = torch.full((1, 3, 64, 64), 0.5)
+    assert fit_scale(flat, exposure, evs=(0.0,)).agreement == 0
 
 
 def test_too_few_well_exposed_pixels_are_no_fit(generator):
