@@ -1,1 +1,44 @@
-"""Meta-learned LDR to HDR reconstruction that adapts to a camera from a few examples."""
+"""Meta-learned LDR to HDR reconstruction that adapts to a camera from a few examples.
+
+In five lines, from a bracket shot once to the light that a photograph lost::
+
+    import ldr2hdr
+
+    model = ldr2hdr.load("last.ckpt")
+    phi = model.adapt("bracket/")           # exposures of one scene; their times are told by EXIF
+    hdr = phi("photo.jpg")                  # linear light (3, h, w), 1 where the camera clips
+    phi.save("my_camera.ldr2hdr")           # and later: phi = model.camera("my_camera.ldr2hdr")
+
+``ldr2hdr.write_image("photo.exr", hdr)`` writes it. On the command line, the same is ``ldr2hdr adapt`` and
+``ldr2hdr convert --camera``. What is named here is imported when it is first used: torch takes seconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ldr2hdr.adapting.brackets import RefusedBracket
+    from ldr2hdr.adapting.model import AdaptedCamera, Model, load
+    from ldr2hdr.io import ImageError, read_photo, write_image
+
+__all__ = ["AdaptedCamera", "ImageError", "Model", "RefusedBracket", "load", "read_photo", "write_image"]
+
+_HOMES: Final = {
+    "AdaptedCamera": "ldr2hdr.adapting.model",
+    "ImageError": "ldr2hdr.io",
+    "Model": "ldr2hdr.adapting.model",
+    "RefusedBracket": "ldr2hdr.adapting.brackets",
+    "load": "ldr2hdr.adapting.model",
+    "read_photo": "ldr2hdr.io",
+    "write_image": "ldr2hdr.io",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

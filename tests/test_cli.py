@@ -82,7 +82,9 @@ def test_a_batch_goes_on_after_a_bad_photo(folder: Path, capsys: pytest.CaptureF
 def test_an_error_that_does_not_name_the_photo_is_prefixed(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ldr2hdr.convert.convert_photo", lambda job, predictor: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(
+        "ldr2hdr.convert.convert_photo", lambda job, predictor, **options: (_ for _ in ()).throw(OSError("full"))
+    )
     assert convert("a.png", "-o", "a.exr") == 1
     assert capsys.readouterr().err == "ldr2hdr: error: a.png: full\n"
 
@@ -124,7 +126,7 @@ def test_bad_photos_are_named(folder: Path, capsys: pytest.CaptureFixture[str], 
 
 
 @pytest.mark.parametrize(
-    ("out", "message"), [("missing/a.exr", "folder missing"), ("a.tif", "a.tif"), ("missing", "missing")]
+    ("out", "message"), [("missing/a.exr", "folder missing"), ("a.bmp", "a.bmp"), ("missing", "missing")]
 )
 def test_bad_outputs_are_wrong_usage(folder: Path, capsys: pytest.CaptureFixture[str], out: str, message: str) -> None:
     assert convert("a.png", "-o", out) == 2

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ldr2hdr import convert
+from ldr2hdr.backbones.unet import UNet
 from ldr2hdr.convert import Job, convert_photo, plan_jobs
 from ldr2hdr.io import ImageError, read_ldr, read_radiance, write_image
+from ldr2hdr.reconstructor import Reconstructor
+from ldr2hdr.response.local import LocalRidgeResponse
+from ldr2hdr.tasks import Shots
 
 
 def plan(photos: list[str], out: Path, *, extension: str | None = None, is_forced: bool = False) -> list[Job]:
@@ -29,7 +34,7 @@ def test_a_folder_takes_any_number(tmp_path: Path) -> None:
     ("photos", "out", "extension", "message"),
     [
         (["a.jpg", "b.jpg"], "x.exr", None, "several photographs need an existing folder"),
-        (["a.jpg"], "x.png", None, "ending in .exr or .hdr, got .*x.png"),
+        (["a.jpg"], "x.png", None, "ending in one of .exr, .hdr, .*, got .*x.png"),
         (["a.jpg"], "x.exr", "hdr", "--format hdr contradicts"),
         (["a.jpg"], "missing/x.exr", None, "missing to write x.exr to does not exist"),
         (["a.jpg", "sub/a.png"], ".", None, "a.jpg and sub/a.png would both become"),
@@ -86,3 +91,63 @@ def test_a_broken_prediction_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"12 NaN or infinite ones: .*a.exr"):
         convert_photo(job, lambda pictures: pictures + math.nan)
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+def write_photo(path: Path, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    write_image(path, torch.rand((3, *size), generator=generator))
+    return read_ldr(path)
+
+
+def make_model(norm: str = "pixel") -> Reconstructor:
+    model = Reconstructor(LocalRidgeResponse(), UNet((4, 8), norm=norm))
+    nn.init.constant_(model.backbone.head.conv.weight, 0.3)
+    return model
+
+
+def test_a_large_photo_is_reconstructed_on_tiles_as_the_whole_would_be(
+    tmp_path: Path, generator: torch.Generator
+) -> None:
+    ldr = write_photo(tmp_path / "a.png", (40, 1300), generator)
+    model = make_model()
+    support = Shots(ldr[None, :, :, :64], ldr[None, :, :, :64].pow(1.5) * 2)
+    context = model.summarize(support)
+    for given in (None, context):
+        converted = convert_photo(Job(tmp_path / "a.png", tmp_path / "a.exr"), model, context=given)
+        with torch.inference_mode():
+            expected = model(ldr[None], given)[0]
+        torch.testing.assert_close(read_radiance(tmp_path / "a.exr"), expected, atol=1e-5, rtol=6e-4)
+        assert converted.stops_above_white == pytest.approx(expected.max().log2().item(), abs=1e-4)
+        assert (converted.height, converted.width) == (40, 1300)
+
+
+def test_the_network_never_sees_more_than_a_tile(tmp_path: Path, generator: torch.Generator) -> None:
+    write_photo(tmp_path / "a.png", (30, 1300), generator)
+    model, widths = make_model(), []
+    model.backbone.register_forward_hook(lambda net, inputs, output: widths.append(output.shape[-1]))
+    convert_photo(Job(tmp_path / "a.png", tmp_path / "a.exr"), model)
+    assert max(widths) <= 512 + 2 * 64
+    assert sum(widths) >= 1300
+
+
+def test_a_network_of_the_whole_picture_converts_only_small_photos(
+    tmp_path: Path, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, job = make_model("group"), Job(tmp_path / "a.png", tmp_path / "a.exr")
+    ldr = write_photo(job.photo, (30, 40), generator)
+    convert_photo(job, model)
+    with torch.inference_mode():
+        torch.testing.assert_close(read_radiance(job.output), model(ldr[None])[0], atol=1e-5, rtol=6e-4)
+    job.output.unlink()
+    monkeypatch.setattr(convert, "_WHOLE_PX", 1000)
+    with pytest.raises(ValueError, match=r"UNet cannot work on tiles.*up to 0\.0 megapixels.*make it smaller"):
+        convert_photo(job, model)
+    assert not job.output.exists()
+
+
+@pytest.mark.parametrize("brightest", [6e4, 7e4])
+def test_light_beyond_half_floats_is_kept(tmp_path: Path, generator: torch.Generator, brightest: float) -> None:
+    ldr = write_photo(tmp_path / "a.png", (8, 9), generator)
+    job = Job(tmp_path / "a.png", tmp_path / "a.exr")
+    converted = convert_photo(job, lambda pictures: pictures * brightest / ldr.max())
+    assert converted.stops_above_white == pytest.approx(math.log2(brightest), abs=1e-5)
+    torch.testing.assert_close(read_radiance(job.output), ldr * brightest / ldr.max(), atol=1e-4, rtol=6e-4)

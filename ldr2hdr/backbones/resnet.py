@@ -1,5 +1,7 @@
 """Residual encoder-decoder in the log domain."""
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -41,6 +43,9 @@ class ResNet(nn.Module):
         Johnson, Alahi, Fei-Fei, "Perceptual Losses", ECCV 2016, for the encoder, residual blocks, decoder layout.
     """
 
+    # two halvings; tiles begin at multiples of it
+    multiple: ClassVar[int] = 4
+
     def __init__(self, width: int = 16, num_blocks: int = 6, norm: str = "pixel") -> None:
         super().__init__()
         if width < 1 or num_blocks < 1:
@@ -61,7 +66,7 @@ class ResNet(nn.Module):
     def features(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
         """What the head looks at; arguments as for ``forward``."""
         height, width = ldr.shape[-2:]
-        full = self.activation(self.stem(pad_to_multiple(stem_features(ldr, linear), 4)))
+        full = self.activation(self.stem(pad_to_multiple(stem_features(ldr, linear), self.multiple)))
         half = self.activation(self.to_half(full))
         features = self.body(self.activation(self.to_quarter(half)))
         features = self.activation(self.from_quarter(F.interpolate(features, scale_factor=2.0, mode="nearest"))) + half

@@ -34,6 +34,8 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(conv_block(fine + coarse, fine, norm=norm) for fine, coarse in pairwise(widths))
         self.join = UpsampleConcat()
         self.head = LogHead(widths[0])
+        # tiles begin at multiples of it
+        self.multiple = 2 ** len(self.down)
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Reconstruct sensor exposure.
@@ -50,7 +52,7 @@ class UNet(nn.Module):
     def features(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
         """What the head looks at; arguments as for ``forward``."""
         height, width = ldr.shape[-2:]
-        features = self.stem(pad_to_multiple(stem_features(ldr, linear), 2 ** len(self.down)))
+        features = self.stem(pad_to_multiple(stem_features(ldr, linear), self.multiple))
         skips = []
         for block in self.down:
             skips.append(features)

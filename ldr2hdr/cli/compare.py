@@ -16,6 +16,12 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     parser.add_argument("a", type=Path, metavar="A", help="folder of an evaluation")
     parser.add_argument("b", type=Path, metavar="B", help="what it is compared with: the differences are A - B")
+    parser.add_argument(
+        "--systems",
+        nargs=2,
+        metavar=("NAME_A", "NAME_B"),
+        help="a system of A and one of B to compare (default: each that both have)",
+    )
     parser.set_defaults(run=_run)
 
 
@@ -26,7 +32,7 @@ def _run(args: argparse.Namespace) -> int:
     from ldr2hdr.results import TABLE_WIDTH
 
     try:
-        comparison = compare_results(args.a, args.b)
+        comparison = compare_results(args.a, args.b, pairs=args.systems and [tuple(args.systems)])
     except (ValueError, OSError) as error:
         return complain(error, FAILED)
     print_comparison(Console(width=None if sys.stdout.isatty() else TABLE_WIDTH), comparison)

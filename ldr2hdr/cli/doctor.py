@@ -32,6 +32,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the set")
     parser.add_argument("--dataset", metavar="NAME", help="its kind, as in conf/dataset (default: by its layout)")
+    parser.add_argument("--test-root", type=Path, metavar="FOLDER", help="its test scenes, where they are apart")
     parser.add_argument(
         *("-o", "--out"), type=Path, default=Path("doctor"), metavar="FOLDER", help="for the report (default: doctor)"
     )
@@ -46,7 +47,7 @@ def _run(args: argparse.Namespace) -> int:
 
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     try:
-        reported = examine_folder(args.root, args.out, dataset=args.dataset, console=console)
+        reported = examine_folder(args.root, args.out, dataset=args.dataset, console=console, test_root=args.test_root)
     except (ValueError, OSError) as error:
         return complain(error, WRONG_USAGE)
     print_report(console, reported.diagnosis)

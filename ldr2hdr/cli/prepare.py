@@ -8,7 +8,7 @@ from pathlib import Path
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 
 _ABOUT = """\
-Decode a data set once into a folder of memory-mapped files, which task.prepared makes training read.
+Decode a data set once into a folder of files of which a crop reads its own part; task.prepared makes training use it.
 
 LDR pictures keep their codes, without loss. HDR pictures become half floats where the relative error is at most 2**-11,
 else single floats; index.json tells the measured error of each. A run that was killed goes on where it was: what is
@@ -35,6 +35,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the set")
     parser.add_argument("--dataset", metavar="NAME", help="its kind, as in conf/dataset (default: by its layout)")
+    parser.add_argument("--test-root", type=Path, metavar="FOLDER", help="its test scenes, where they are apart")
     parser.add_argument(*("-o", "--out"), required=True, type=Path, metavar="CACHE", help="folder to write")
     parser.add_argument("--skip-bad", action="store_true", help="leave out scenes with corrupt files")
     parser.set_defaults(run=_run)
@@ -51,7 +52,7 @@ def _run(args: argparse.Namespace) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         name = args.dataset or guess_set(args.root)
-        dataset = open_set(args.root, name, cache_dir=args.out)
+        dataset = open_set(args.root, name, cache_dir=args.out, test_root=args.test_root)
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
             track = functools.partial(progress.track, description="preparing")
             done = prepare(dataset, args.out, name=name, root=args.root, is_skipping=args.skip_bad, track=track)

@@ -1,0 +1,209 @@
+"""Brackets as photographers have them: a folder of photographs, and what tells how each of them was exposed."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ldr2hdr.data.datasets.ev import EXPOSURES_FILE, tell_by_csv
+from ldr2hdr.data.datasets.files import LDR_SUFFIXES, list_files
+from ldr2hdr.io import read_photo
+from ldr2hdr.io.exif import Shot
+
+PHOTO_SUFFIXES: Final = (*LDR_SUFFIXES, ".heic", ".heif")
+"""Developed photographs; a RAW file has another response than the pictures that its camera makes."""
+# What a response and a few gradient steps are learned from: the whole view, as in training, at some 0.2 megapixels.
+_LONGEST_PX: Final = 512
+_SHORTEST_PX: Final = 64
+_T = TypeVar("_T")
+
+
+class RefusedBracket(ValueError):
+    """Nothing can be learned of a camera from these photographs; the message says why."""
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Exposures of one scene by one camera, from dark to bright.
+
+    Attributes:
+        folder: Where they are.
+        paths: The files.
+        ldr: Display-referred, in [0, 1], at most 512 pixels a side.
+        evs: Exposure of each in stops; 0 for the middle one.
+        ev_source: What told them: the option ``--ev``, the file ``exposures.csv``, or EXIF.
+        camera: By EXIF; None if it does not tell.
+        size: Height and width of the files' pictures, in pixels.
+    """
+
+    folder: Path
+    paths: tuple[Path, ...]
+    ldr: Float[Tensor, "n 3 h w"]
+    evs: Float[Tensor, " n"]
+    ev_source: Literal["option", "file", "exif"]
+    camera: str | None
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def middle(self) -> int:
+        """Number of the exposure in the middle, which is most like a photograph taken by itself."""
+        return (len(self) - 1) // 2
+
+
+@dataclass(frozen=True)
+class _Frame:
+    path: Path
+    ldr: Float[Tensor, "3 h w"]
+    size: tuple[int, int]
+    shot: Shot
+
+
+def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None) -> Bracket:
+    """Read a folder of exposures of one scene: JPEG, PNG, TIFF or HEIC.
+
+    How each was exposed is told by ``evs``, else by an ``exposures.csv`` in the folder (columns ``file`` and
+    ``exposure_time_s`` or ``ev``), else by EXIF: exposure time, and aperture and ISO where all files tell them.
+
+    Args:
+        folder: The folder; what is in folders within is not looked at.
+        evs: In stops, one for each photograph in the order of the file names.
+
+    Raises:
+        ImageError: If a photograph cannot be read.
+        RefusedBracket: If there are fewer than two, they differ in size or camera, are tiny or equally exposed, or
+            nothing tells how they were exposed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RefusedBracket(f"expected a folder with the photographs of a bracket, found none: {folder}")
+    paths = list_files(folder, PHOTO_SUFFIXES)
+    if len(paths) < 2:
+        raise RefusedBracket(
+            f"a bracket needs at least two photographs (JPEG, PNG, TIFF or HEIC) of one scene at different exposures, "
+            f"found {len(paths)}: {folder}"
+        )
+    frames = [_read_frame(path) for path in paths]
+    size = _require_equal("size", {frame.path: frame.size for frame in frames})
+    camera = _require_equal("camera", {frame.path: frame.shot.camera for frame in frames})
+    source: Literal["option", "file", "exif"]
+    if evs is not None:
+        source, told = "option", _tell_by_option(paths, evs)
+    elif (folder / EXPOSURES_FILE).is_file():
+        source, told = "file", _tell_by_file(paths, folder / EXPOSURES_FILE)
+    else:
+        source, told = "exif", _tell_by_exif(frames, folder)
+    return _assemble(folder, frames, told, source=source, camera=camera, size=size)
+
+
+def _assemble(
+    folder: Path,
+    frames: Sequence[_Frame],
+    told: Mapping[Path, float],
+    *,
+    source: Literal["option", "file", "exif"],
+    camera: str | None,
+    size: tuple[int, int],
+) -> Bracket:
+    if max(told.values()) - min(told.values()) < 0.1:
+        raise RefusedBracket(
+            f"a bracket needs different exposures, these {len(frames)} are all the same by "
+            f"{_SOURCES[source]}; if they do differ, say so by --ev: {folder}"
+        )
+    ordered = sorted(frames, key=lambda frame: (told[frame.path], frame.path.name))
+    values = torch.tensor([told[frame.path] for frame in ordered])
+    return Bracket(
+        folder,
+        tuple(frame.path for frame in ordered),
+        torch.stack([frame.ldr for frame in ordered]),
+        values - values[(len(values) - 1) // 2],
+        source,
+        camera,
+        size,
+    )
+
+
+_SOURCES: Final = {"option": "--ev", "file": EXPOSURES_FILE, "exif": "EXIF"}
+
+
+def _read_frame(path: Path) -> _Frame:
+    photo = read_photo(path)
+    height, width = photo.ldr.shape[1:]
+    if min(height, width) < _SHORTEST_PX:
+        raise RefusedBracket(
+            f"expected photographs of at least {_SHORTEST_PX} pixels a side, got {width} x {height}: {path}"
+        )
+    scale = min(1.0, _LONGEST_PX / max(height, width))
+    small = F.interpolate(photo.ldr[None], (round(height * scale), round(width * scale)), mode="area")[0]
+    return _Frame(path, small, (height, width), photo.source.shot)
+
+
+def _require_equal(what: str, values: Mapping[Path, _T]) -> _T:
+    groups: dict[_T, Path] = {}
+    for path, value in values.items():
+        groups.setdefault(value, path)
+    if len(groups) > 1:
+        (first, one), (second, other) = list(groups.items())[:2]
+        raise RefusedBracket(
+            f"the photographs of a bracket must have one {what}, got {first} for {one} and {second} for {other}"
+        )
+    return next(iter(groups))
+
+
+def _tell_by_option(paths: Sequence[Path], evs: Sequence[float]) -> dict[Path, float]:
+    if len(evs) != len(paths) or not all(math.isfinite(ev) for ev in evs):
+        raise RefusedBracket(
+            f"expected one finite number of --ev for each of the {len(paths)} photographs, {_names(paths)}, "
+            f"got {', '.join(f'{ev:g}' for ev in evs)}: {paths[0].parent}"
+        )
+    return dict(zip(paths, map(float, evs), strict=True))
+
+
+def _tell_by_file(paths: Sequence[Path], csv: Path) -> dict[Path, float]:
+    try:
+        settings = tell_by_csv(csv).settings
+    except (ValueError, OSError) as error:
+        raise RefusedBracket(str(error)) from error
+    if set(settings) != set(paths):
+        unlisted, missing = set(paths) - set(settings), set(settings) - set(paths)
+        raise RefusedBracket(
+            f"expected a line for each photograph of the folder and no others, not listed: {_names(unlisted)}; "
+            f"listed but not there: {_names(missing)}: {csv}"
+        )
+    return {path: settings[path].ev for path in paths}
+
+
+def _tell_by_exif(frames: Sequence[_Frame], folder: Path) -> dict[Path, float]:
+    """Exposure ``t / N**2 * ISO`` in stops, up to a constant.
+
+    References:
+        ISO 12232:2019; CIPA DC-008 (EXIF 3.0), tags ExposureTime, FNumber, PhotographicSensitivity.
+    """
+    advice = f"give --ev, or write {folder / EXPOSURES_FILE} with the columns file and exposure_time_s"
+    untold = [frame.path for frame in frames if frame.shot.exposure_time_s is None]
+    if untold:
+        raise RefusedBracket(f"EXIF tells no exposure time of {_names(untold)}; {advice}")
+    for name, values in (
+        ("aperture", [frame.shot.f_number for frame in frames]),
+        ("ISO", [frame.shot.iso for frame in frames]),
+    ):
+        if None in values and len(set(values)) > 1:
+            untold = [frame.path for frame, value in zip(frames, values, strict=True) if value is None]
+            raise RefusedBracket(f"EXIF tells the {name} of some photographs, but not of {_names(untold)}; {advice}")
+    return {frame.path: _ev_of(frame.shot) for frame in frames}
+
+
+def _ev_of(shot: Shot) -> float:
+    return math.log2((shot.exposure_time_s or 1.0) * (shot.iso or 100.0) / 100.0 / (shot.f_number or 1.0) ** 2)
+
+
+def _names(paths: Iterable[Path]) -> str:
+    return ", ".join(sorted(path.name for path in paths)) or "none"

@@ -1,0 +1,116 @@
+"""From a bracket to examples of what its camera does, or the reason why it cannot give any."""
+
+import itertools
+from dataclasses import replace
+from typing import Final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ldr2hdr.adapting.brackets import Bracket, RefusedBracket
+from ldr2hdr.data.alignment import align_Ward2003
+from ldr2hdr.data.datasets.curve import is_well_exposed, levels_of
+from ldr2hdr.data.datasets.measured import estimate_evs
+from ldr2hdr.data.labels import MergeLabels, RefusedSupport
+from ldr2hdr.tasks import Shots
+
+_MIN_TOLD: Final = 0.01
+"""Least share of pixels between black and white, in an exposure of some use, or in two neighbours that overlap."""
+# What the pixels show for a stop. Of virtual cameras never trained on, 20 of one curve per channel and 20 phones, with
+# exposures 2 stops apart: 0.27 to 1.55, and of one camera the largest over the smallest up to 1.38. With the time of
+# the middle one wrong by a stop, that is 2.2 and more.
+_CONTRASTS: Final = (0.2, 2.0)
+_UNEVENNESS: Final = 1.6
+_LEAST_STEP: Final = 0.3
+_MAX_SHIFT_PX: Final = 24
+
+
+def align_bracket(bracket: Bracket) -> Bracket:
+    """Bring the exposures onto each other by whole pixels, cut to what all show, and see whether they can teach.
+
+    Raises:
+        RefusedBracket: If the exposures are black or white nearly everywhere, do not overlap, are not those stated, or
+            do not show one still scene.
+    """
+    is_told = is_well_exposed(levels_of(bracket.ldr)).all(dim=1)
+    _require_tones(bracket, is_told)
+    _require_stated_evs(bracket)
+    try:
+        shift = min(_MAX_SHIFT_PX, (min(bracket.ldr.shape[2:]) - 1) // 4)
+        aligned = align_Ward2003(bracket.ldr, bracket.evs, max_shift_px=shift)
+    except ValueError as error:
+        raise RefusedBracket(f"the exposures do not show one still scene: {error}: {bracket.folder}") from error
+    is_shared = aligned.is_valid.all(dim=0)
+    rows, columns = (is_shared.any(dim=dim).nonzero()[:, 0] for dim in (1, 0))
+    cropped = aligned.ldr[..., int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
+    return replace(bracket, ldr=cropped.contiguous())
+
+
+def label_bracket(bracket: Bracket) -> Shots:
+    """Pair each exposure with the sensor exposure that all of them together tell: the merge of Debevec and Malik.
+
+    Args:
+        bracket: Aligned.
+
+    Raises:
+        RefusedBracket: If the exposures cannot be merged.
+    """
+    try:
+        return Shots(bracket.ldr, MergeLabels().label(bracket.ldr, bracket.evs))
+    except RefusedSupport as error:
+        reason = str(error.__cause__ or error)
+        raise RefusedBracket(f"the exposures cannot be merged: {reason}: {bracket.folder}") from error
+
+
+def cut_alike(brackets: list[Bracket]) -> list[Bracket]:
+    """Cut aligned brackets to the middle part of a size that all have."""
+    height, width = (min(bracket.ldr.shape[dim] for bracket in brackets) for dim in (2, 3))
+    cut = []
+    for bracket in brackets:
+        top, left = (bracket.ldr.shape[2] - height) // 2, (bracket.ldr.shape[3] - width) // 2
+        cut.append(replace(bracket, ldr=bracket.ldr[..., top : top + height, left : left + width].contiguous()))
+    return cut
+
+
+def _require_tones(bracket: Bracket, is_told: Bool[Tensor, "n h w"]) -> None:
+    shares = is_told.float().mean(dim=(1, 2))
+    if float(shares.max()) < _MIN_TOLD:
+        raise RefusedBracket(
+            f"every exposure is black or white nearly everywhere: at most {float(shares.max()):.1%} of the pixels are "
+            f"between, and {_MIN_TOLD:.0%} are needed; expose for the scene: {bracket.folder}"
+        )
+    for index, (darker, brighter) in enumerate(itertools.pairwise(is_told)):
+        shared = float((darker & brighter).float().mean())
+        if shared < _MIN_TOLD:
+            raise RefusedBracket(
+                f"{bracket.paths[index].name} and {bracket.paths[index + 1].name} do not overlap: "
+                f"{shared:.1%} of the pixels are between black and white in both, and {_MIN_TOLD:.0%} are needed; take "
+                f"exposures that are closer together: {bracket.folder}"
+            )
+
+
+def _require_stated_evs(bracket: Bracket) -> None:
+    """Compare the steps between exposures with what the pixels show as if the response were sRGB.
+
+    What they show is off by the camera's contrast, about the same for all steps. A factor common to all steps looks
+    like contrast, and cannot be told unless it is large.
+    """
+    measured = estimate_evs(bracket.ldr)
+    if measured is None:
+        raise RefusedBracket(f"the exposures do not overlap enough to check their times: {bracket.folder}")
+    shown = torch.tensor(measured).diff()
+    stated = bracket.evs.diff()
+    is_step = stated >= _LEAST_STEP
+    rates = shown[is_step] / stated[is_step]
+    low, high = _CONTRASTS
+    if float(rates.min()) < low or float(rates.max()) > min(high, _UNEVENNESS * float(rates.min())):
+        raise RefusedBracket(
+            f"wrong exposure times: from dark to bright, each photograph should be brighter than the one before by "
+            f"{_listed(stated)} stops, and the pixels show about {_listed(shown)}; correct them by --ev, or switch off "
+            f"what the camera adjusts by itself: {bracket.folder}"
+        )
+
+
+def _listed(stops: Float[Tensor, " n"]) -> str:
+    return ", ".join(f"{step:+.1f}" for step in stops.tolist())
