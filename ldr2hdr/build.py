@@ -27,6 +27,7 @@ from ldr2hdr.data.places import Split
 from ldr2hdr.data.ranges import Ranges
 from ldr2hdr.data.scenes import AbstractSceneSource
 from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.metrics.suite import MetricSuite
 from ldr2hdr.module import MetaModule
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.tasks import Task
@@ -150,6 +151,11 @@ def build_tasks(
     if len(tasks) == 1 and weights is None:
         return next(iter(tasks.values()))
     return MixedTasks(tasks, None if weights is None else {name: float(weights[name]) for name in weights})
+
+
+def build_suite(cfg: DictConfig) -> MetricSuite:
+    """What an evaluation measures."""
+    return cast(MetricSuite, instantiate(cfg.metrics))
 
 
 def build_teacher(ckpt: str) -> TeacherLabels:

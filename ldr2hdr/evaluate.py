@@ -13,7 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
-from ldr2hdr.build import CONF_DIR, build_source, build_tasks, choose_device, one_screen_errors, set_threads
+from ldr2hdr.build import (
+    CONF_DIR,
+    build_source,
+    build_suite,
+    build_tasks,
+    choose_device,
+    one_screen_errors,
+    set_threads,
+)
 from ldr2hdr.callbacks import provenance
 from ldr2hdr.checkpoints import checkpoint_hash, read_checkpoint
 from ldr2hdr.data.ranges import Ranges
@@ -23,8 +31,9 @@ from ldr2hdr.figures import draw_panel
 from ldr2hdr.io import write_image
 from ldr2hdr.lineup import LineUp, build_line_up
 from ldr2hdr.meta.base import AbstractMetaLearner
-from ldr2hdr.metrics.functional import Display
+from ldr2hdr.metrics.suite import MetricSuite
 from ldr2hdr.results import TABLE_WIDTH, print_tables, write_results
+from ldr2hdr.samples import SampledTask, write_samples
 from ldr2hdr.tasks import Shots
 
 
@@ -37,10 +46,13 @@ def main(cfg: DictConfig) -> None:
         set_threads(cfg)
         _check_settings(cfg)
         folder = Path(HydraConfig.get().runtime.output_dir)
-        source, lineup, about = build_source(cfg), build_line_up(cfg), _about(cfg)
-        scores = _score(cfg, source, lineup.systems, console)
+        source, lineup, suite = build_source(cfg), build_line_up(cfg), build_suite(cfg)
+        about = _about(cfg, suite)
+        scores = _score(cfg, source, lineup.systems, suite, console)
         summaries, differences = _aggregate(cfg, lineup, scores)
         write_results(folder, scores=scores, summaries=summaries, differences=differences, about=about)
+        if cfg.samples:
+            _write_samples(cfg, source, lineup, folder)
         has_panel = cfg.panel is not None and lineup.learner is not None
         if has_panel:
             _draw_panel(cfg, source, lineup, folder)
@@ -49,15 +61,17 @@ def main(cfg: DictConfig) -> None:
     shown = {"results": "results.json", "scores of each picture": "scores.csv"}
     if has_panel:
         shown |= {"one photo, before and after adaptation": "panel.png", "that photo": "photo.png"}
+    if cfg.samples:
+        shown |= {"sampled pictures": "samples"}
     for what, name in shown.items():
         console.print(f"{what}: {folder / name}", soft_wrap=True)
 
 
 def _check_settings(cfg: DictConfig) -> None:
-    if not cfg.steps or min(cfg.steps) < 0 or cfg.num_tasks < 1:
+    if not cfg.steps or min(cfg.steps) < 0 or cfg.num_tasks < 1 or cfg.samples < 0:
         raise ValueError(
-            "steps must name at least one number of inner steps and num_tasks be positive, "
-            f"got steps={list(cfg.steps)} and num_tasks={cfg.num_tasks}"
+            "steps must name at least one number of inner steps, num_tasks be positive and samples at least 0, "
+            f"got steps={list(cfg.steps)}, num_tasks={cfg.num_tasks} and samples={cfg.samples}"
         )
     if cfg.panel is not None and cfg.panel.camera not in cfg.camera:
         raise ValueError(
@@ -103,6 +117,16 @@ def _draw_panel(cfg: DictConfig, source: Mapping[str, AbstractSceneSource], line
     write_image(folder / "photo.png", query.ldr[0])
 
 
+def _write_samples(cfg: DictConfig, source: Mapping[str, AbstractSceneSource], lineup: LineUp, folder: Path) -> None:
+    """Keep the first query picture of the first ``cfg.samples`` tasks of each table."""
+    chosen = []
+    for table in _tables(cfg):
+        tasks = build_tasks(cfg, source, split="test", ranges=table.ranges, seed=cfg.seed, camera=table.only)
+        count = min(cfg.samples, cfg.num_tasks)
+        chosen += [SampledTask(table.family, table.ranges, tasks[index]) for index in range(count)]
+    write_samples(folder / "samples", lineup.systems, chosen, seed=cfg.seed, device=choose_device(cfg.device))
+
+
 class _Table(NamedTuple):
     """The tasks of one table; ``only`` is the camera family that they use, None for whatever took the pictures."""
 
@@ -122,7 +146,11 @@ def _tables(cfg: DictConfig) -> Iterator[_Table]:
 
 
 def _score(
-    cfg: DictConfig, source: Mapping[str, AbstractSceneSource], systems: list[System], console: Console
+    cfg: DictConfig,
+    source: Mapping[str, AbstractSceneSource],
+    systems: list[System],
+    suite: MetricSuite,
+    console: Console,
 ) -> list[Score]:
     scores: list[Score] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -136,13 +164,13 @@ def _score(
                 camera_family=table.family,
                 ranges=table.ranges,
                 device=choose_device(cfg.device),
+                suite=suite,
                 on_task=lambda bar=bar: progress.advance(bar),  # type: ignore[misc]
             )
     return scores
 
 
-def _about(cfg: DictConfig) -> dict[str, Any]:
-    display = Display()
+def _about(cfg: DictConfig, suite: MetricSuite) -> dict[str, Any]:
     return {
         **provenance(),
         "config": OmegaConf.to_container(cfg, resolve=True),
@@ -152,10 +180,7 @@ def _about(cfg: DictConfig) -> dict[str, Any]:
         "others_sha256": {name: _hash(path) for name, path in (cfg.others or {}).items()},
         "trained_on_cameras": [] if cfg.ckpt is None else list(read_checkpoint(cfg.ckpt).config.camera),
         "protocol": {
-            "pu_psnr": "PU21 banding_glare, RGB, peak 256, in dB",
-            "log2_rmse": "root mean square of log2(pred / target), floored at 2**-10 of sensor white, in stops",
-            "display": f"median reference luminance at {display.anchor_cd_m2} cd/m2, clipped at {display.peak_cd_m2}",
-            "alignment": "none",
+            **suite.protocol(),
             "intervals": "95 % percentile bootstrap over places, of place means; with 5 places it covers about 85 %",
         },
     }

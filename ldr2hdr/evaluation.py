@@ -9,6 +9,7 @@ import torch
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
+from ldr2hdr.metrics.suite import FAST, MetricSuite
 from ldr2hdr.tasks import Shots, Task
 
 
@@ -117,6 +118,7 @@ def score_tasks(
     camera_family: str,
     ranges: str,
     device: torch.device | str = "cpu",
+    suite: MetricSuite = FAST,
     on_task: Callable[[], None] = lambda: None,
 ) -> list[Score]:
     """Let every system reconstruct the query of every task, all from the same support.
@@ -127,6 +129,7 @@ def score_tasks(
         camera_family: Recorded with the scores.
         ranges: Recorded with the scores.
         device: Where the systems are.
+        suite: What is measured.
         on_task: Called after each task, for a progress bar.
     """
     scores = []
@@ -136,7 +139,7 @@ def score_tasks(
             for name, predictor in system.predictors(support):
                 with torch.no_grad():
                     # left out, a system that diverges would look better than it is
-                    values = evaluate_pictures(blacken_diverged(predictor(query.ldr)), query)
+                    values = evaluate_pictures(blacken_diverged(predictor(query.ldr)), query, suite=suite)
                 scores += [
                     Score(name, camera_family, ranges, task.camera, place, picture, metric, region, value)
                     for (metric, region), column in values.items()

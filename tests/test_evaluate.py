@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from ldr2hdr.build import CONF_DIR, build_learner, build_source
+from ldr2hdr.build import CONF_DIR, build_learner, build_source, build_suite
 from ldr2hdr.evaluate import _aggregate, _check_settings, _score, _tables
 from ldr2hdr.lineup import build_line_up
 
@@ -46,7 +46,7 @@ def test_the_strongest_fine_tuned_system_is_the_opponent(make_checkpoint, evalua
     assert lineup.fine_tuned == [
         f"supervised lr {rate}, fine-tuned, {steps}" for rate in ("0.01", "0.1") for steps in ("1 step", "2 steps")
     ]
-    scores = _score(cfg, build_source(cfg), lineup.systems, Console(quiet=True))
+    scores = _score(cfg, build_source(cfg), lineup.systems, build_suite(cfg), Console(quiet=True))
     summaries, differences = _aggregate(cfg, lineup, scores)
     for ranges in cfg.ranges:
         means = {
@@ -85,9 +85,9 @@ def test_another_split_of_the_places_of_training_is_refused(make_checkpoint, eva
         build_line_up(evaluation(f"ckpt={maml}", "+dataset.panoramas.seed=1"))
 
 
-@pytest.mark.parametrize("override", ["steps=[]", "steps=[-1]", "num_tasks=0"])
+@pytest.mark.parametrize("override", ["steps=[]", "steps=[-1]", "num_tasks=0", "samples=-1"])
 def test_settings_out_of_range_name_their_key(evaluation, override):
-    with pytest.raises(ValueError, match=r"steps must name .* num_tasks be positive"):
+    with pytest.raises(ValueError, match=r"steps must name .* num_tasks be positive and samples"):
         _check_settings(evaluation("ckpt=unused", override))
 
 
@@ -95,7 +95,7 @@ def test_any_systems_and_checkpoints_stand_in_one_table(make_checkpoint, evaluat
     maml, reptile = make_checkpoint("maml.ckpt"), make_checkpoint("reptile.ckpt", "algo=reptile")
     cfg = evaluation(f"ckpt={maml}", f"+others.moved={reptile}", "systems=[bist2017,response_fit]", "steps=[1]")
     lineup = build_line_up(cfg)
-    scores = _score(cfg, build_source(cfg), lineup.systems, Console(quiet=True))
+    scores = _score(cfg, build_source(cfg), lineup.systems, build_suite(cfg), Console(quiet=True))
     always = {"LDR input", "inverse gamma 2.2", "response fit"}
     learned = {"maml, single-shot", "maml, adapted, 1 step", "moved, single-shot", "moved, adapted, 1 step"}
     assert {score.system for score in scores} == always | {"bist2017", "untrained, adapted, 0 steps"} | learned
@@ -105,7 +105,7 @@ def test_any_systems_and_checkpoints_stand_in_one_table(make_checkpoint, evaluat
 def test_systems_are_judged_without_a_checkpoint(evaluation):
     cfg = evaluation("ckpt=null", "systems=[landis2002]", "ranges=[seen]")
     lineup = build_line_up(cfg)
-    scores = _score(cfg, build_source(cfg), lineup.systems, Console(quiet=True))
+    scores = _score(cfg, build_source(cfg), lineup.systems, build_suite(cfg), Console(quiet=True))
     summaries, differences = _aggregate(cfg, lineup, scores)
     assert {row.system for row in summaries} == {"LDR input", "inverse gamma 2.2", "response fit", "landis2002"}
     assert differences == []
@@ -115,7 +115,7 @@ def test_a_merge_is_judged_on_the_scene_it_saw_or_refused(evaluation):
     with pytest.raises(ValueError, match=r"systems=debevec_malik1997 .* task=scene"):
         build_line_up(evaluation("ckpt=null", "systems=[debevec_malik1997]"))
     cfg = evaluation("ckpt=null", "systems=[debevec_malik1997]", "task=scene", "task.crop_px=32", "ranges=[seen]")
-    scores = _score(cfg, build_source(cfg), build_line_up(cfg).systems, Console(quiet=True))
+    scores = _score(cfg, build_source(cfg), build_line_up(cfg).systems, build_suite(cfg), Console(quiet=True))
     assert "debevec_malik1997" in {score.system for score in scores}
 
 

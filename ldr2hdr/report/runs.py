@@ -1,0 +1,168 @@
+"""What a report is made from: folders of evaluations and of training runs."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from ldr2hdr.comparison.judged import Judged, read_judged
+from ldr2hdr.results import Results, read_results
+from ldr2hdr.samples import INDEX, Sample, read_samples
+
+_RESULTS: Final = "results.json"
+_METRICS: Final = ("csv/metrics.csv", "metrics.csv")
+_COUNTERS: Final = ("epoch", "step")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A folder of ``ldr2hdr.evaluate``.
+
+    Attributes:
+        name: Unique in the report.
+        folder: Where it lies.
+        about: Commit, versions, configuration, protocol.
+        results: Means and differences.
+        judged: Scores of each picture.
+        samples: Pictures that were kept.
+    """
+
+    name: str
+    folder: Path
+    about: Mapping[str, Any]
+    results: Results
+    judged: Judged
+    samples: Sequence[Sample] = field(default=())
+
+    @property
+    def shots(self) -> int | None:
+        """Support pictures K that its systems adapted on; None if the configuration does not say."""
+        node: object = self.about.get("config")
+        for key in ("task", "shots"):
+            node = node.get(key) if isinstance(node, dict) else None
+        return node if isinstance(node, int) else None
+
+
+class LoggedPoint(NamedTuple):
+    """A number at an outer step."""
+
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """A folder of ``ldr2hdr.train``.
+
+    Attributes:
+        name: Unique in the report.
+        folder: Where it lies.
+        about: Commit, versions, configuration; empty without a manifest.
+        curves: What the CSV logger wrote, by name, such as ``val/pu_psnr@5``.
+    """
+
+    name: str
+    folder: Path
+    about: Mapping[str, Any]
+    curves: Mapping[str, Sequence[LoggedPoint]]
+
+
+class Runs(NamedTuple):
+    """What was found in the folders; a folder may hold both."""
+
+    evaluations: list[Evaluation]
+    trainings: list[Training]
+
+
+def read_runs(folders: Iterable[Path]) -> Runs:
+    """Read every folder.
+
+    Raises:
+        FileNotFoundError: If a folder is missing, or a file of an evaluation.
+        ValueError: If a folder holds neither an evaluation nor a training run, or a file is not what it should be.
+    """
+    runs = Runs([], [])
+    unique = list(dict.fromkeys(folder.resolve() for folder in folders))
+    for folder, name in zip(unique, name_runs(unique), strict=True):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"expected the folder of a run, got no folder at {folder}")
+        metrics = next((folder / path for path in _METRICS if (folder / path).is_file()), None)
+        has_results = (folder / _RESULTS).is_file()
+        if has_results:
+            runs.evaluations.append(_read_evaluation(folder, name))
+        if metrics is not None:
+            runs.trainings.append(Training(name, folder, _read_manifest(folder), read_curves(metrics)))
+        if metrics is None and not has_results:
+            raise ValueError(
+                f"{folder} holds neither {_RESULTS} (of ldr2hdr.evaluate) nor csv/metrics.csv (of ldr2hdr.train); "
+                "give the folder of a run itself"
+            )
+    return runs
+
+
+def name_runs(folders: Sequence[Path]) -> list[str]:
+    """The last part of each path, and as many before it as tell the folders apart.
+
+    Example:
+        >>> name_runs([Path("/a/one/run"), Path("/a/two/run"), Path("/a/eval")])
+        ['one/run', 'two/run', 'eval']
+    """
+    names = []
+    for folder in folders:
+        others = [other for other in folders if other != folder]
+        for count in range(1, len(folder.parts) + 1):
+            tail = folder.parts[-count:]
+            if all(other.parts[-count:] != tail for other in others):
+                break
+        names.append("/".join(tail))
+    return names
+
+
+def read_curves(path: Path) -> dict[str, list[LoggedPoint]]:
+    """Read the ``metrics.csv`` of Lightning's CSV logger; cells that are empty or not finite are left out.
+
+    Raises:
+        ValueError: If it has no column ``step``, or a cell is no number.
+    """
+    curves: dict[str, list[LoggedPoint]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if "step" not in (rows.fieldnames or ()):
+            raise ValueError(f"{path}: expected the metrics.csv of a CSV logger, it has no column step")
+        for row in rows:
+            for name, cell in row.items():
+                if name in _COUNTERS or not cell:
+                    continue
+                try:
+                    point = LoggedPoint(int(row["step"]), float(cell))
+                except (TypeError, ValueError):
+                    raise ValueError(f"{path}, line {rows.line_num}: expected numbers, got {row}") from None
+                if math.isfinite(point.value):
+                    curves.setdefault(name, []).append(point)
+    return curves
+
+
+def _read_evaluation(folder: Path, name: str) -> Evaluation:
+    results, judged = read_results(folder / _RESULTS), read_judged(folder)
+    content = json.loads((folder / _RESULTS).read_text(encoding="utf-8"))
+    about = {key: value for key, value in content.items() if key not in ("means", "differences")}
+    has_samples = (folder / "samples" / INDEX).is_file()
+    samples = read_samples(folder / "samples") if has_samples else []
+    return Evaluation(name, folder, about, results, judged, samples)
+
+
+def _read_manifest(folder: Path) -> Mapping[str, Any]:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        config = yaml.safe_load(content.get("config") or "{}")
+    except (ValueError, AttributeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} is not a manifest of ldr2hdr.train: {error}") from None
+    return {**content, "config": config}

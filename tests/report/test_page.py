@@ -1,0 +1,171 @@
+"""The page as text: numbers, names, size, and that it needs nothing else."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from ldr2hdr import cli
+from ldr2hdr.evaluation import Summary
+from ldr2hdr.metrics.bootstrap import Interval
+from ldr2hdr.report import write_report
+from ldr2hdr.report.charts import shots_charts, steps_charts
+from ldr2hdr.report.lines import ResultTable, TableKey
+from ldr2hdr.report.tables import differences_table, means_table
+from report.made import EVIL, write_evaluation
+
+METRICS = [(metric, region) for metric in ("pu_psnr", "log2_rmse") for region in ("all", "well_exposed", "clipped")]
+
+
+class Reader(HTMLParser):
+    """Numbers of each table row, and every element with what it refers to."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.panel, self.tags, self.references, self.texts = [], None, [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append(tag)
+        self.references += [attributes[key] for key in ("src", "href", "action", "data") if key in attributes]
+        assert not [key for key in attributes if key.startswith("on")], attributes
+        self.panel = attributes.get("data-panel", self.panel)
+        if tag == "tr":
+            self.rows.append((self.panel, [], []))
+        if tag == "td" and "data-value" in attributes:
+            self.rows[-1][2].append(float(attributes["data-value"]))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if self.rows and data.strip():
+            self.rows[-1][1].append(data)
+
+
+def read(path):
+    reader = Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    return reader
+
+
+@pytest.fixture(scope="module")
+def page(evaluation, training, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(path, [evaluation, training], title=f"Title {EVIL}")
+    return path
+
+
+def test_every_number_of_the_tables_is_that_of_results_json(page, evaluation):
+    results = json.loads((evaluation / "results.json").read_text())
+    expected = {}
+    for row in [*results["means"], *results["differences"]]:
+        key = (f"{row['camera_family']}/{row['ranges']}", row["system"].removeprefix("net, adapted, 1 step - "))
+        if row["mean"] is not None:
+            expected.setdefault((*key, " - " in row["system"]), []).append(row["mean"])
+    found = sorted((panel, texts[0], numbers) for panel, texts, numbers in read(page).rows if numbers)
+    assert found == sorted((panel, name, numbers) for (panel, name, _), numbers in expected.items())
+
+
+def test_names_stay_text(page):
+    reader = read(page)
+    assert "x" not in reader.references
+    assert EVIL not in page.read_text()
+    text = "".join(reader.texts)
+    assert all(part in text for part in (f"Title {EVIL}", f"cave {EVIL}", f"twice {EVIL}", f"</script>{EVIL}"))
+
+
+def test_nothing_is_loaded_from_elsewhere(page):
+    references = read(page).references
+    assert references
+    assert all(reference.startswith(("data:", "#")) for reference in references)
+    text = page.read_text()
+    assert "default-src 'none'" in text
+    assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttpRequest|import\(", text)
+
+
+def test_a_page_is_never_larger_than_it_may_be(evaluation, tmp_path):
+    path, sizes = tmp_path / "page.html", []
+    for max_mb in (25.0, 0.105, 0.1):
+        chosen = write_report(path, [evaluation], max_mb=max_mb)
+        assert path.stat().st_size <= max_mb * 1e6
+        assert chosen.num_samples == 4
+        sizes.append(len(chosen.scenes))
+        assert path.read_text().count('id="picture-') == 7 * len(chosen.scenes)
+    assert sizes[0] == 4
+    assert sizes[0] > sizes[1] >= sizes[2]
+    with pytest.raises(ValueError, match="raise --max-mb"):
+        write_report(path, [evaluation], max_mb=0.01)
+
+
+def test_runs_without_pictures_have_no_viewer(training, tmp_path):
+    write_report(tmp_path / "page.html", [training])
+    text = (tmp_path / "page.html").read_text()
+    assert "<h2>Training</h2>" in text
+    assert 'id="stage"' not in text
+    assert "<h2>Results</h2>" not in text
+
+
+def test_evaluations_with_other_shots_are_drawn_against_them(evaluation, tmp_path):
+    other = write_evaluation(tmp_path / "k8", shots=8, num_samples=0)
+    write_report(tmp_path / "page.html", [evaluation, other])
+    assert "PU21-PSNR against shots K" in (tmp_path / "page.html").read_text()
+    write_report(tmp_path / "page.html", [other])
+    assert "PU21-PSNR against shots K" not in (tmp_path / "page.html").read_text()
+
+
+def rows(system, mean, low, high):
+    return [Summary(system, "phone", "seen", *column, Interval(mean, low, high, 5)) for column in METRICS]
+
+
+def table(*, differences=(), hidden=frozenset()):
+    names = ("net, adapted, 0 steps", "net, adapted, 4 steps", "fit", "supervised lr 1, fine-tuned, 1 step")
+    means = [row for index, name in enumerate(names) for row in rows(name, 20.0 + index, 19.0 + index, 22.0 + index)]
+    return ResultTable(TableKey("phone", "seen"), means, list(differences), hidden)
+
+
+@pytest.mark.parametrize(("low", "is_marked"), [(-0.5, True), (0.5, False)])
+def test_undecided_differences_are_marked_in_both_tables(low, is_marked):
+    judged = table(differences=rows("net, adapted, 4 steps - fit", 1.0, low, 2.0))
+    assert differences_table(judged).count("<abbr") == 6 * is_marked
+    assert ("hollow" in differences_table(judged)) == is_marked
+    assert means_table(judged).count("<abbr") == 6 * is_marked
+    row = next(line for line in means_table(judged).split("<tr") if ">fit<" in line)
+    assert row.count("<abbr") == 6 * is_marked
+
+
+def test_more_light_is_better_and_more_error_worse():
+    text = differences_table(table(differences=rows("net, adapted, 4 steps - fit", 1.0, 0.5, 2.0)))
+    assert text.count('class="better"') == text.count('class="worse"') == 3
+
+
+def test_weaker_fine_tuned_variants_are_folded_away():
+    name = "supervised lr 1, fine-tuned, 1 step"
+    shown, _, folded = means_table(table(hidden=frozenset({name}))).partition("<details")
+    assert name not in shown
+    assert name in folded
+
+
+def test_steps_are_drawn_where_their_numbers_are():
+    """From 20 to 21 dB on an axis from 19, the lowest interval's end, to 23, the highest of the dashed lines."""
+    text = steps_charts(table())
+    dots = [float(y) for y in re.findall(r'class="dot c0" cx="[\d.]+" cy="([\d.]+)"', text.split("</figure>")[0])]
+    low, high = 19.0 - 0.06 * 4, 23.0 + 0.06 * 4
+    expected = [10 + (1 - (mean - low) / (high - low)) * 166 for mean in (20.0, 21.0)]
+    assert dots == pytest.approx(expected, abs=0.06)
+
+
+def test_shots_need_two_numbers():
+    assert shots_charts([(2, table())]) == ""
+    text = shots_charts([(8, table()), (2, table())])
+    assert text.index(">2</text>") < text.index(">8</text>")
+
+
+def test_the_command(evaluation, training, tmp_path, capsys):
+    out = tmp_path / "page.html"
+    assert cli.main(["report", str(evaluation), str(training), "-o", str(out), "--max-scenes", "1"]) == 0
+    assert "1 of 4 sampled pictures" in capsys.readouterr().out
+    assert out.is_file()
+    assert cli.main(["report", str(tmp_path), "-o", str(out)]) == 1
+    assert "holds neither" in capsys.readouterr().err
+    assert cli.main(["report", str(evaluation), "--max-mb", "0"]) == 2
+    assert "--max-mb must be positive" in capsys.readouterr().err
