@@ -15,7 +15,7 @@ install: .venv/installed ## create .venv with the pinned dependencies
 
 install-test: .venv/installed-test ## the same with the test tools
 
-demo: .venv/installed ## meta-train, adapt to unseen cameras, convert a picture: 6 minutes on 2 cores
+demo: .venv/installed ## meta-train, adapt to unseen cameras, convert a picture: 4 minutes on 2 cores
 	rm -rf $(DEMO)
 	$(BIN)/python -m ldr2hdr.train experiment=demo hydra.run.dir=$(DEMO)/maml
 	$(BIN)/python -m ldr2hdr.train experiment=demo_supervised hydra.run.dir=$(DEMO)/supervised
