@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ldr2hdr.io import srgb
 from ldr2hdr.io.files import replacing
 from ldr2hdr.metrics.functional import log2_rmse
 from ldr2hdr.metrics.hdr import evaluate_pictures
@@ -112,8 +113,7 @@ def encode_srgb(linear: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         >>> encode_srgb(torch.tensor([0.0, 0.001, 0.18, 1.0, 9.0]))
         tensor([0.0000, 0.0129, 0.4614, 1.0000, 1.0000])
     """
-    clipped = linear.clamp(0, 1)
-    return torch.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
+    return srgb.encode_srgb(linear.clamp(0, 1))
 
 
 def error_stops(exposure: Float[Tensor, "3 h w"], truth: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:

@@ -203,17 +203,16 @@ class _ThreadLocalLoops(threading.local):
     """The inner loops of each thread: they hold copies of the model, which two threads must not share."""
 
     def __init__(self) -> None:
-        self._kept: dict[type[AbstractInnerLoop], AbstractInnerLoop] = {}
+        self._fast: FastInnerLoop | None = None
 
     def get(self, adaptation: Adaptation, *, is_fast: bool) -> AbstractInnerLoop:
         """The loop of the kind asked for; the copy of the model is kept for as long as it is the same model."""
         if not is_fast:
             return Learn2LearnInnerLoop(adaptation)
-        loop = self._kept.get(FastInnerLoop)
-        if loop is None or loop.adaptation.model is not adaptation.model:
-            loop = self._kept[FastInnerLoop] = FastInnerLoop(adaptation)
-        loop.adaptation = adaptation
-        return loop
+        if self._fast is None or self._fast.adaptation.model is not adaptation.model:
+            self._fast = FastInnerLoop(adaptation)
+        self._fast.adaptation = adaptation
+        return self._fast
 
     def __reduce__(self) -> tuple[type["_ThreadLocalLoops"], tuple[()]]:
         return _ThreadLocalLoops, ()
