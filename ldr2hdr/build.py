@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch.utils.data import Dataset
 
-from ldr2hdr.checkpoints import read_checkpoint, require_known_classes
+from ldr2hdr.checkpoints import find_checkpoint, read_checkpoint, require_known_classes
 from ldr2hdr.data.datamodule import TaskDataModule
 from ldr2hdr.data.labels import TeacherLabels
 from ldr2hdr.data.mixing import MixedTasks
@@ -32,7 +32,9 @@ from ldr2hdr.module import MetaModule
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.tasks import Task
 
-CONF_DIR = str(Path(__file__).resolve().parent.parent / "conf")
+# An installed package carries conf/ inside; a checkout, and what is installed from one in place, has it beside.
+_INSIDE = Path(__file__).resolve().parent / "conf"
+CONF_DIR = str(_INSIDE if _INSIDE.is_dir() else _INSIDE.parent.parent / "conf")
 
 # What decides the names and shapes of theta: a checkpoint of one cannot be read by another.
 _MODEL_KEYS = ("backbone", "response")
@@ -60,11 +62,12 @@ def one_screen_errors() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Training:
-    """All that ``trainer.fit`` needs."""
+    """All that ``trainer.fit`` needs; ``ckpt`` is the file to resume from."""
 
     datamodule: TaskDataModule
     module: MetaModule
     trainer: L.Trainer
+    ckpt: Path | None
 
 
 def build_training(cfg: DictConfig) -> Training:
@@ -77,8 +80,9 @@ def build_training(cfg: DictConfig) -> Training:
     set_threads(cfg)
     _quieten_lightning()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-    if cfg.ckpt is not None:
-        _require_same_model(cfg, read_checkpoint(cfg.ckpt).config, cfg.ckpt)
+    ckpt = find_checkpoint(cfg.ckpt, Path(cfg.paths.output_dir))
+    if ckpt is not None:
+        _require_same_model(cfg, read_checkpoint(ckpt).config, ckpt)
     learner = build_learner(cfg)
     if cfg.init_ckpt is not None:
         _start_from(learner, cfg)
@@ -89,7 +93,7 @@ def build_training(cfg: DictConfig) -> Training:
         run_config=OmegaConf.to_yaml(cfg, resolve=True),
     )
     datamodule = _partial(cfg.data)(functools.partial(build_tasks, cfg, build_source(cfg), seed=cfg.seed))
-    return Training(datamodule, module, _build_trainer(cfg))
+    return Training(datamodule, module, _build_trainer(cfg), ckpt)
 
 
 def _quieten_lightning() -> None:
@@ -97,6 +101,9 @@ def _quieten_lightning() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
+    # ours are: what they give next follows from the number of steps; and a resumed run has checkpoints
+    warnings.filterwarnings("ignore", message=r".*your dataloader is not resumable")
+    warnings.filterwarnings("ignore", message=r".*Checkpoint directory .* exists and is not empty")
 
 
 def _build_trainer(cfg: DictConfig) -> L.Trainer:
@@ -234,7 +241,7 @@ def _start_from(learner: AbstractMetaLearner, cfg: DictConfig) -> None:
     learner.model.load_state_dict(theta)
 
 
-def _require_same_model(cfg: DictConfig, trained: DictConfig, path: str) -> None:
+def _require_same_model(cfg: DictConfig, trained: DictConfig, path: Path | str) -> None:
     for key in _MODEL_KEYS:
         if cfg[key] != trained[key]:
             raise ValueError(

@@ -1,23 +1,34 @@
 """Checkpoints from strangers: read without running code, and believed only where ``conf/`` agrees."""
 
 import hashlib
-import pickle
+import logging
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-import torch
 import yaml
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
+
+from ldr2hdr.io.torch_files import read_torch
+from ldr2hdr.io.weights import SUFFIX, read_weights
 
 # What is built to read a checkpoint, and so what its configuration decides to run.
 _NETWORK_KEYS: Final = ("response", "backbone", "loss", "algo")
 # Groups whose options are put inside those of another one
 _NESTED_GROUPS: Final = {"algo": ("inner_optimizer",)}
 _LEARNER_PREFIX: Final = "learner."
+
+LAST: Final = "last.ckpt"
+PREVIOUS: Final = "previous.ckpt"
+"""What was ``last.ckpt`` before."""
+
+_TO_RESUME_FROM: Final = (LAST, PREVIOUS, "best.ckpt")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint that ``ldr2hdr.train`` wrote; nothing but tensors and plain values is unpickled.
+    """Read a checkpoint that ``ldr2hdr.train`` wrote, or weights made of one; nothing but tensors and plain values.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -45,16 +56,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at ckpt={path}; train one by `python -m ldr2hdr.train`")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"ckpt={path} is no checkpoint, or holds more than tensors and is refused") from error
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"ckpt={path} is not a readable checkpoint: {reason}") from error
-    if not isinstance(content, dict) or not {"config", "state_dict"} <= content.keys():
-        raise ValueError(f"ckpt={path} is not a checkpoint of ldr2hdr: it needs the keys config and state_dict")
-    text = content["config"]
+    text, state = read_weights(path) if path.suffix == SUFFIX else _unpickle(path)
     if not isinstance(text, str) or "${" in text:
         raise ValueError(f"ckpt={path} is refused: its configuration must be YAML without interpolations")
     try:
@@ -62,8 +64,33 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"ckpt={path} holds a configuration that is not YAML: {reason}") from error
-    state = {name.removeprefix(_LEARNER_PREFIX): value for name, value in content["state_dict"].items()}
     return Checkpoint(path, config, state)
+
+
+def find_checkpoint(ckpt: str | None, run: Path) -> Path | None:
+    """The file to resume from.
+
+    Args:
+        ckpt: Its path; ``last`` for that of the run, or none if the run has not got so far; None for none.
+        run: Folder of the run.
+
+    Raises:
+        ValueError: If the last one is wanted, and all are damaged.
+    """
+    if ckpt != "last":
+        return None if ckpt is None else Path(ckpt)
+    damages: list[str] = []
+    for path in (run / "checkpoints" / name for name in _TO_RESUME_FROM):
+        damage = _find_damage(path) if path.is_file() else None
+        if damage is not None:
+            damages.append(damage)
+        elif path.is_file():
+            if damages:
+                _warn("%s; going on from %s", "; ".join(damages), path)
+            return path
+    if damages:
+        raise ValueError(f"ckpt=last cannot resume: {'; '.join(damages)}; ckpt=null starts anew")
+    return None
 
 
 def require_known_classes(checkpoint: Checkpoint, conf_dir: str | Path) -> None:
@@ -91,6 +118,35 @@ def require_known_classes(checkpoint: Checkpoint, conf_dir: str | Path) -> None:
 def checkpoint_hash(path: str | Path) -> str:
     """Content hash that names a checkpoint in result files."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@rank_zero_only
+def _warn(message: str, *arguments: object) -> None:
+    _log.warning(message, *arguments)
+
+
+def _find_damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint; torch does not look at its checksums, and a flipped bit would be a weight."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            part = archive.testzip()
+        if part is not None:
+            return f"{path} is damaged: the checksum of {part} is wrong"
+        read_checkpoint(path)
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as error:
+        return f"{path} is damaged: {error}"
+    return None
+
+
+def _unpickle(path: Path) -> tuple[object, dict[str, Tensor]]:
+    """The configuration and the learner's state dict of a Lightning checkpoint."""
+    content = read_torch(path, f"ckpt={path}")
+    if not isinstance(content, dict) or not {"config", "state_dict"} <= content.keys():
+        raise ValueError(f"ckpt={path} is not a checkpoint of ldr2hdr: it needs the keys config and state_dict")
+    state = content["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise ValueError(f"ckpt={path} is not a checkpoint of ldr2hdr: its state_dict must name tensors")
+    return content["config"], {name.removeprefix(_LEARNER_PREFIX): value for name, value in state.items()}
 
 
 def _targets(node: object) -> Iterator[str]:

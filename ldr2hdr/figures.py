@@ -13,15 +13,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ldr2hdr.io import srgb
 from ldr2hdr.io.files import replacing
-from ldr2hdr.metrics.functional import log2_rmse
 from ldr2hdr.metrics.hdr import evaluate_pictures
+from ldr2hdr.panels import MAX_ERROR_STOPS, encode_srgb, error_stops
 from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots
 
 _EVS: Final = (0.0, -2.0, -4.0)
-_MAX_ERROR_STOPS: Final = 3.0
 _ERROR_COLOURS: Final = "magma"
 _DPI: Final = 100
 _TEXT, _SMALL, _TITLE = 13.0, 11.5, 16.0  # points
@@ -103,30 +101,6 @@ def draw_panel(
         figure.savefig(temporary)
 
 
-def encode_srgb(linear: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    """Clip linear light to [0, 1] and encode it for a screen.
-
-    References:
-        IEC 61966-2-1.
-
-    Example:
-        >>> encode_srgb(torch.tensor([0.0, 0.001, 0.18, 1.0, 9.0]))
-        tensor([0.0000, 0.0129, 0.4614, 1.0000, 1.0000])
-    """
-    return srgb.encode_srgb(linear.clamp(0, 1))
-
-
-def error_stops(exposure: Float[Tensor, "3 h w"], truth: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
-    """Error of each pixel in stops: ``log2_rmse`` of pictures of one pixel.
-
-    Example:
-        >>> error_stops(torch.full((3, 1, 2), 0.5), torch.tensor([0.5, 2.0]).expand(3, 1, 2))
-        tensor([[0., 2.]])
-    """
-    pred, target = (picture.permute(1, 2, 0)[..., None, None] for picture in (exposure, truth))
-    return log2_rmse(pred, target)
-
-
 def _check(query: Shots, reconstructions: Mapping[str, Tensor]) -> None:
     if len(query) != 1:
         raise ValueError(f"a panel shows one photograph, got {len(query)}")
@@ -188,7 +162,7 @@ def _write(
 
 def _draw_error(axes: Axes, exposure: Float[Tensor, "3 h w"], query: Shots) -> None:
     error = error_stops(exposure, query.exposure[0])
-    axes.imshow(error.numpy(), cmap=_ERROR_COLOURS, vmin=0, vmax=_MAX_ERROR_STOPS, interpolation="nearest")
+    axes.imshow(error.numpy(), cmap=_ERROR_COLOURS, vmin=0, vmax=MAX_ERROR_STOPS, interpolation="nearest")
     scores = evaluate_pictures(exposure[None], query)
     rmse, psnr = scores["log2_rmse", "all"].item(), scores["pu_psnr", "all"].item()
     text = f"RMSE {rmse:.2f} stops · PU21-PSNR {psnr:.1f} dB"
@@ -197,8 +171,8 @@ def _draw_error(axes: Axes, exposure: Float[Tensor, "3 h w"], query: Shots) -> N
 
 def _draw_colour_bar(figure: Figure, cell: Axes) -> None:
     bar = cell.inset_axes((0.08, 0.0, 0.09, 1.0))
-    colours = ScalarMappable(Normalize(0, _MAX_ERROR_STOPS), _ERROR_COLOURS)
-    figure.colorbar(colours, cax=bar, ticks=range(int(_MAX_ERROR_STOPS) + 1), extend="max")
+    colours = ScalarMappable(Normalize(0, MAX_ERROR_STOPS), _ERROR_COLOURS)
+    figure.colorbar(colours, cax=bar, ticks=range(int(MAX_ERROR_STOPS) + 1), extend="max")
     bar.tick_params(labelsize=_SMALL)
     cell.text(
         0.36,

@@ -1,7 +1,8 @@
 """Which systems an evaluation puts in its table: baselines, checkpoints at every stage, and their opponents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
@@ -10,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.baselines.response_fit import ResponseFit
-from ldr2hdr.build import build_learner, choose_device, load_learner
+from ldr2hdr.build import CONF_DIR, build_learner, choose_device, load_learner
 from ldr2hdr.evaluation import (
     AbstractBaseline,
     BaselineSystem,
@@ -24,6 +25,8 @@ from ldr2hdr.meta.base import AbstractMetaLearner
 _LDR_INPUT, _INVERSE_GAMMA, _RESPONSE_FIT = "LDR input", "inverse gamma 2.2", "response fit"
 # By their names in conf/systems; in every table, for nobody can judge a figure without them
 _ALWAYS: Final = {"ldr_input": _LDR_INPUT, "inverse_gamma": _INVERSE_GAMMA, "response_fit": _RESPONSE_FIT}
+
+_NOT_SPLITTING: Final = ("cache_dir", "train_root", "fov_deg", "pitch_deg", "max_scale")
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,28 @@ def _nearest_steps(cfg: DictConfig, learner: AbstractMetaLearner) -> int:
 
 
 def _algorithm(trained: DictConfig) -> str:
-    return str(trained.algo._target_).rsplit(".", 1)[-1].removesuffix("Learner").lower()
+    """The option of ``conf/algo`` that a run was made with, by its class; or by a setting, as FOMAML is MAML with one.
+
+    Of the options of the class it is the one of whose own settings the run has most; the one they begin with has none.
+    """
+    node = cast(dict[str, Any], OmegaConf.to_container(trained.algo))
+    options = {name: own for name, (target, own) in _algorithms().items() if target == node["_target_"]}
+    fitting = {name: len(own) for name, own in options.items() if len(options) == 1 or own.items() <= node.items()}
+    if not fitting:
+        return str(node["_target_"]).rsplit(".", 1)[-1].removesuffix("Learner").lower()
+    return max(fitting, key=lambda name: fitting[name])
+
+
+def _algorithms() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Of every option of ``conf/algo`` its class, and its settings where it begins with those of another option."""
+    files = sorted(Path(CONF_DIR, "algo").glob("*.yaml"))
+    nodes = {file.stem: cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(file))) for file in files}
+    found = {}
+    for name, node in nodes.items():
+        base = nodes[node["defaults"][0]] if "defaults" in node else None
+        own = {} if base is None else {key: value for key, value in node.items() if key not in ("defaults", "_target_")}
+        found[name] = ({**(base or {}), **node}["_target_"], own)
+    return found
 
 
 def _require_unseen_places(cfg: DictConfig, trained: DictConfig) -> None:
@@ -149,7 +173,10 @@ def _require_unseen_places(cfg: DictConfig, trained: DictConfig) -> None:
         ValueError: If so.
     """
     for name in set(_sets(cfg)) & set(_sets(trained)):
-        here, there = _sets(cfg)[name], _sets(trained)[name]
+        tested, learned = _sets(cfg)[name], _sets(trained)[name]
+        if tested.get("root") is not None and tested.get("root") == learned.get("train_root"):
+            raise ValueError(f"the checkpoint was trained on all of {tested['root']}; give another dataset.root")
+        here, there = _splitting(tested), _splitting(learned)
         if here != there and here.get("root") == there.get("root"):
             raise ValueError(
                 f"the checkpoint was trained on dataset.{name}={there}, and {here} splits the same places otherwise; "
@@ -157,11 +184,12 @@ def _require_unseen_places(cfg: DictConfig, trained: DictConfig) -> None:
             )
 
 
+def _splitting(node: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the split of a data set: neither what is shown of a place, nor what is trained on besides."""
+    return {key: value for key, value in node.items() if key not in _NOT_SPLITTING}
+
+
 def _sets(cfg: DictConfig) -> dict[str, dict[str, Any]]:
-    """Settings of each data set, without where it is cached."""
+    """Settings of each data set."""
     sets = cast(dict[str, Any], OmegaConf.to_container(cfg.dataset, resolve=True))
-    return {
-        name: {key: value for key, value in node.items() if key != "cache_dir"}
-        for name, node in sets.items()
-        if isinstance(node, dict) and "_target_" in node
-    }
+    return {name: node for name, node in sets.items() if isinstance(node, dict) and "_target_" in node}

@@ -28,6 +28,10 @@ class MetaModule(L.LightningModule):
         gradient_clip: Largest norm of the meta-gradient; Lightning's own clipping does not go with manual steps.
         max_bad_steps: Outer steps in a row without one finite task before training stops.
         run_config: The resolved configuration as YAML; kept in every checkpoint, which is rebuilt from it.
+
+    Attributes:
+        wants_stop: Whether this process was asked to stop; the others learn it with the gradient of a step.
+        is_stop_agreed: Whether any process was, as all know since the last step.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class MetaModule(L.LightningModule):
         self.run_config = run_config
         self.num_bad_steps = 0
         self.num_skipped_tasks = 0
+        self.wants_stop = False
+        self.is_stop_agreed = False
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Give the outer optimiser theta."""
@@ -57,6 +63,11 @@ class MetaModule(L.LightningModule):
         if self.make_scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
+
+    def on_train_batch_start(self, batch: TaskBatch, batch_idx: int) -> None:
+        """Set the step that metrics are logged under: resumed after an epoch, Lightning counts its last one twice."""
+        loop = self.trainer.fit_loop.epoch_loop
+        loop._batches_that_stepped = loop.batch_progress.total.completed
 
     def training_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Take one outer step."""
@@ -109,12 +120,13 @@ class MetaModule(L.LightningModule):
         """
         like = result.gradient_sum[0]
         losses = torch.stack([result.loss_after, result.loss_before]).to(like).nan_to_num() * result.num_counted
-        counts = like.new_tensor([result.num_counted, num_tasks])
+        counts = like.new_tensor([self.wants_stop, result.num_counted, num_tasks])
         flat = torch.cat([*(gradient.flatten() for gradient in result.gradient_sum), losses, counts])
         flat = self.trainer.strategy.reduce(flat, reduce_op="sum")
-        num_counted, num_tasks = int(flat[-2]), int(flat[-1])
+        num_stops, num_counted, num_tasks = (int(number) for number in flat[-3:])
+        self.is_stop_agreed = num_stops > 0
         self.num_skipped_tasks += num_tasks - num_counted
-        mean = flat[:-2] / max(num_counted, 1)
+        mean = flat[:-3] / max(num_counted, 1)
         mean, (loss_after, loss_before) = mean[:-2], mean[-2:]
         parameters = self.learner.trainable()
         for parameter, part in zip(parameters, mean.split([p.numel() for p in parameters]), strict=True):

@@ -149,9 +149,9 @@ class Malicious:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "not a readable checkpoint"),
-        (b"certainly no checkpoint", "no checkpoint"),
-        (pickle.dumps(Malicious(), protocol=2), "no checkpoint, or holds more than tensors"),
+        (b"", "not a readable PyTorch file"),
+        (b"certainly no checkpoint", "is no PyTorch file"),
+        (pickle.dumps(Malicious(), protocol=2), "no PyTorch file, or holds more than tensors"),
         ({"state_dict": {}}, "needs the keys config and state_dict"),
         ([1, 2], "needs the keys config and state_dict"),
     ],
@@ -171,7 +171,7 @@ def test_what_is_no_checkpoint_is_refused(refused, tmp_path, capsys, content, re
 def test_a_truncated_checkpoint_is_refused(refused, checkpoint, tmp_path):
     path = checkpoint(tmp_path / "cut.ckpt")
     path.write_bytes(path.read_bytes()[:-1000])
-    assert f"ckpt={path} is not a readable checkpoint" in refused(f"ckpt={path}")
+    assert f"ckpt={path} is not a readable PyTorch file" in refused(f"ckpt={path}")
 
 
 def make_truncated(folder):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ldr2hdr.samples import read_samples
+
 TINY = ("experiment=smoke", "task.crop_px=16")
 
 
@@ -54,7 +56,7 @@ def test_evaluate_writes_complete_results(python, trained, tmp_path):
     (tmp_path / "link.ckpt").symlink_to(ckpt)
     done = python(
         *("ldr2hdr.evaluate", "ckpt=link.ckpt", f"hydra.run.dir={tmp_path / 'out'}"),
-        *("num_tasks=1", "steps=[0,1]", "task.crop_px=16", "num_resamples=20"),
+        *("num_tasks=1", "steps=[0,1]", "task.crop_px=16", "num_resamples=20", "samples=1"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
@@ -80,6 +82,11 @@ def test_evaluate_writes_complete_results(python, trained, tmp_path):
     assert len((tmp_path / "out" / "scores.csv").read_text().splitlines()) > len(cells)
     assert done.stdout.count("means over") == 4
     assert "results.json" in done.stdout
+    samples = read_samples(tmp_path / "out" / "samples")  # one of each table, with every system's picture
+    assert [(sample.camera_family, sample.ranges) for sample in samples] == [
+        (family, ranges) for family in ("pointwise", "phone") for ranges in ("seen", "unseen")
+    ]
+    assert all(systems <= {output.system for output in sample.outputs} for sample in samples)
 
 
 def test_help_lists_the_groups(python, tmp_path):

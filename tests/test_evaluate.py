@@ -1,5 +1,7 @@
 """The line-up of an evaluation: who is judged, who is compared, and what is refused."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -8,7 +10,8 @@ from rich.console import Console
 
 from ldr2hdr.build import CONF_DIR, build_learner, build_source, build_suite
 from ldr2hdr.evaluate import _aggregate, _check_settings, _score, _tables
-from ldr2hdr.lineup import build_line_up
+from ldr2hdr.io import write_image
+from ldr2hdr.lineup import _algorithm, build_line_up
 
 
 @pytest.fixture
@@ -79,10 +82,39 @@ def test_a_supervised_checkpoint_must_be_one(make_checkpoint, evaluation):
         build_line_up(evaluation(f"ckpt={maml}", f"supervised_ckpt={maml}"))
 
 
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        *((name, [f"algo={name}"]) for name in sorted(path.stem for path in Path(CONF_DIR, "algo").glob("*.yaml"))),
+        ("fomaml", ["algo=maml", "algo.first_order=true"]),
+        ("maml", ["algo=maml", "algo.inner_steps=2", "algo.adapts=[backbone.*]"]),
+        ("r2d2", ["algo=r2d2", "algo.ridge_weight=0.5"]),
+    ],
+)
+def test_a_checkpoint_stands_in_tables_under_the_name_of_its_algorithm(compose_train, tiny, tmp_path, name, overrides):
+    assert _algorithm(compose_train(tmp_path, *tiny, *overrides)) == name
+
+
+def test_an_algorithm_that_conf_does_not_name_stands_under_its_class():
+    assert _algorithm(OmegaConf.create({"algo": {"_target_": "mine.WiderLearner", "inner_lr": 1.0}})) == "wider"
+
+
 def test_another_split_of_the_places_of_training_is_refused(make_checkpoint, evaluation):
     maml = make_checkpoint("maml.ckpt")
     with pytest.raises(ValueError, match=r"trained on dataset\.panoramas=.*splits the same places otherwise"):
         build_line_up(evaluation(f"ckpt={maml}", "+dataset.panoramas.seed=1"))
+
+
+def test_what_was_trained_on_besides_the_split_is_no_reason_to_refuse(make_checkpoint, evaluation, tmp_path):
+    more = tmp_path / "more"
+    more.mkdir()
+    write_image(more / "extra.exr", torch.ones(3, 8, 16))
+    maml = make_checkpoint(
+        "maml.ckpt", "+dataset.panoramas.fov_deg=[15.0,90.0]", f"dataset.panoramas.train_root={more}"
+    )
+    assert build_line_up(evaluation(f"ckpt={maml}")).learner is not None
+    with pytest.raises(ValueError, match=r"trained on all of .*more; give another dataset.root"):
+        build_line_up(evaluation(f"ckpt={maml}", f"dataset.root={more}"))
 
 
 @pytest.mark.parametrize("override", ["steps=[]", "steps=[-1]", "num_tasks=0", "samples=-1"])

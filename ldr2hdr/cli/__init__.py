@@ -8,21 +8,22 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ldr2hdr.cli import adapt, compare, convert, doctor, import_weights, prepare, report, results
+from ldr2hdr.cli import adapt, app, compare, convert, doctor, export, import_weights, prepare, report, results
 from ldr2hdr.cli.messages import INTERRUPTED
 
 _DESCRIPTION = "Reconstruct the light that a photograph lost: from an 8-bit picture to linear HDR."
 _EXAMPLES = """\
 examples:
-  ldr2hdr convert sunset.jpg -o sunset.exr --ckpt last.ckpt
-  ldr2hdr adapt bracket/ -o my_camera.ldr2hdr --ckpt last.ckpt
-  ldr2hdr convert photos/ -o hdr/ --camera my_camera.ldr2hdr --ckpt last.ckpt
+  ldr2hdr convert sunset.jpg -o sunset.exr
+  ldr2hdr adapt bracket/ -o my_camera.ldr2hdr
+  ldr2hdr convert photos/ -o hdr/ --camera my_camera.ldr2hdr
+  ldr2hdr app --open
   ldr2hdr results outputs/demo/evaluation/results.json
   ldr2hdr report outputs/demo/evaluation outputs/demo/maml
   ldr2hdr doctor LDR-HDR-pair_Dataset/
   ldr2hdr prepare LDR-HDR-pair_Dataset/ -o prepared/
 
-A checkpoint is made by training: python -m ldr2hdr.train --help
+A model ships with ldr2hdr; --ckpt names another: python -m ldr2hdr.train --help
 """
 
 
@@ -48,6 +49,6 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ldr2hdr", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"ldr2hdr {version('ldr2hdr')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (convert, adapt, results, compare, report, doctor, prepare, import_weights):
+    for command in (convert, adapt, app, results, compare, report, doctor, prepare, import_weights, export):
         command.add_command(commands)
     return parser

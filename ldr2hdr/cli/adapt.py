@@ -3,10 +3,12 @@
 import argparse
 import math
 import os
+import re
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ldr2hdr.cli.messages import FAILED, NEEDS_CKPT, WRONG_USAGE, complain
+from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,9 +25,9 @@ The exposures are told by EXIF; or by exposures.csv in the folder, with the colu
 """
 _NOTES = """\
 examples:
-  ldr2hdr adapt bracket/ -o my_camera.ldr2hdr --ckpt last.ckpt
-  ldr2hdr adapt garden/ kitchen/ -o my_camera.ldr2hdr --ckpt last.ckpt
-  ldr2hdr adapt bracket/ --ev=-2,0,2 -o my_camera.ldr2hdr --ckpt last.ckpt
+  ldr2hdr adapt bracket/ -o my_camera.ldr2hdr
+  ldr2hdr adapt garden/ kitchen/ -o my_camera.ldr2hdr
+  ldr2hdr adapt bracket/ --ev -2,0,2 -o my_camera.ldr2hdr --ckpt last.ckpt
 
 exit codes: 0 written; 1 the bracket cannot teach (the reason is told), or a file cannot be read; 2 wrong usage
 """
@@ -48,13 +50,15 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="exposures of one scene; several folders of one camera",
     )
     parser.add_argument(*("-o", "--out"), required=True, type=Path, metavar="PROFILE", help="camera profile to write")
-    parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network")
+    parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network (default: the one that ships)")
     parser.add_argument(
         "--ev",
         type=_numbers,
         metavar="EV,EV,...",
-        help="stops of the photographs in the order of their names: --ev=-2,0,2",
+        help="stops of the photographs in the order of their names: --ev -2,0,2 or --ev -2/3,0,2/3",
     )
+    # else argparse takes a word that begins with a minus and is no single number for an option
+    parser._negative_number_matcher = re.compile(r"-[\d.]")
     parser.add_argument("--steps", type=_count, default=10, metavar="K", help="most inner steps to try (default: 10)")
     parser.add_argument(
         "--no-check", action="store_true", help="keep no photograph out: two are enough, no inner step is taken"
@@ -65,8 +69,6 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.ckpt is None:
-        return complain(ValueError(NEEDS_CKPT), WRONG_USAGE)
     try:
         _require_writable(args.out, is_forced=args.force)
     except OSError as error:
@@ -83,7 +85,7 @@ def _run(args: argparse.Namespace) -> int:
             evs=args.ev,
             max_steps=args.steps,
             is_checked=not args.no_check,
-            on_step=lambda step, stops: console.print(f"  {_steps(step):>11}  {stops:.3f} stops"),
+            on_step=lambda step, after, before: console.print(_describe_step(step, after, before)),
         )
         _report(adapted, console)
         adapted.save(args.out)
@@ -122,19 +124,27 @@ def _require_writable(out: Path, *, is_forced: bool) -> None:
         raise PermissionError(f"the folder {out.parent} to write {out.name} to is read-only; choose another")
 
 
+def _describe_step(step: int, after: float, before: float) -> str:
+    return f"  {_steps(step):>11}: error on the photograph kept out {before:.3f} stops before, {after:.3f} after"
+
+
 def _steps(count: int) -> str:
     return f"{count} step{'s' * (count != 1)}"
 
 
 def _numbers(text: str) -> list[float]:
-    numbers = [float(part) for part in text.split(",")]
-    if not all(math.isfinite(number) for number in numbers):
-        raise ValueError(text)
+    """Numbers between commas or blanks, fractions of stops too; a typographic minus is one."""
+    expected = f"expected stops between commas, such as -2,0,2 or -2/3,0,2/3, got {text!r}"
+    try:
+        numbers = [float(Fraction(part)) for part in text.replace("\N{MINUS SIGN}", "-").replace(",", " ").split()]
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(expected) from error
+    if not numbers or not all(math.isfinite(number) for number in numbers):
+        raise argparse.ArgumentTypeError(expected)
     return numbers
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise ValueError(text)
-    return count
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number of steps, 0 or more, got {text!r}")
+    return int(text)

@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ldr2hdr.cli.messages import FAILED, NEEDS_CKPT, WRONG_USAGE, complain
+from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ldr2hdr.convert import Converted, Job
+    from ldr2hdr.convert import Converted
+    from ldr2hdr.jobs import Job
     from ldr2hdr.meta.base import Predictor
     from ldr2hdr.reconstructor import Reconstructor
 
 _FORMATS = ("exr", "hdr", "ultrahdr", "avif", "jxl", "tiff")
+_RAW_SUFFIXES = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq")
 _ABOUT = """\
 Convert photographs (JPEG, PNG, TIFF, HEIC or camera RAW) to HDR pictures of linear light, Rec. 709 primaries.
 
@@ -24,12 +26,15 @@ and their colour profiles are honoured. With a profile of the camera, or a brack
 """
 _NOTES = """\
 examples:
-  ldr2hdr convert sunset.jpg -o sunset.exr --ckpt last.ckpt
-  ldr2hdr convert photos/ -o hdr/ --format ultrahdr --camera my_camera.ldr2hdr --ckpt last.ckpt
-  ldr2hdr convert "day1/*.jpg" b.png -o hdr/ --bracket bracket/ --ckpt last.ckpt
+  ldr2hdr convert sunset.jpg -o sunset.exr
+  ldr2hdr convert photos/ -o hdr/ --format ultrahdr --camera my_camera.ldr2hdr
+  ldr2hdr convert "day1/*.jpg" b.png -o hdr/ --bracket bracket/ --trust --ckpt last.ckpt
 
 formats: exr (16-bit floats), hdr (Radiance), ultrahdr (the JPEG itself with a gain map), and with the extra
 "formats" avif (PQ), jxl (lossless), tiff (32-bit floats)
+
+channels of --trust: mask.clipped (1 where the photograph is white in a channel), mask.invented (share of a pixel's
+light that is above what the photograph tells), sigma (uncertainty in stops: it ranks pixels by the error to expect)
 
 exit codes: 0 all written; 1 the checkpoint, the camera or some photographs failed (the others are written);
 2 wrong usage, such as an output that exists (nothing is written)
@@ -50,11 +55,11 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     parser.add_argument(
         *("-o", "--out"),
-        required=True,
         type=Path,
-        help="file to write, its extension that of the format; or an existing folder, for any number of photographs",
+        help="file to write, its extension that of the format; or an existing folder, for any number of photographs "
+        "(default: beside each photograph)",
     )
-    parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network")
+    parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network (default: the one that ships)")
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", type=Path, metavar="PROFILE", help="profile that `ldr2hdr adapt` made")
     camera.add_argument("--bracket", type=Path, metavar="FOLDER", help="bracket of the same camera to adapt to first")
@@ -66,30 +71,43 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="S",
         help="how much of the highlights above white is kept, in stops: 0 none, 1 all (default)",
     )
+    parser.add_argument("--float", action="store_true", help="32-bit floats in exr and jxl, not 16")
+    parser.add_argument(
+        "--trust", action="store_true", help="in exr, say of each pixel how far to trust it; 3 times slower"
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
     parser.set_defaults(run=_run)
 
 
 class _System(NamedTuple):
-    """What converts: a predictor with its context, the camera that it is of, and a line about it."""
+    """What converts.
+
+    Attributes:
+        predictor: Maps photographs to sensor exposure.
+        context: What it knows of the camera.
+        camera: That it is of, by EXIF.
+        tone_error_stops: How wrong its tones are, as far as that is known.
+        about: A line about it.
+    """
 
     predictor: "Reconstructor | Predictor"
     context: object
     camera: str | None
+    tone_error_stops: float
     about: str
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.ckpt is None:
-        return complain(ValueError(NEEDS_CKPT), WRONG_USAGE)
     from rich.console import Console
 
-    from ldr2hdr.convert import plan_jobs
+    from ldr2hdr.jobs import plan_jobs
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         jobs = plan_jobs(_find_photos(args.photos), args.out, extension=args.format, is_forced=args.force)
+        if args.trust:
+            _require_exr(jobs)
     except (ValueError, OSError) as error:
         return complain(error, WRONG_USAGE)
     try:
@@ -97,7 +115,7 @@ def _run(args: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         return complain(error, FAILED)
     console.print(system.about)
-    num_failed = _convert_all(jobs, system, console, strength=args.strength)
+    num_failed = _convert_all(jobs, system, console, args)
     if len(jobs) > 1:
         console.print(f"{len(jobs) - num_failed} of {len(jobs)} photographs converted")
     return FAILED if num_failed else 0
@@ -111,20 +129,21 @@ def _load_system(args: argparse.Namespace) -> _System:
         OSError: If a file is not there.
     """
     from ldr2hdr.adapting.model import load
+    from ldr2hdr.trust import UNKNOWN_CAMERA_STOPS
 
     model = load(args.ckpt, device=args.device)
     if args.camera is None and args.bracket is None:
-        about = "single-shot: no camera profile was used; tones are those of the cameras trained on"
-        return _System(model.single_shot(), None, None, about)
+        which = "the model that ships with ldr2hdr, " if args.ckpt is None else ""
+        about = f"{which}single-shot: no camera profile was used; tones are those of the cameras trained on"
+        return _System(model.single_shot(), None, None, UNKNOWN_CAMERA_STOPS, about)
     adapted = model.adapt(args.bracket) if args.camera is None else model.camera(args.camera)
     camera, check = adapted.profile.camera, adapted.profile.check
     about = f"camera: {camera or 'not named by EXIF'}, from {args.camera or args.bracket}"
-    if check is not None:
-        after = check.stops[adapted.profile.steps]
-        about += (
-            f"; error on a photograph kept out {check.single_shot_stops:.3f} stops single-shot, {after:.3f} adapted"
-        )
-    return _System(*adapted.predictor(), camera, about)
+    if check is None:
+        return _System(*adapted.predictor(), camera, UNKNOWN_CAMERA_STOPS, about)
+    after = check.stops[adapted.profile.steps]
+    about += f"; error on a photograph kept out {check.single_shot_stops:.3f} stops single-shot, {after:.3f} adapted"
+    return _System(*adapted.predictor(), camera, after, about)
 
 
 def _find_photos(words: Sequence[str]) -> list[Path]:
@@ -137,10 +156,7 @@ def _find_photos(words: Sequence[str]) -> list[Path]:
     for word in words:
         path = Path(word)
         if path.is_dir():
-            from ldr2hdr.adapting.brackets import PHOTO_SUFFIXES
-            from ldr2hdr.data.datasets.files import list_files
-
-            paths, what = list_files(path, PHOTO_SUFFIXES), "the folder holds no photograph (JPEG, PNG, TIFF or HEIC)"
+            paths, what = _list_folder(path), "the folder holds no photograph (JPEG, PNG, TIFF, HEIC or camera RAW)"
         elif glob.has_magic(word) and not path.exists():
             paths, what = sorted(Path(name) for name in glob.glob(word, recursive=True)), "no file is of this pattern"
             paths = [path for path in paths if path.is_file()]
@@ -152,14 +168,37 @@ def _find_photos(words: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _convert_all(jobs: Sequence["Job"], system: _System, console: "Console", *, strength: float) -> int:
+def _list_folder(folder: Path) -> list[Path]:
+    """Photographs in a folder; of a RAW file and what the camera developed from it, the latter."""
+    from ldr2hdr.adapting.brackets import PHOTO_SUFFIXES
+    from ldr2hdr.data.datasets.files import list_files
+
+    developed = list_files(folder, PHOTO_SUFFIXES)
+    stems = {path.stem for path in developed}
+    return sorted([*developed, *(path for path in list_files(folder, _RAW_SUFFIXES) if path.stem not in stems)])
+
+
+def _require_exr(jobs: Sequence["Job"]) -> None:
+    others = [job.output for job in jobs if job.output.suffix.lower() != ".exr"]
+    if others:
+        raise ValueError(f"--trust adds channels that only exr has, got {others[0]}; leave --trust or the format out")
+
+
+def _convert_all(jobs: Sequence["Job"], system: _System, console: "Console", args: argparse.Namespace) -> int:
     """Convert one after the other, whatever happens to the others; returns how many failed."""
     from ldr2hdr.convert import convert_photo
 
     num_failed = 0
     for job in _with_progress(jobs, console):
         try:
-            converted = convert_photo(job, system.predictor, context=system.context, strength=strength)
+            converted = convert_photo(
+                job,
+                system.predictor,
+                context=system.context,
+                strength=args.strength,
+                is_half=not args.float,
+                tone_error_stops=system.tone_error_stops if args.trust else None,
+            )
             console.print(_describe(converted))
             if system.camera and converted.camera not in (None, system.camera):
                 console.print(f"note: {job.photo} is by {converted.camera}, and the profile by {system.camera}")
@@ -189,7 +228,11 @@ def _describe(converted: "Converted") -> str:
 
 
 def _share(text: str) -> float:
-    share = float(text)
+    expected = f"expected a number from 0 to 1, got {text!r}"
+    try:
+        share = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(expected) from error
     if not 0 <= share <= 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(expected)
     return share

@@ -7,10 +7,6 @@ from typing import Final
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
-NEEDS_CKPT: Final = (
-    "a checkpoint of a trained network is needed: add --ckpt FILE; no model ships with ldr2hdr yet, and "
-    "`make demo` or `python -m ldr2hdr.train` makes one"
-)
 
 
 def complain(error: Exception, code: int, *, about: Path | None = None) -> int:

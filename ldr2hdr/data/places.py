@@ -46,6 +46,26 @@ def list_pictures(root: Path, fractions: Sequence[float], *, seed: int) -> list[
     ]
 
 
+def list_for_training(root: Path, placed: Sequence[PlacedFile]) -> list[PlacedFile]:
+    """All HDR pictures below a folder, each its own place, to train on beside files whose splits are known.
+
+    Args:
+        root: Searched recursively, without hidden files.
+        placed: Files with their splits.
+
+    Raises:
+        ValueError: If the folder is missing or holds no picture, or a file's name begins with that of a place which
+            is kept for validation or test, as ``kitchen_4k.hdr`` does with ``kitchen``.
+    """
+    found = [PlacedFile(file, place, "train") for file, place, _ in list_pictures(root, (1.0, 0.0, 0.0), seed=0)]
+    for file, place, split in placed:
+        kept = Path(place).stem
+        same = next((entry.file for entry in found if split != "train" and entry.file.stem.startswith(kept)), None)
+        if same is not None:
+            raise ValueError(f"{same} seems to show {kept!r}, which is kept for {split} ({file}); remove or rename it")
+    return found
+
+
 def split_by_hash(stem: str, fractions: Sequence[float], *, seed: int) -> Split:
     """The split of a name; independent of all other names, so it stays when files are added.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ldr2hdr.data.cache import CachedPicture, cache_picture
 from ldr2hdr.data.crops import draw_window, shrink
-from ldr2hdr.data.places import Split, list_pictures, look_up, places_of, read_manifest
+from ldr2hdr.data.places import Split, list_for_training, list_pictures, look_up, places_of, read_manifest
 from ldr2hdr.data.projection import render_view
 
 __all__ = ["AbstractSceneSource", "FolderSource", "PanoramaSource", "Split"]
@@ -60,13 +60,15 @@ class PanoramaSource(AbstractSceneSource):
     Args:
         cache_dir: Where decoded panoramas are kept, as float16; see `StoredRadiance` for the precision.
         root: Folder of ``.hdr`` and ``.exr`` panoramas; None for the 17 that ship with the package.
+        train_root: Folder of more panoramas, which are all of the train split, whatever their names; None for none.
         fov_deg: Least and largest horizontal field of view.
         pitch_deg: Least and largest pitch, positive up.
         fractions: Shares of train, val and test; used without a manifest only.
         seed: Of the hash; used without a manifest only.
 
     Raises:
-        ValueError: If a range, the manifest or a panorama's shape is wrong, or the folder is missing or empty.
+        ValueError: If a range, the manifest or a panorama's shape is wrong, a folder is missing or empty, or one for
+            training shows a place of another split.
         ImageError: If a panorama cannot be read.
     """
 
@@ -75,6 +77,7 @@ class PanoramaSource(AbstractSceneSource):
         *,
         cache_dir: Path | str,
         root: Path | str | None = None,
+        train_root: Path | str | None = None,
         fov_deg: Sequence[float] = (40.0, 90.0),
         pitch_deg: Sequence[float] = (-30.0, 30.0),
         fractions: Sequence[float] = (0.7, 0.15, 0.15),
@@ -87,6 +90,8 @@ class PanoramaSource(AbstractSceneSource):
         manifest = folder / "manifest.csv"
         has_manifest = manifest.is_file()
         self._placed = read_manifest(manifest) if has_manifest else list_pictures(folder, fractions, seed=seed)
+        if train_root is not None:
+            self._placed += list_for_training(Path(train_root), self._placed)
         self._pictures: dict[str, list[CachedPicture]] = {}
         for file, place, _ in self._placed:
             picture = cache_picture(file, Path(cache_dir))

@@ -1,6 +1,5 @@
 """Files of tensors from strangers, read so that nothing in them can run."""
 
-import pickle
 import re
 import zipfile
 import zlib
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ldr2hdr.importers.pickled_arrays import load_pickled_arrays
+from ldr2hdr.io.torch_files import read_torch
 
 # The one entry of an archive by TensorLayer: a list of arrays, which NumPy writes as a pickle
 _LIST_ENTRY: Final = "params.npy"
@@ -36,13 +35,7 @@ def read_torch_state(path: Path) -> Mapping[str, Tensor]:
         ValueError: If the file is damaged, holds code, or is no state dict.
     """
     _require_file(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} is no PyTorch file, or holds more than tensors and is refused") from error
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path} is not a readable PyTorch file: {reason}") from error
+    content = read_torch(path, str(path))
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path} is no state dict: expected tensors by name, got {type(content).__name__}")
     stray = next((name for name, value in content.items() if not isinstance(value, Tensor)), None)
@@ -72,7 +65,7 @@ def read_npz_list(path: Path) -> list[np.ndarray]:
             if _LIST_ENTRY in names:
                 return load_pickled_arrays(_after_header(BytesIO(archive.read(_LIST_ENTRY))))
             return [_read_plain(archive, name) for name in _in_order(names)]
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{path} is not a readable list of arrays: {error}") from error
 
 

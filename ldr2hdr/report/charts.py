@@ -8,7 +8,7 @@ from typing import Final
 from ldr2hdr.metrics.bootstrap import Interval
 from ldr2hdr.report.lines import REGIONS, ResultTable, parse_stage, place_means
 from ldr2hdr.report.runs import Evaluation, LoggedPoint, Training
-from ldr2hdr.report.svg import Frame, Point, Series, Tick, axes, draw_dot, draw_series, legend, span, ticks
+from ldr2hdr.report.svg import NUM_COLOURS, Frame, Point, Series, Tick, axes, draw_dot, draw_series, legend, span, ticks
 
 _ROW: Final = 19
 _MOST_POINTS: Final = 300
@@ -26,6 +26,12 @@ def steps_charts(table: ResultTable) -> str:
     at = {step: float(index) for index, step in enumerate(steps)}
     lines = [name for name in names if sum(stage.system == name for stage in stages.values()) > 1]
     flat = [name for name in table.compared if name not in stages or stages[name].system not in lines]
+    last = {stage.system: full for full, stage in sorted(stages.items(), key=lambda item: item[1].steps)}
+    if table.main in stages:
+        last[stages[table.main].system] = table.main
+    kept = _strongest(table, {name: last.get(name, name) for name in (*lines, *flat)})
+    left_out = len(lines) + len(flat) - len(kept)
+    lines, flat = ([name for name in group if name in kept] for group in (lines, flat))
 
     def series(region: str) -> list[Series]:
         drawn = []
@@ -42,7 +48,7 @@ def steps_charts(table: ResultTable) -> str:
         return drawn
 
     marks = [Tick(at[step], str(step)) for step in steps]
-    return _by_region(series, marks, "inner steps", "against inner steps")
+    return _by_region(series, marks, "inner steps", "against inner steps") + _note(left_out)
 
 
 def shots_charts(tables: Sequence[tuple[int, ResultTable]]) -> str:
@@ -71,7 +77,8 @@ def shots_charts(tables: Sequence[tuple[int, ResultTable]]) -> str:
 
 def places_charts(evaluation: Evaluation, table: ResultTable) -> str:
     """Mean of every place, a row each, hardest for the main system first."""
-    systems = table.compared
+    kept = _strongest(table, {name: name for name in table.compared})
+    systems = [name for name in table.compared if name in kept]
     drawings = []
     order: list[str] = []
     for region, words in REGIONS.items():
@@ -80,8 +87,11 @@ def places_charts(evaluation: Evaluation, table: ResultTable) -> str:
         order = order or sorted(main, key=lambda place: main[place])
         if any(means.get(system) for system in systems):
             drawings.append(_figure(words, _draw_places(order, {name: means.get(name, {}) for name in systems}, words)))
+    if not drawings:
+        return ""
     entries = [(name, colour, "line") for colour, name in enumerate(systems)]
-    return legend(entries) + f'<div class="charts">{"".join(drawings)}</div>' if drawings else ""
+    note = _note(len(table.compared) - len(systems))
+    return legend(entries) + f'<div class="charts">{"".join(drawings)}</div>' + note
 
 
 def training_charts(trainings: Sequence[Training]) -> str:
@@ -113,6 +123,27 @@ def smooth(points: Sequence[LoggedPoint]) -> list[LoggedPoint]:
         LoggedPoint(point.step, math.fsum(p.value for p in window) / len(window))
         for point, window in zip(points, windows, strict=True)
     ]
+
+
+def _strongest(table: ResultTable, stages: Mapping[str, str]) -> set[str]:
+    """As many names as there are colours: that of the main system, then those of the highest PU21-PSNR on all pixels.
+
+    Args:
+        table: Of which the stages are.
+        stages: By name in a chart, the stage in the table.
+    """
+
+    def rank(name: str) -> tuple[bool, float]:
+        interval = table.interval(stages[name], "pu_psnr", "all")
+        return stages[name] != table.main, math.inf if interval is None else -interval.mean
+
+    return set(sorted(stages, key=rank)[:NUM_COLOURS])
+
+
+def _note(left_out: int) -> str:
+    if not left_out:
+        return ""
+    return f'<p class="soft">The strongest {NUM_COLOURS}; {left_out} more in the table.</p>'
 
 
 def _point(x: float, interval: Interval | None) -> Point:
@@ -157,7 +188,9 @@ def _draw_places(order: Sequence[str], means: Mapping[str, Mapping[str, float]],
             f"<title>{escape(place)}</title></text>"
         )
         for colour, (name, value) in reversed(list(enumerate(seen.items()))):
-            parts.append(draw_dot(frame, Point(value, float(row)), f"c{colour % 8}", f"{place}, {name}", "dB"))
+            parts.append(
+                draw_dot(frame, Point(value, float(row)), f"c{colour % NUM_COLOURS}", f"{place}, {name}", "dB")
+            )
     return frame.wrap(parts, f"PU21-PSNR of {words} by place")
 
 

@@ -14,6 +14,7 @@ from ldr2hdr.report.charts import places_charts, shots_charts, steps_charts, tra
 from ldr2hdr.report.lines import ResultTable, TableKey, split_tables
 from ldr2hdr.report.pictures import Chosen, choose_scenes, viewer_blobs, viewer_data
 from ldr2hdr.report.runs import Evaluation, Runs, Training, read_runs
+from ldr2hdr.report.sweeps import sweeps_section
 from ldr2hdr.report.tables import differences_table, means_table
 from ldr2hdr.report.viewing import viewer_section
 
@@ -39,7 +40,7 @@ def write_report(
 
     Args:
         path: The page.
-        folders: Evaluations and training runs.
+        folders: Evaluations, training runs and sweeps.
         title: Its heading.
         max_mb: Size of the page in 10**6 bytes; pictures that do not fit are left out.
         max_scenes: Most sampled pictures to show.
@@ -75,6 +76,7 @@ def _gather(evaluations: Sequence[Evaluation]) -> Tables:
 
 def _page(title: str, runs: Runs, tables: Tables, chosen: Chosen) -> str:
     sections = {
+        "Sweeps": sweeps_section(runs.sweeps),
         "Results": _results(tables),
         "Pictures": viewer_section(chosen),
         "Charts": _charts(tables),
@@ -100,13 +102,14 @@ def _page(title: str, runs: Runs, tables: Tables, chosen: Chosen) -> str:
 
 
 def _head(title: str, runs: Runs, tables: Tables, chosen: Chosen) -> str:
-    evaluations, trainings = runs
+    evaluations, trainings, sweeps = runs
     places = {picture.place for run in evaluations for picture in run.judged.pictures()}
     judged = {(run.name, picture) for run in evaluations for picture in run.judged.pictures()}
     systems = {system for run in evaluations for system in run.judged.systems()}
     numbers = {
         "evaluation": len(evaluations),
         "training run": len(trainings),
+        "sweep": len(sweeps),
         "table": len(tables),
         "system": len(systems),
         "place": len(places),

@@ -1,8 +1,6 @@
-"""What a report is made from: folders of evaluations and of training runs."""
+"""What a report is made from: folders of evaluations, of training runs and of sweeps."""
 
-import csv
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +11,14 @@ import yaml
 from ldr2hdr.comparison.judged import Judged, read_judged
 from ldr2hdr.results import Results, read_results
 from ldr2hdr.samples import INDEX, Sample, read_samples
+from ldr2hdr.sweeps.curves import METRICS
+from ldr2hdr.sweeps.curves import LoggedPoint as LoggedPoint
+from ldr2hdr.sweeps.curves import read_curves as read_curves
+from ldr2hdr.sweeps.folder import is_sweep, read_sweep
+from ldr2hdr.sweeps.job import Job
+from ldr2hdr.sweeps.table import name_job, varying_keys
 
 _RESULTS: Final = "results.json"
-_METRICS: Final = ("csv/metrics.csv", "metrics.csv")
-_COUNTERS: Final = ("epoch", "step")
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,6 @@ class Evaluation:
         return node if isinstance(node, int) else None
 
 
-class LoggedPoint(NamedTuple):
-    """A number at an outer step."""
-
-    step: int
-    value: float
-
-
 @dataclass(frozen=True)
 class Training:
     """A folder of ``ldr2hdr.train``.
@@ -72,11 +67,27 @@ class Training:
     curves: Mapping[str, Sequence[LoggedPoint]]
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """A folder of ``ldr2hdr.train -m``.
+
+    Attributes:
+        name: Unique in the report.
+        folder: Where it lies.
+        jobs: All that were started, also those that failed.
+    """
+
+    name: str
+    folder: Path
+    jobs: Sequence[Job]
+
+
 class Runs(NamedTuple):
-    """What was found in the folders; a folder may hold both."""
+    """What was found in the folders; a folder may hold both of the first, and the jobs of a sweep are trainings too."""
 
     evaluations: list[Evaluation]
     trainings: list[Training]
+    sweeps: list[Sweep]
 
 
 def read_runs(folders: Iterable[Path]) -> Runs:
@@ -86,12 +97,17 @@ def read_runs(folders: Iterable[Path]) -> Runs:
         FileNotFoundError: If a folder is missing, or a file of an evaluation.
         ValueError: If a folder holds neither an evaluation nor a training run, or a file is not what it should be.
     """
-    runs = Runs([], [])
+    runs = Runs([], [], [])
     unique = list(dict.fromkeys(folder.resolve() for folder in folders))
     for folder, name in zip(unique, name_runs(unique), strict=True):
         if not folder.is_dir():
             raise FileNotFoundError(f"expected the folder of a run, got no folder at {folder}")
-        metrics = next((folder / path for path in _METRICS if (folder / path).is_file()), None)
+        if is_sweep(folder):
+            sweep = Sweep(name, folder, read_sweep(folder))
+            runs.sweeps.append(sweep)
+            runs.trainings.extend(_trainings(sweep, is_only=len(unique) == 1))
+            continue
+        metrics = next((folder / path for path in METRICS if (folder / path).is_file()), None)
         has_results = (folder / _RESULTS).is_file()
         if has_results:
             runs.evaluations.append(_read_evaluation(folder, name))
@@ -100,7 +116,7 @@ def read_runs(folders: Iterable[Path]) -> Runs:
         if metrics is None and not has_results:
             raise ValueError(
                 f"{folder} holds neither {_RESULTS} (of ldr2hdr.evaluate) nor csv/metrics.csv (of ldr2hdr.train); "
-                "give the folder of a run itself"
+                "give the folder of a run or of a sweep itself"
             )
     return runs
 
@@ -123,28 +139,13 @@ def name_runs(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def read_curves(path: Path) -> dict[str, list[LoggedPoint]]:
-    """Read the ``metrics.csv`` of Lightning's CSV logger; cells that are empty or not finite are left out.
-
-    Raises:
-        ValueError: If it has no column ``step``, or a cell is no number.
-    """
-    curves: dict[str, list[LoggedPoint]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if "step" not in (rows.fieldnames or ()):
-            raise ValueError(f"{path}: expected the metrics.csv of a CSV logger, it has no column step")
-        for row in rows:
-            for name, cell in row.items():
-                if name in _COUNTERS or not cell:
-                    continue
-                try:
-                    point = LoggedPoint(int(row["step"]), float(cell))
-                except (TypeError, ValueError):
-                    raise ValueError(f"{path}, line {rows.line_num}: expected numbers, got {row}") from None
-                if math.isfinite(point.value):
-                    curves.setdefault(name, []).append(point)
-    return curves
+def _trainings(sweep: Sweep, *, is_only: bool) -> Iterable[Training]:
+    """The jobs that logged something, named by what is their own."""
+    keys = varying_keys(sweep.jobs)
+    for job in sweep.jobs:
+        if job.curves:
+            name = name_job(job, keys) if is_only else f"{sweep.name}/{name_job(job, keys)}"
+            yield Training(name, job.folder, _read_manifest(job.folder), job.curves)
 
 
 def _read_evaluation(folder: Path, name: str) -> Evaluation:

@@ -1,0 +1,69 @@
+"""What a run is and what it left behind, for loggers that keep more than numbers."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import lightning as L
+import torch
+import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from ldr2hdr.callbacks.judging import showing_loggers
+from ldr2hdr.callbacks.manifest import provenance
+from ldr2hdr.loggers.surviving import KeptCheckpoint
+
+_NAMES: Final = ("best", "last")  # W&B gives the alias latest to what comes last
+
+
+class RunKeeper(L.Callback):
+    """Hand the configuration to the loggers when training begins, and the checkpoints when it ended.
+
+    Args:
+        checkpoints: Folder of ``last.ckpt`` and ``best.ckpt``.
+    """
+
+    def __init__(self, checkpoints: str) -> None:
+        self.checkpoints = Path(checkpoints)
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the configuration."""
+        if trainer.is_global_zero:
+            config = yaml.safe_load(_run_config(pl_module)) or {}
+            for logger in showing_loggers(trainer):
+                logger.show_config(config)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Hand over the checkpoints, with what tells them apart."""
+        loggers = [logger for logger in showing_loggers(trainer) if logger.keeps_checkpoints]
+        if not trainer.is_global_zero or not loggers:
+            return
+        for checkpoint in self._checkpoints(trainer, _run_config(pl_module)):
+            for logger in loggers:
+                logger.keep_checkpoint(checkpoint)
+
+    def _checkpoints(self, trainer: L.Trainer, run_config: str) -> Iterator[KeptCheckpoint]:
+        run = {"config_sha256": hashlib.sha256(run_config.encode()).hexdigest(), "commit": provenance()["commit"]}
+        for name in _NAMES:
+            path = self.checkpoints / f"{name}.ckpt"
+            if path.is_file():
+                yield KeptCheckpoint(name, path, {**run, **_progress(trainer, path)})
+
+
+def _run_config(pl_module: L.LightningModule) -> str:
+    return str(getattr(pl_module, "run_config", ""))
+
+
+def _progress(trainer: L.Trainer, path: Path) -> dict[str, Any]:
+    """How far a checkpoint's training was, and how good that is."""
+    # mapped, not read: the numbers of theta are of no interest here
+    step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+    about: dict[str, Any] = {"outer_step": step}
+    if step == trainer.global_step:
+        about["metrics"] = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and Path(callback.best_model_path) == path and callback.monitor:
+            about |= {"monitor": callback.monitor, "score": float(callback.best_model_score or math.nan)}
+    return about

@@ -1,0 +1,93 @@
+"""``ldr2hdr export``: a network for programs without Python."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
+
+if TYPE_CHECKING:
+    from ldr2hdr.export.onnx_file import Exported
+
+_ABOUT = """\
+Write a network as an ONNX file, for programs without Python: single-shot, or adapted to the camera of a profile.
+
+The file takes pictures of any size and gives linear light. Before it is there, ONNX Runtime computes two pictures with
+it, and what torch makes of them must be the same to 1e-4. It needs the extra "onnx".
+"""
+_NOTES = """\
+examples:
+  ldr2hdr export --onnx net.onnx
+  ldr2hdr export --onnx my_camera.onnx --camera my_camera.ldr2hdr --ckpt last.ckpt
+
+in the file: input "ldr" (1, 3, height, width), float32, sRGB codes in [0, 1], red green blue, at least 16 pixels a
+side; output "exposure" of the same size, linear light of Rec. 709 primaries, 1 where the camera clips. All of a picture
+is computed at once: a large one needs as much memory as its network makes of it. The metadata tell units, the licence
+and the sha256 of the checkpoint.
+
+exit codes: 0 written; 1 the checkpoint, the profile or the export failed (nothing is written); 2 wrong usage
+"""
+
+
+def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe ``ldr2hdr export`` to the parser."""
+    parser = commands.add_parser(
+        "export",
+        help="write a network as an ONNX file",
+        description=_ABOUT,
+        epilog=_NOTES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--onnx", required=True, type=Path, metavar="OUT", help="file to write, ending in .onnx")
+    parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network (default: the one that ships)")
+    parser.add_argument("--camera", type=Path, metavar="PROFILE", help="profile that `ldr2hdr adapt` made")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    out: Path = args.onnx
+    if out.exists() and not args.force:
+        return complain(FileExistsError(f"refusing to overwrite {out}; use --force, or another name"), WRONG_USAGE)
+    if not out.parent.is_dir():
+        missing = f"the folder {out.parent} to write {out.name} to does not exist; create it first"
+        return complain(FileNotFoundError(missing), WRONG_USAGE)
+    from rich.console import Console
+
+    try:
+        exported = _export(args)
+    except (ValueError, OSError) as error:
+        return complain(error, FAILED)
+    sizes = " and ".join(f"{width} x {height}" for height, width in exported.sizes)
+    Console(soft_wrap=True, markup=False, highlight=False).print(
+        f"wrote {out}: {out.stat().st_size / 1e6:.2f} MB; ONNX Runtime and torch differ by at most "
+        f"{exported.difference:.1e} on pictures of {sizes} pixels"
+    )
+    return 0
+
+
+def _export(args: argparse.Namespace) -> "Exported":
+    """Load, adapt and write.
+
+    Raises:
+        ValueError: If the checkpoint, the profile or the network is refused.
+        OSError: If a file is not there.
+    """
+    from ldr2hdr.adapting.model import load
+    from ldr2hdr.export.onnx_file import export_onnx
+    from ldr2hdr.reconstructor import Reconstructor
+
+    model = load(args.ckpt)
+    about = {
+        "ldr2hdr.model_sha256": model.sha256,
+        "ldr2hdr.licence": "MIT" if args.ckpt is None else "that of the checkpoint which model_sha256 names",
+        "ldr2hdr.camera": "any (single-shot)",
+    }
+    predictor, context = model.single_shot(), None
+    if args.camera is not None:
+        adapted = model.camera(args.camera)
+        predictor, context = adapted.predictor()
+        about["ldr2hdr.camera"] = adapted.profile.camera or "not named by EXIF"
+    if not isinstance(predictor, Reconstructor):
+        raise ValueError("this algorithm's adapted network is no network of its own, which an ONNX file could hold")
+    return export_onnx(args.onnx, predictor, context=context, about=about)
