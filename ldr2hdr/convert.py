@@ -1,4 +1,4 @@
-"""Photographs to HDR files: what is written where, and the conversion of one."""
+"""One photograph to an HDR file."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,22 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.io import HDR_FORMATS, Photo, read_photo, write_image
+from ldr2hdr.io import Photo, read_photo, write_image
 from ldr2hdr.io.exr import HALF_MAX
+from ldr2hdr.jobs import Job, formats_of
 from ldr2hdr.meta.base import Predictor
 from ldr2hdr.reconstructor import Reconstructor
-from ldr2hdr.tiling import measure_locality, reconstruct_bands
+from ldr2hdr.tiling import Read, measure_locality, reconstruct_bands
+from ldr2hdr.trust import LAYERS, Trust, assess, vary
 
-FORMATS: Final = tuple(HDR_FORMATS)
 # What is reconstructed whole, if it cannot be done on tiles: 2.5 GB for the default network, were it one of those.
 _WHOLE_PX: Final = 2**22
-
-
-class Job(NamedTuple):
-    """One photograph and the HDR file to make of it."""
-
-    photo: Path
-    output: Path
 
 
 class Converted(NamedTuple):
@@ -46,38 +40,28 @@ class Converted(NamedTuple):
     camera: str | None = None
 
 
-def plan_jobs(photos: Sequence[Path], out: Path, *, extension: str | None, is_forced: bool) -> list[Job]:
-    """Decide which file each photograph becomes, before any work is done.
-
-    Args:
-        photos: The photographs; whether they can be read is found out when they are converted.
-        out: An existing folder, or for a single photograph a name with the extension of a format.
-        extension: One of `FORMATS`; None for that of the name, and ``exr`` in a folder.
-        is_forced: Overwrite what exists.
-
-    Raises:
-        ValueError: If the names do not fit together, or an output is one of the photographs.
-        FileNotFoundError: If the folder is missing.
-        FileExistsError: If an output exists and ``is_forced`` is not set.
-    """
-    if out.is_dir():
-        suffix = HDR_FORMATS[extension or FORMATS[0]][0]
-        jobs = [Job(photo, out / f"{photo.stem}{suffix}") for photo in photos]
-    else:
-        jobs = [_single_job(photos, out, extension)]
-    _require_distinct(jobs)
-    existing = [str(job.output) for job in jobs if job.output.exists()]
-    if existing and not is_forced:
-        raise FileExistsError(f"refusing to overwrite {_shorten(existing)}; use --force, or another name")
-    return jobs
-
-
 def reconstruct_photo(
     ldr: Float[Tensor, "3 h w"], predictor: Reconstructor | Predictor, *, context: object = None
 ) -> Float[Tensor, "3 h w"]:
     """Sensor exposure of a photograph, on the CPU; arguments and errors as for `convert_photo`."""
-    bands = _reconstruct(ldr, predictor, context)
-    return _gather(bands, height=ldr.shape[1], width=ldr.shape[2], strength=1.0, dtype=torch.float32).exposure
+    size = (ldr.shape[1], ldr.shape[2])
+    bands = _reconstruct(_reader(ldr), size, predictor, context)
+    return _gather(bands, size, dtype=torch.float32).picture
+
+
+def assess_photo(
+    ldr: Float[Tensor, "3 h w"],
+    predictor: Reconstructor | Predictor,
+    *,
+    context: object = None,
+    tone_error_stops: float,
+) -> Trust:
+    """How far to trust what `reconstruct_photo` makes of a photograph; arguments and errors as for `convert_photo`."""
+    size = (ldr.shape[1], ldr.shape[2])
+    bands = _reconstruct(_reader(ldr), size, predictor, context)
+    others = [_reconstruct(read, size, predictor, context) for read in vary(ldr)]
+    bands = _with_trust(ldr, bands, others, strength=1.0, tone_error_stops=tone_error_stops)
+    return Trust(*_gather(bands, size, dtype=torch.float32).picture[3:])
 
 
 def limit_highlights(exposure: Float[Tensor, "*s"], strength: float) -> Float[Tensor, "*s"]:
@@ -100,6 +84,8 @@ def convert_photo(
     *,
     context: object = None,
     strength: float = 1.0,
+    is_half: bool = True,
+    tone_error_stops: float | None = None,
 ) -> Converted:
     """Read, reconstruct, write: the HDR file is there whole or not at all.
 
@@ -109,6 +95,9 @@ def convert_photo(
             works on tiles, on the device that it is on; anything else gets the picture whole, on the CPU.
         context: For a `Reconstructor`, what its ``summarize`` made of the camera's support; None for a single shot.
         strength: How much of what is above white is kept, see `limit_highlights`.
+        is_half: Store 16-bit floats where the format has them and the values fit.
+        tone_error_stops: To write the channels of `ldr2hdr.trust` too, which takes three reconstructions: the error of
+            the camera's tones, the least that ``sigma`` is. None to leave them out.
 
     Raises:
         ImageError: If the photograph cannot be read, or the reconstruction cannot be stored.
@@ -116,30 +105,37 @@ def convert_photo(
     """
     photo = read_photo(job.photo)
     height, width = photo.ldr.shape[1:]
-    bands = _reconstruct(photo.ldr, predictor, context)
-    gathered = _gather(bands, height=height, width=width, strength=strength)
-    del bands
-    (format, *_) = _formats_of(job.output)
+    bands = _reconstruct(_reader(photo.ldr), (height, width), predictor, context)
+    bands = (limit_highlights(band, strength) for band in bands)
+    if tone_error_stops is not None:
+        others = [_reconstruct(read, (height, width), predictor, context) for read in vary(photo.ldr)]
+        bands = _with_trust(photo.ldr, bands, others, strength=strength, tone_error_stops=tone_error_stops)
+    gathered = _gather(bands, (height, width), dtype=torch.float16 if is_half else torch.float32)
+    (format, *_) = formats_of(job.output)
     if format != "ultrahdr":
         photo = _without_pixels(photo)  # writing takes as much memory again
-    write_image(job.output, gathered.exposure, format=format, photo=photo)
-    peak = gathered.peak
-    stops = math.log2(peak) if peak > 0 else -math.inf
+    layers = dict(zip(LAYERS, gathered.picture[3:], strict=False))
+    write_image(job.output, gathered.picture[:3], format=format, photo=photo, layers=layers, is_half=is_half)
+    stops = math.log2(gathered.peak) if gathered.peak > 0 else -math.inf
     return Converted(job.output, width, height, stops, photo.source.shot.camera)
 
 
 class _Gathered(NamedTuple):
-    exposure: Float[Tensor, "3 h w"]
+    picture: Float[Tensor, "c h w"]
     peak: float
 
 
+def _reader(ldr: Float[Tensor, "3 h w"]) -> Read:
+    return lambda *window: ldr[:, *window]
+
+
 def _reconstruct(
-    ldr: Float[Tensor, "3 h w"], predictor: Reconstructor | Predictor, context: object
+    read: Read, size: tuple[int, int], predictor: Reconstructor | Predictor, context: object
 ) -> Iterator[Float[Tensor, "3 _ w"]]:
     """Sensor exposure from top to bottom, in as many bands as the predictor makes of the picture."""
-    num_pixels = ldr[0].numel()
+    num_pixels = size[0] * size[1]
     if not isinstance(predictor, Reconstructor):
-        return _reconstruct_whole(ldr, predictor)
+        return _reconstruct_whole(read, size, predictor)
     try:
         locality = measure_locality(predictor.backbone)
     except ValueError as error:
@@ -148,77 +144,48 @@ def _reconstruct(
                 f"{error}. Only photographs of up to {_WHOLE_PX / 1e6:.1f} megapixels are converted whole, "
                 f"got {num_pixels / 1e6:.1f}; make it smaller"
             ) from error
-        device = next(predictor.backbone.parameters(), ldr).device
-        return _reconstruct_whole(ldr, lambda pictures: predictor(pictures.to(device), context).cpu())
-    return reconstruct_bands(
-        predictor,
-        lambda *window: ldr[:, *window],
-        size=(ldr.shape[1], ldr.shape[2]),
-        context=context,
-        locality=locality,
-    )
+        device = next(predictor.backbone.parameters(), torch.empty(0)).device
+        return _reconstruct_whole(read, size, lambda pictures: predictor(pictures.to(device), context).cpu())
+    return reconstruct_bands(predictor, read, size=size, context=context, locality=locality)
 
 
-def _reconstruct_whole(ldr: Float[Tensor, "3 h w"], predictor: Predictor) -> Iterator[Float[Tensor, "3 h w"]]:
+def _reconstruct_whole(read: Read, size: tuple[int, int], predictor: Predictor) -> Iterator[Float[Tensor, "3 h w"]]:
     with torch.inference_mode():
-        exposure = predictor(ldr[None])[0]
+        exposure = predictor(read(slice(0, size[0]), slice(0, size[1]))[None])[0]
     yield exposure
+
+
+def _with_trust(
+    ldr: Float[Tensor, "3 h w"],
+    bands: Iterator[Float[Tensor, "3 _ w"]],
+    others: Sequence[Iterator[Float[Tensor, "3 _ w"]]],
+    *,
+    strength: float,
+    tone_error_stops: float,
+) -> Iterator[Float[Tensor, "6 _ w"]]:
+    """Bands with the channels of `ldr2hdr.trust` below the colours."""
+    top = 0
+    for band, darker, mirrored in zip(bands, *others, strict=True):
+        rows = slice(top, top + band.shape[1])
+        made = [band, limit_highlights(darker, strength), limit_highlights(mirrored.flip(2), strength)]
+        yield torch.cat([band, torch.stack(assess(ldr[:, rows], made, tone_error_stops=tone_error_stops))])
+        top = rows.stop
 
 
 def _without_pixels(photo: Photo) -> Photo:
     return photo._replace(ldr=photo.ldr.new_empty(3, 0, 0))
 
 
-def _gather(
-    bands: Iterator[Float[Tensor, "3 _ w"]],
-    *,
-    height: int,
-    width: int,
-    strength: float,
-    dtype: torch.dtype = torch.float16,
-) -> _Gathered:
-    """Put bands together, by default in half precision as long as it can hold them, as the files do."""
-    rows, top, peak = torch.empty(height, width, 3, dtype=dtype), 0, 0.0
-    for unlimited in bands:
-        band = limit_highlights(unlimited, strength)
-        brightest = band.max().item()
+def _gather(bands: Iterator[Float[Tensor, "c _ w"]], size: tuple[int, int], *, dtype: torch.dtype) -> _Gathered:
+    """Put bands together, in half precision only as long as it can hold them, as in the files."""
+    rows, top, peak = torch.empty(0, dtype=dtype), 0, 0.0
+    for band in bands:
+        if top == 0:
+            rows = torch.empty(*size, len(band), dtype=dtype)
+        brightest = band[:3].max().item()
         if brightest > HALF_MAX and rows.dtype == torch.float16:
             rows = rows.float()
         rows[top : top + band.shape[1]] = band.movedim(0, -1)
         top += band.shape[1]
         peak = max(peak, brightest)
     return _Gathered(rows.movedim(-1, 0), peak)
-
-
-def _single_job(photos: Sequence[Path], out: Path, extension: str | None) -> Job:
-    fitting = _formats_of(out)
-    if len(photos) != 1:
-        raise ValueError(f"several photographs need an existing folder to write to, got -o {out}; create it first")
-    if not fitting:
-        known = ", ".join(suffix for suffixes in HDR_FORMATS.values() for suffix in suffixes)
-        raise ValueError(f"expected -o to be an existing folder or a name ending in one of {known}, got {out}")
-    if extension not in (None, *fitting):
-        raise ValueError(f"--format {extension} contradicts the name {out}; leave one of them out")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"the folder {out.parent} to write {out.name} to does not exist; create it first")
-    return Job(photos[0], out)
-
-
-def _formats_of(output: Path) -> list[str]:
-    return [name for name, suffixes in HDR_FORMATS.items() if output.suffix.lower() in suffixes]
-
-
-def _require_distinct(jobs: Sequence[Job]) -> None:
-    made_of: dict[Path, Path] = {}
-    photos = {job.photo.resolve() for job in jobs}
-    for photo, output in jobs:
-        if output in made_of:
-            raise ValueError(f"{made_of[output]} and {photo} would both become {output}; convert them one by one")
-        if output.resolve() in photos:
-            raise ValueError(f"the output {output} is one of the photographs; choose another name or folder")
-        made_of[output] = photo
-
-
-def _shorten(names: Sequence[str], most: int = 3) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import OpenEXR
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -17,7 +19,7 @@ from rich.console import Console
 
 from ldr2hdr import build, cli
 from ldr2hdr.evaluation import Summary
-from ldr2hdr.io import read_ldr, read_radiance, write_image
+from ldr2hdr.io import HDR_FORMATS, read_ldr, read_radiance, write_image
 from ldr2hdr.metrics.bootstrap import Interval
 from ldr2hdr.results import TABLE_WIDTH, print_tables, write_results
 
@@ -87,6 +89,103 @@ def test_an_error_that_does_not_name_the_photo_is_prefixed(
     )
     assert convert("a.png", "-o", "a.exr") == 1
     assert capsys.readouterr().err == "ldr2hdr: error: a.png: full\n"
+
+
+def test_of_twenty_photographs_one_is_broken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos").mkdir()
+    for number in range(20):
+        Path(f"photos/{number:02}.jpg").write_bytes(Path("b.jpg").read_bytes())
+    Path("photos/07.jpg").write_bytes(Path("b.jpg").read_bytes()[:200])
+    assert convert("photos", "-o", "out") == 1
+    captured = capsys.readouterr()
+    assert written() == {f"out/{number:02}.exr" for number in range(20) if number != 7}
+    assert captured.err.count("\n") == 1
+    assert "photos/07.jpg" in captured.err
+    assert captured.out.endswith("19 of 20 photographs converted\n")
+
+
+def test_folders_patterns_and_names_are_photographs_once_each(folder: Path) -> None:
+    Path("more").mkdir()
+    for name in ("more/c.PNG", "more/.hidden.png", "more/d.dng", "more/c.nef"):
+        Path(name).write_bytes(Path("a.png").read_bytes())
+    assert convert("*.png", "a.png", "more", "-o", "out") == 0
+    # of a RAW file and what was developed from it, the latter; what a file holds is told by its content
+    assert written() == {"out/a.exr", "out/c.exr", "out/d.exr"}
+
+
+@pytest.mark.parametrize(
+    ("word", "message"), [("*.tiff", "no file is of this pattern"), ("out", "the folder holds no photograph")]
+)
+def test_what_gives_no_photograph_is_wrong_usage(
+    folder: Path, capsys: pytest.CaptureFixture[str], word: str, message: str
+) -> None:
+    assert convert("a.png", word, "-o", "out") == 2
+    assert message in capsys.readouterr().err
+    assert written() == set()
+
+
+def test_without_a_name_files_lie_beside_their_photographs(folder: Path) -> None:
+    assert convert("a.png", "b.jpg") == 0
+    assert written() == {"a.exr", "b.exr"}
+    original = Path("b.jpg").read_bytes()
+    assert convert("b.jpg", "--format", "ultrahdr") == 0
+    assert Path("b.jpg").read_bytes() == original
+    assert Path("b_hdr.jpg").read_bytes() != original
+
+
+@pytest.mark.parametrize(
+    ("format", "start"),
+    [
+        ("exr", b"\x76\x2f\x31\x01"),
+        ("hdr", b"#?"),
+        ("ultrahdr", b"\xff\xd8"),
+        ("tiff", b"II*\0"),
+        ("jxl", b""),
+        ("avif", b"\0\0"),
+    ],
+)
+def test_each_format(folder: Path, format: str, start: bytes) -> None:
+    pytest.importorskip("imagecodecs", reason="the extra that writes AVIF, JPEG XL and TIFF")
+    assert convert("a.png", "-o", "out", "--format", format) == 0
+    (made,) = Path("out").iterdir()
+    assert made.suffix == HDR_FORMATS[format][0]
+    assert made.read_bytes().startswith(start)
+
+
+def test_strength_takes_back_what_is_above_white(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ldr2hdr.adapting.model.Model.single_shot", lambda model: lambda ldr: 16 * ldr)
+    for strength, brightest in (("1", 16.0), ("0.5", 4.0), ("0", 1.0)):
+        assert convert("a.png", "-o", "a.exr", "--strength", strength, "--force") == 0
+        assert read_radiance("a.exr").max().item() == pytest.approx(brightest, rel=1e-3)
+    with pytest.raises(SystemExit, match="2"):
+        convert("a.png", "-o", "a.exr", "--strength", "2")
+    with pytest.raises(SystemExit, match="2"):
+        convert("a.png", "-o", "a.exr", "--strength", "half")
+    assert "expected a number from 0 to 1, got 'half'" in capsys.readouterr().err
+
+
+def test_half_or_single_precision(folder: Path) -> None:
+    for options, dtype in ([], np.float16), (["--float"], np.float32):
+        assert convert("a.png", "-o", "a.exr", "--force", *options) == 0
+        assert OpenEXR.File("a.exr").channels()["RGB"].pixels.dtype == dtype
+
+
+def test_a_read_only_folder(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != Path("out"))
+    assert convert("a.png", "b.jpg", "-o", "out") == 2
+    assert capsys.readouterr().err == "ldr2hdr: error: the folder out to write to is read-only; choose another by -o\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="the folder where not even root may create files")
+@pytest.mark.parametrize("format", ["exr", "hdr", "ultrahdr", "jxl", "tiff"])
+def test_a_folder_that_only_looks_writable(folder: Path, capsys: pytest.CaptureFixture[str], format: str) -> None:
+    pytest.importorskip("imagecodecs", reason="the extra that writes JPEG XL and TIFF")
+    assert convert("a.png", "b.jpg", "-o", "/proc/self", "--format", format) in (1, 2)
+    errors = capsys.readouterr().err.splitlines()
+    assert errors
+    assert all("/proc/self" in error and error.startswith("ldr2hdr: error: ") for error in errors)
 
 
 def test_an_existing_file_needs_force(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,8 +276,8 @@ def spoil(checkpoint: dict[str, Any], kind: str) -> None:
     ("kind", "message"),
     [
         ("missing", "no checkpoint at"),
-        ("garbage", "no checkpoint"),
-        ("truncated", "not a readable checkpoint"),
+        ("garbage", "is no PyTorch file"),
+        ("truncated", "not a readable PyTorch file"),
         ("no keys", "needs the keys config and state_dict"),
         ("no config", "its response must be one that conf/response/ names, got none"),
         ("other weights", "does not hold the network that it describes"),
@@ -217,7 +316,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "interrupted" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [[], ["convert"], ["convert", "a.png"], ["convert", "-o", "x.exr"], ["develop"]])
+@pytest.mark.parametrize("argv", [[], ["convert"], ["convert", "-o", "x.exr"], ["develop"]])
 def test_wrong_usage_is_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(argv)

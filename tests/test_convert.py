@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from ldr2hdr import convert
 from ldr2hdr.backbones.unet import UNet
-from ldr2hdr.convert import Job, convert_photo, plan_jobs
+from ldr2hdr.convert import convert_photo
 from ldr2hdr.io import ImageError, read_ldr, read_radiance, write_image
+from ldr2hdr.jobs import Job, plan_jobs
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
 from ldr2hdr.tasks import Shots

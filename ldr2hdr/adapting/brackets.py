@@ -53,11 +53,6 @@ class Bracket:
     def __len__(self) -> int:
         return len(self.paths)
 
-    @property
-    def middle(self) -> int:
-        """Number of the exposure in the middle, which is most like a photograph taken by itself."""
-        return (len(self) - 1) // 2
-
 
 @dataclass(frozen=True)
 class _Frame:

@@ -19,7 +19,9 @@ from ldr2hdr.checkpoints import checkpoint_hash
 from ldr2hdr.convert import reconstruct_photo
 from ldr2hdr.io import read_photo
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
+from ldr2hdr.meta.folding import Foldable
 from ldr2hdr.reconstructor import Reconstructor
+from ldr2hdr.weights import SHIPPED
 
 MAX_STEPS: Final = 10
 """Inner steps that are tried, unless asked for others."""
@@ -63,9 +65,10 @@ class AdaptedCamera:
 
     def predictor(self) -> tuple[Reconstructor | Predictor, object]:
         """What `ldr2hdr.convert` takes: a network that works on tiles and its context, or what does without one."""
-        if isinstance(self.network, Reconstructor):
-            return self.network, self.context
-        return self._predict_whole, None
+        network, context = self.network, self.context
+        if isinstance(network, Foldable):
+            network, context = network.fold(context)
+        return (network, context) if isinstance(network, Reconstructor) else (self._predict_whole, None)
 
     def _predict_whole(self, ldr: Tensor) -> Tensor:
         prediction: Tensor = self.network(ldr.to(_device_of(self.network)), self.context)
@@ -112,7 +115,7 @@ class Model:
             max_steps: Most inner steps.
             is_checked: Keep a photograph out. Without, two exposures are enough, and no inner step is taken: there is
                 the closed-form part alone.
-            on_step: Told the number of each inner step that is checked, and its error in stops.
+            on_step: Told the number of each inner step that is checked, its error in stops, and that without any.
 
         Raises:
             ImageError: If a photograph cannot be read.
@@ -168,17 +171,18 @@ class Model:
         return AdaptedCamera(network, context, profile)
 
 
-def load(ckpt: Path | str, *, device: str | None = "cpu") -> Model:
-    """Load a checkpoint that ``ldr2hdr.train`` wrote.
+def load(ckpt: Path | str | None = None, *, device: str | None = "cpu") -> Model:
+    """Load the model that ships with the package, or a checkpoint that ``ldr2hdr.train`` wrote.
 
     Args:
-        ckpt: The file.
+        ckpt: The file; None for the model that ships.
         device: Such as ``cpu`` or ``cuda:1``; None for the GPU if there is one.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint of ldr2hdr, or the device is not there.
     """
+    ckpt = SHIPPED if ckpt is None else ckpt
     learner, _ = load_learner(ckpt)
     return Model(learner.to(choose_device(device)), checkpoint_hash(ckpt))
 

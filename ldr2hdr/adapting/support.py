@@ -2,17 +2,20 @@
 
 import itertools
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ldr2hdr.adapting.brackets import Bracket, RefusedBracket
+from ldr2hdr.adapting.motion import find_motion
 from ldr2hdr.data.alignment import align_Ward2003
 from ldr2hdr.data.datasets.curve import is_well_exposed, levels_of
 from ldr2hdr.data.datasets.measured import estimate_evs
 from ldr2hdr.data.labels import MergeLabels, RefusedSupport
+from ldr2hdr.metrics.regions import find_regions
+from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots
 
 _MIN_TOLD: Final = 0.01
@@ -24,6 +27,24 @@ _CONTRASTS: Final = (0.2, 2.0)
 _UNEVENNESS: Final = 1.6
 _LEAST_STEP: Final = 0.3
 _MAX_SHIFT_PX: Final = 24
+_MOST_MOVED: Final = 0.002
+"""Part of the picture that may have moved: 20 pixels a side, of 512 x 384."""
+
+
+class HeldOut(NamedTuple):
+    """A bracket parted into one photograph and the others, which alone tell what it should show.
+
+    Attributes:
+        support: The others, labelled with their own merge.
+        judged: The photograph, and its sensor exposure by that merge, of which it is no part.
+        is_known: Where the others tell this exposure in all channels, and not by a bound alone.
+        name: Of the photograph's file.
+    """
+
+    support: Shots
+    judged: Shots
+    is_known: Bool[Tensor, "1 h w"]
+    name: str
 
 
 def align_bracket(bracket: Bracket) -> Bracket:
@@ -44,7 +65,9 @@ def align_bracket(bracket: Bracket) -> Bracket:
     is_shared = aligned.is_valid.all(dim=0)
     rows, columns = (is_shared.any(dim=dim).nonzero()[:, 0] for dim in (1, 0))
     cropped = aligned.ldr[..., int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
-    return replace(bracket, ldr=cropped.contiguous())
+    still = replace(bracket, ldr=cropped.contiguous())
+    _require_stillness(still)
+    return still
 
 
 def label_bracket(bracket: Bracket) -> Shots:
@@ -63,6 +86,31 @@ def label_bracket(bracket: Bracket) -> Shots:
         raise RefusedBracket(f"the exposures cannot be merged: {reason}: {bracket.folder}") from error
 
 
+def hold_out(bracket: Bracket, number: int) -> HeldOut:
+    """Keep one photograph out, and tell by the merge of all others what it should show.
+
+    Args:
+        bracket: Aligned, of three exposures or more.
+        number: Of the photograph.
+
+    Raises:
+        RefusedBracket: If the others cannot be merged, or tell too little of the photograph.
+    """
+    others = _without(bracket, number)
+    name = bracket.paths[number].name
+    support = label_bracket(others)
+    exposure = expose(support.exposure[:1], bracket.evs[number : number + 1] - others.evs[:1])
+    judged = Shots(bracket.ldr[number : number + 1], exposure)
+    is_known = is_well_exposed(levels_of(others.ldr)).any(dim=0).all(dim=0)[None]
+    share = float((find_regions(judged.ldr, exposure).well_exposed & is_known).float().mean())
+    if share < _MIN_TOLD:
+        raise RefusedBracket(
+            f"the others tell too little of {name} to check by it: {share:.1%} of its pixels, and {_MIN_TOLD:.0%} are "
+            f"needed; take exposures that are closer together: {bracket.folder}"
+        )
+    return HeldOut(support, judged, is_known, name)
+
+
 def cut_alike(brackets: list[Bracket]) -> list[Bracket]:
     """Cut aligned brackets to the middle part of a size that all have."""
     height, width = (min(bracket.ldr.shape[dim] for bracket in brackets) for dim in (2, 3))
@@ -71,6 +119,13 @@ def cut_alike(brackets: list[Bracket]) -> list[Bracket]:
         top, left = (bracket.ldr.shape[2] - height) // 2, (bracket.ldr.shape[3] - width) // 2
         cut.append(replace(bracket, ldr=bracket.ldr[..., top : top + height, left : left + width].contiguous()))
     return cut
+
+
+def _without(bracket: Bracket, number: int) -> Bracket:
+    """The same bracket without one exposure; the stops stay those of the whole."""
+    kept = [index for index in range(len(bracket)) if index != number]
+    paths = tuple(bracket.paths[index] for index in kept)
+    return replace(bracket, paths=paths, ldr=bracket.ldr[kept], evs=bracket.evs[kept])
 
 
 def _require_tones(bracket: Bracket, is_told: Bool[Tensor, "n h w"]) -> None:
@@ -109,6 +164,17 @@ def _require_stated_evs(bracket: Bracket) -> None:
             f"wrong exposure times: from dark to bright, each photograph should be brighter than the one before by "
             f"{_listed(stated)} stops, and the pixels show about {_listed(shown)}; correct them by --ev, or switch off "
             f"what the camera adjusts by itself: {bracket.folder}"
+        )
+
+
+def _require_stillness(bracket: Bracket) -> None:
+    motion = find_motion(bracket.ldr)
+    if motion.share > _MOST_MOVED:
+        first, second = (bracket.paths[number].name for number in (motion.first, motion.first + 1))
+        raise RefusedBracket(
+            f"the exposures do not show one still scene: something moved, or was lit otherwise, between {first} and "
+            f"{second}, in {motion.share:.1%} of the picture, mostly {motion.column:.0%} of the width from left and "
+            f"{motion.row:.0%} of the height from top; take the bracket again: {bracket.folder}"
         )
 
 

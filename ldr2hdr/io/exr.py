@@ -34,7 +34,9 @@ def read_exr(path: Path) -> Float[np.ndarray, "h w 3"]:
     low, high = header["dataWindow"]
     width, height = (int(side) for side in np.subtract(high, low, dtype=np.int64) + 1)
     check_size(path, height, width)
-    primaries = tuple(header.get("chromaticities", _REC709))
+    primaries = header.get("chromaticities", _REC709)
+    if not isinstance(primaries, tuple):  # what the library could not read; it may not even be printed
+        raise ImageError(f"expected chromaticities in the OpenEXR header, got something else by that name: {path}")
     if not any(np.allclose(primaries, known, atol=2e-3) for known in (_REC709, _REC709_D50)):
         raise ImageError(f"expected Rec. 709 primaries {_REC709}, got {primaries}; convert the file: {path}")
     channels = _read_channels(path)
@@ -71,6 +73,7 @@ def write_exr(
 
     Raises:
         ImageError: If the folder does not exist, or a layer has the name of a colour or another size.
+        OSError: If the file cannot be written, in a read-only folder or on a full disk.
     """
     layers = layers or {}
     _check_layers(path, rgb, layers)
@@ -83,7 +86,11 @@ def write_exr(
     }
     channels = {name: _storable(pixels, is_half) for name, pixels in ({"RGB": rgb} | dict(layers)).items()}
     with replacing(path) as temporary:
-        OpenEXR.File(header, channels).write(str(temporary))
+        temporary.touch()  # where that is not allowed, the operating system says why
+        try:
+            OpenEXR.File(header, channels).write(str(temporary))
+        except RuntimeError as error:
+            raise OSError(f"the file could not be written, is the disk full? ({error}): {path}") from error
 
 
 def _check_layers(path: Path, rgb: Float[np.ndarray, "h w 3"], layers: Mapping[str, np.ndarray]) -> None:

@@ -1,5 +1,6 @@
 """CAVIA: a few context parameters adapt, and modulate a network that is shared by all tasks."""
 
+import copy
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import cast
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ldr2hdr.meta.base import Predictor
+from ldr2hdr.meta.folding import FoldedNetwork
 from ldr2hdr.meta.inner_loop import Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.rules import AbstractDescent
@@ -111,14 +113,23 @@ class Modulated(nn.Module):
 
     def forward(self, ldr: Tensor, context: object = None) -> Tensor:
         """Predict with the shifted gains and biases."""
+        prediction: Tensor = torch.func.functional_call(self.network, self._shifted(), (ldr, context))
+        return prediction
+
+    @torch.no_grad()
+    def fold(self, context: object) -> FoldedNetwork:
+        """The network with its gains and biases shifted for good."""
+        network = copy.deepcopy(self.network)
+        network.load_state_dict(self._shifted(), strict=False)
+        return FoldedNetwork(network, context)
+
+    def _shifted(self) -> dict[str, Tensor]:
         shifts = torch.split(self.directions @ self.context, list(self.sizes.values()))
         parameters = dict(self.network.named_parameters())
-        moved = {
+        return {
             name: parameters[name] + shift.view_as(parameters[name])
             for name, shift in zip(self.sizes, shifts, strict=True)
         }
-        prediction: Tensor = torch.func.functional_call(self.network, moved, (ldr, context))
-        return prediction
 
 
 def _is_per_feature(parameter: Tensor) -> bool:

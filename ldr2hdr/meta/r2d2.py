@@ -1,5 +1,6 @@
 """R2-D2: the last layer is not adapted by steps, but solved for in closed form."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, cast, runtime_checkable
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.meta.base import Predictor
+from ldr2hdr.meta.folding import FoldedNetwork
 from ldr2hdr.meta.inner_loop import Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.rules import AbstractDescent
@@ -136,6 +138,15 @@ class RidgeHead(nn.Module):
         features, linear = network.features(ldr, context.of_network)
         log_factor = _with_one(features) @ self.fit(context)
         return network.head.render(log_factor.permute(0, 3, 1, 2), linear)
+
+    @torch.no_grad()
+    def fold(self, context: HeadContext) -> FoldedNetwork:
+        """The network with the fitted last layer in the place of its own."""
+        network, fitted = copy.deepcopy(self.network), self.fit(context).T
+        conv = cast(SolvableNetwork, network).head.conv
+        conv.weight.copy_(fitted[:, :-1].view_as(conv.weight))
+        torch.as_tensor(conv.bias).copy_(fitted[:, -1])
+        return FoldedNetwork(network, context.of_network)
 
     def fit(self, context: HeadContext) -> Float[Tensor, "c_plus_1 3"]:
         r"""Weights and bias, :math:`W_0 + \arg\min_D \tfrac1N \|X (W_0 + D) - Y\|^2 + \lambda \|D\|^2`."""

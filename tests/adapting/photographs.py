@@ -1,5 +1,6 @@
 """Photographs as files with EXIF, by cameras that no training has met; checkpoints of untrained networks."""
 
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,8 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from ldr2hdr import build
-from ldr2hdr.data.camera import Camera
+from ldr2hdr.data.camera import Camera, CameraFamily
+from ldr2hdr.data.development import Jpeg
 from ldr2hdr.radiometry import expose
 
 SIDE_PX = 128
@@ -29,11 +31,22 @@ def save_checkpoint(path: Path, *overrides: str) -> Path:
     return path
 
 
-def draw_camera(seed: int, *, ranges: str = "unseen") -> Camera:
-    """A camera of one curve per channel, without the colour gains that no merge can know of."""
+def draw_camera(seed: int, *, ranges: str = "unseen", family: str = "pointwise", has_gains: bool = False) -> Camera:
+    """A camera, by default of one curve per channel and without the colour gains that no merge can know of."""
+    return _make_family(family, has_gains).sample(torch.Generator().manual_seed(seed), ranges=ranges)
+
+
+@functools.cache
+def _make_family(family: str, has_gains: bool) -> CameraFamily:
+    overrides = [f"camera={family}", f"camera.{family}.stages.gains.enabled={str(has_gains).lower()}"]
     with initialize_config_dir(build.CONF_DIR, version_base="1.3"):
-        cfg = compose("train", overrides=["paths.output_dir=unused", "camera.pointwise.stages.gains.enabled=false"])
-    return instantiate(cfg.camera.pointwise).sample(torch.Generator().manual_seed(seed), ranges=ranges)
+        cfg = compose("train", overrides=["paths.output_dir=unused", *overrides])
+    return instantiate(cfg.camera[family])
+
+
+def as_jpeg(ldr: Tensor) -> Tensor:
+    """Pictures as they come back from files of the quality of `write_photo`."""
+    return Jpeg(95)(ldr, torch.Generator())
 
 
 def write_photo(

@@ -18,7 +18,7 @@ def test_exif_orders_the_photographs_by_exposure(tmp_path: Path, scenes: dict[st
     found = read_bracket(write_bracket(tmp_path / "b", scenes["blender_city"], camera, evs=(2, -2, 0)))
     assert [path.name for path in found.paths] == ["1.jpg", "2.jpg", "0.jpg"]
     torch.testing.assert_close(found.evs, torch.tensor([-2.0, 0.0, 2.0]), atol=1e-4, rtol=0)
-    assert (found.ev_source, found.camera, found.size, found.middle) == ("exif", "Acme Nova 7", (128, 128), 1)
+    assert (found.ev_source, found.camera, found.size) == ("exif", "Acme Nova 7", (128, 128))
     assert bool((found.ldr.mean(dim=(1, 2, 3)).diff() > 0).all())
 
 

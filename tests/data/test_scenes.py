@@ -214,6 +214,23 @@ def test_a_picture_that_is_no_panorama_is_refused(folder, tmp_path):
         PanoramaSource(root=folder, cache_dir=tmp_path / "cache")
 
 
+def test_more_panoramas_all_train_and_the_others_stay(panoramas, tmp_path):
+    (panoramas / "manifest.csv").write_text(
+        "file,place,split\npano0.exr,hall,train\npano1.exr,kitchen,val\npano2.exr,yard,test\n"
+    )
+    more = tmp_path / "more"
+    more.mkdir()
+    for i in range(12):  # by their names, a fifth would be held out
+        write_image(more / f"extra{i}.exr", noise(8, 16, i))
+    source = PanoramaSource(root=panoramas, train_root=more, cache_dir=tmp_path / "cache")
+    assert [source.places(split) for split in ("val", "test")] == [("kitchen",), ("yard",)]
+    assert set(source.places("train")) == {"hall", *(f"extra{i}.exr" for i in range(12))}
+    assert source.sample("extra3.exr", crop_px=4, generator=generator()).shape == (3, 4, 4)
+    shutil.copy(panoramas / "pano2.exr", more / "yard_1k.exr")
+    with pytest.raises(ValueError, match=r"yard_1k.exr seems to show 'yard', which is kept for test \(.*pano2.exr\)"):
+        PanoramaSource(root=panoramas, train_root=more, cache_dir=tmp_path / "cache")
+
+
 def test_a_place_with_two_files_shows_both(panoramas, tmp_path):
     (panoramas / "manifest.csv").write_text("file,place,split\npano0.exr,room,train\npano1.exr,room,train\n")
     for i in range(2):

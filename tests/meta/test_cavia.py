@@ -98,3 +98,18 @@ def test_arguments_out_of_range_name_their_key() -> None:
         CAVIALearner(Bias(), half_square, num_context=0)
     with pytest.raises(ValueError, match=r"algo\.modulates=\['\*\.weight'\]"):
         CAVIALearner(reconstructor(), half_square, modulates=["*.weight"])
+
+
+def test_folding_leaves_the_prediction_and_the_model() -> None:
+    learner = CAVIALearner(reconstructor("unet", "ridge"), LOSS, num_context=5, modulates=["backbone.*"]).double()
+    with torch.no_grad():
+        learner.model.context.copy_(torch.linspace(-1, 1, 5))
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    support, query = pictures(1), pictures(2)
+    context = learner.context(support)
+    folded = learner.model.fold(context)
+    with torch.no_grad():
+        predicted, own = folded.network(query.ldr, folded.context), learner.single_shot()(query.ldr)
+        torch.testing.assert_close(predicted, learner.model(query.ldr, context), rtol=1e-12, atol=0)
+    assert not torch.allclose(predicted, own)
+    assert all(torch.equal(value, before[name]) for name, value in learner.state_dict().items())

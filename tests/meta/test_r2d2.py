@@ -51,6 +51,17 @@ def test_the_prediction_is_that_of_a_network_with_this_last_layer() -> None:
         torch.testing.assert_close(learner.adapt(support)(query.ldr), expected, rtol=1e-9, atol=1e-12)
 
 
+def test_folding_leaves_the_prediction_and_the_model() -> None:
+    learner, support, query = learner_of(), shots(1), shots(2)
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    folded = learner.model.fold(learner.context(support))
+    with torch.no_grad():
+        predicted = folded.network(query.ldr, folded.context)
+        expected = learner.model(query.ldr, learner.context(support))
+    torch.testing.assert_close(predicted, expected, rtol=1e-9, atol=1e-12)
+    assert all(torch.equal(value, before[name]) for name, value in learner.state_dict().items())
+
+
 def test_a_strong_prior_leaves_the_networks_own_layer_and_a_weak_one_fits_the_support() -> None:
     support, losses = shots(1), {}
     for weight in (1e9, 1e-9):

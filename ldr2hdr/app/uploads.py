@@ -1,0 +1,67 @@
+"""Files that the browser sent: stored by names of ours, told of by their owner's."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ldr2hdr.io import ImageError
+from ldr2hdr.io.files import kind_of
+
+# By content, for what an upload is called on disk; RAW is by a name that no bracket has
+_SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tiff", "HEIC": ".heic", "camera RAW": ".raw"}
+_MAX_NAME: Final = 100
+
+
+class Upload(NamedTuple):
+    """A file that the browser sent.
+
+    Attributes:
+        path: Where it is; the name is ours.
+        name: What its owner calls it: shown, and never used as a path.
+    """
+
+    path: Path
+    name: str
+
+
+def accept(save_to: Callable[[Path], None], folder: Path, name: str | None, *, number: int = 0) -> Upload:
+    """Store an upload by a name of ours, if it begins as a photograph does.
+
+    Args:
+        save_to: Writes it to a path.
+        folder: Where to.
+        name: What its owner calls it.
+        number: Its place among the uploads.
+
+    Raises:
+        ImageError: If it is no photograph.
+    """
+    path, shown = folder / f"{number:02d}", _clean(name)
+    save_to(path)
+    kind = kind_of(path) if path.stat().st_size else "an empty file"
+    if kind not in _SUFFIXES:
+        raise ImageError(f"expected a JPEG, PNG, TIFF, HEIC or camera RAW photograph, got {kind}: {shown}")
+    return Upload(path.rename(path.with_suffix(_SUFFIXES[kind])), shown)
+
+
+@contextmanager
+def naming(*uploads: Upload) -> Iterator[None]:
+    """Let errors name files as their owner does.
+
+    Raises:
+        ValueError: For each ValueError or OSError.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        message = str(error)
+        for path, name in uploads:
+            message = message.replace(str(path), name).replace(path.name, name)
+        raise ValueError(message.replace(str(uploads[0].path.parent), "the bracket")) from error
+
+
+def _clean(name: str | None) -> str:
+    """What an owner calls a file, fit to be shown and suggested for a download."""
+    base = (name or "").replace("\\", "/").rpartition("/")[2]
+    return "".join(character for character in base if character.isprintable())[-_MAX_NAME:] or "photograph"

@@ -1,0 +1,20 @@
+"""Models around a network that can put all they learned of one camera into the network itself."""
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from torch import nn
+
+
+class FoldedNetwork(NamedTuple):
+    """A network that predicts for one camera without what its learner put around it, and the context it needs."""
+
+    network: nn.Module
+    context: object
+
+
+@runtime_checkable
+class Foldable(Protocol):
+    """A model that can be left away once it has adapted."""
+
+    def fold(self, context: Any) -> FoldedNetwork:  # noqa: ANN401 (each model has contexts of its own)
+        """A copy of the network that predicts as this model does with this context."""

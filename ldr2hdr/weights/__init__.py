@@ -1,0 +1,6 @@
+"""The model that ships with the package; `experiments/pretrained/README.md` tells what it was trained on."""
+
+from pathlib import Path
+from typing import Final
+
+SHIPPED: Final = Path(__file__).with_name("unet_local.safetensors")
