@@ -6,7 +6,7 @@ DEMO := outputs/demo
 CKPT := $(DEMO)/maml/checkpoints/last.ckpt
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test test-gpu format clean
+.PHONY: help install install-test demo test test-gpu fuzz docs format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -32,15 +32,22 @@ demo: .venv/installed ## meta-train, adapt to unseen cameras, convert a picture:
 		'the same for older programs' $(DEMO)/photo.hdr \
 		'LOOK AT THIS' $(DEMO)/evaluation/panel.png
 
-test: .venv/installed-test ## everything that must pass: ruff, mypy, import contract, pytest with doctests
+test: .venv/installed-test ## everything that must pass: ruff, mypy, import contract, documentation, pytest with doctests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs --quiet build
 	$(BIN)/python -m pytest
 
 test-gpu: .venv/installed-test ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
+
+fuzz: .venv/installed-test ## feed 20,000 damaged files to the readers
+	LDR2HDR_FUZZ=20000 $(BIN)/python -m pytest tests/security/test_fuzz.py
+
+docs: .venv/installed-test ## build the documentation as a site, outputs/site
+	$(BIN)/mkdocs build
 
 format: .venv/installed-test ## format the code and mend what ruff can
 	$(BIN)/ruff format .
