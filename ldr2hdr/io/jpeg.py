@@ -10,7 +10,7 @@ from ldr2hdr.io.errors import ImageError
 
 EXIF_NAME: Final = b"Exif\0\0"
 XMP_NAME: Final = b"http://ns.adobe.com/xap/1.0/\0"
-APP0, APP1, APP2, APP15 = 0xE0, 0xE1, 0xE2, 0xEF
+APP0, APP1, APP2 = 0xE0, 0xE1, 0xE2
 MAX_PAYLOAD_BYTES: Final = 65533
 _ICC_NAME: Final = b"ICC_PROFILE\0"
 _START, _START_OF_SCAN, _END = b"\xff\xd8", 0xDA, 0xD9

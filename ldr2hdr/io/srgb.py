@@ -19,13 +19,3 @@ def encode_srgb(linear: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         [0.0, 118.0, 255.0]
     """
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(0) ** (1 / 2.4) - 0.055)
-
-
-def decode_srgb(encoded: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    """Invert :func:`encode_srgb`.
-
-    Example:
-        >>> round(decode_srgb(torch.tensor(0.5)).item(), 4)
-        0.214
-    """
-    return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded.clamp_min(0) + 0.055) / 1.055) ** 2.4)
