@@ -54,22 +54,24 @@ def as_markdown(results: Sequence[Result]) -> str:
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
-    """A field per method and rate: green learned, white did not, red diverged."""
+    """A field per method and rate: blue learned, red did harm, black left the finite range."""
     groups, methods, rates = group(results), _methods(results), _rates(results)
-    figure = Figure(figsize=(1.5 + 1.1 * len(rates), 0.8 + 0.42 * len(methods)), layout="constrained", dpi=120)
-    axes = figure.add_subplot(xlabel="inner rate at the start", title="Query loss after adaptation / untrained loss")
-    colours = mpl.colormaps["RdYlGn_r"]
+    figure = Figure(figsize=(2.2 + 1.1 * len(rates), 1.0 + 0.42 * len(methods)), layout="constrained", dpi=120)
+    figure.suptitle("Query loss after adaptation / untrained loss\n(below 1 it learned)", size=10)
+    axes = figure.add_subplot(xlabel="inner rate at the start")
+    colours = mpl.colormaps["RdBu_r"]
     for row, method in enumerate(methods):
         for column, rate in enumerate(rates):
             if (method, rate) not in groups:
                 continue
             found = groups[method, rate]
             is_finite = found.num_finite == found.num_runs
-            # half the untrained loss is as green, one and a half of it as red as it gets
-            colour = colours(min(max(found.ratio - 0.5, 0), 1)) if is_finite else "#7a1f1f"
+            # a quarter of the untrained loss is as blue, four times as red as it gets
+            colour = colours(0.5 + math.log2(found.ratio) / 4) if is_finite else "black"
             axes.add_patch(mpl.patches.Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour, ec="white"))
             text = found.label().replace(" ", "\n")
-            axes.text(column, row, text, ha="center", va="center", size=8, color="black" if is_finite else "white")
+            is_dark = not is_finite or not 1 / 3 < found.ratio < 3
+            axes.text(column, row, text, ha="center", va="center", size=8, color="white" if is_dark else "black")
     axes.set(xlim=(-0.5, len(rates) - 0.5), ylim=(len(methods) - 0.5, -0.5))
     axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
     axes.set_yticks(range(len(methods)), methods)

@@ -1,6 +1,6 @@
 """At which inner rates does MAML diverge, and what keeps it finite? Runs what is missing, then draws and tabulates.
 
-Usage: python experiments/inner_rate_stability/study.py [--results FILE] [--figure FILE]
+Usage: python experiments/inner_rate_stability/study.py [--results FILE] [--figure FILE] [--seeds SEED ...]
 
 A row is added to the results after every run, so that the same command goes on with a study that was interrupted.
 """
@@ -42,12 +42,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
     parser.add_argument("--figure", type=Path, default=HERE / "stability.png")
+    parser.add_argument("--seeds", type=int, nargs="+", help="fewer than the study asks for")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     for name in ("ldr2hdr.meta.base", "lightning.pytorch.utilities.rank_zero"):  # a task that diverges is no news here
         logging.getLogger(name).setLevel(logging.ERROR)
     study = OmegaConf.load(HERE / "study.yaml")
-    cells = list(itertools.starmap(Cell, itertools.product(study.methods, study.rates, study.seeds)))
+    # seed by seed: a study that is cut short has fewer seeds, but every method and rate
+    every = itertools.product(options.seeds or study.seeds, study.methods, study.rates)
+    cells = [Cell(method, rate, seed) for seed, method, rate in every]
     for cell in missing(cells, read_results(options.results)):
         result = run(study, cell)
         append_result(options.results, result)

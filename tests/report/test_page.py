@@ -154,6 +154,26 @@ def test_steps_are_drawn_where_their_numbers_are():
     assert dots == pytest.approx(expected, abs=0.06)
 
 
+def test_a_chart_shows_as_many_systems_as_it_has_colours():
+    """The main system though it is the weakest, and the strongest of the others."""
+    levels = {"ours, adapted, 0 steps": 1.0, "ours, adapted, 3 steps": 2.0, "ours, adapted, 9 steps": 3.0}
+    levels |= {f"system {number}": 10.0 + number for number in range(10)}
+    means = [
+        Summary(name, "phone", "seen", metric, region, Interval(level, level - 1, level + 1, 5))
+        for name, level in levels.items()
+        for metric, region in METRICS
+    ]
+    pairs = [
+        row._replace(system=f"ours, adapted, 3 steps - {row.system}")
+        for row in means
+        if row.system.startswith("system")
+    ]
+    text = steps_charts(ResultTable(TableKey("phone", "seen"), means, pairs, frozenset()))
+    shown = re.findall(r"</svg>([^<]+)</li>", text)
+    assert shown == ["ours, adapted", *(f"system {number}" for number in range(3, 10))]
+    assert "The strongest 8; 3 more in the table." in text
+
+
 def test_shots_need_two_numbers():
     assert shots_charts([(2, table())]) == ""
     text = shots_charts([(8, table()), (2, table())])
