@@ -29,7 +29,9 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         epilog=_NOTES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of an evaluation, a training run or a sweep")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="folder of an evaluation, a training run or a sweep"
+    )
     parser.add_argument(
         *("-o", "--out"), type=Path, default=Path("report.html"), metavar="PAGE", help="default: report.html"
     )
