@@ -41,8 +41,7 @@ _MODEL_KEYS = ("backbone", "response")
 
 # What ``cfg.dataset`` holds besides the sets themselves
 _NO_SETS = ("root", "weights")
-# More than the seeds that anybody counts through
-_SEED_STEP = 1_000_003
+_SEED_STEP = 1_000_003  # more than the seeds that anybody counts through
 
 _LIBRARY_ERRORS = (InstantiationException, OmegaConfBaseException, MisconfigurationException)
 
@@ -84,13 +83,14 @@ def build_training(cfg: DictConfig) -> Training:
     if ckpt is not None:
         _require_same_model(cfg, read_checkpoint(ckpt).config, ckpt)
     learner = build_learner(cfg)
-    if cfg.init_ckpt is not None:
+    if cfg.init_ckpt is not None and ckpt is None:
         _start_from(learner, cfg)
     module = _partial(cfg.module)(
         learner=learner,
         optimizer=_partial(cfg.optimizer),
         scheduler=_partial(cfg.scheduler),
         run_config=OmegaConf.to_yaml(cfg, resolve=True),
+        composed_config=OmegaConf.to_yaml(cfg),
     )
     datamodule = _partial(cfg.data)(functools.partial(build_tasks, cfg, build_source(cfg), seed=cfg.seed))
     return Training(datamodule, module, _build_trainer(cfg), ckpt)

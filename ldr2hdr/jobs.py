@@ -83,11 +83,12 @@ def _require_distinct(jobs: Sequence[Job]) -> None:
     made_of: dict[Path, Path] = {}
     photos = {job.photo.resolve() for job in jobs}
     for photo, output in jobs:
-        if output in made_of:
-            raise ValueError(f"{made_of[output]} and {photo} would both become {output}; convert them one by one")
-        if output.resolve() in photos:
+        target = output.resolve()
+        if target in made_of:
+            raise ValueError(f"{made_of[target]} and {photo} would both become {output}; convert them one by one")
+        if target in photos:
             raise ValueError(f"the output {output} is one of the photographs; choose another name or folder")
-        made_of[output] = photo
+        made_of[target] = photo
 
 
 def _shorten(names: Sequence[str], most: int = 3) -> str:

@@ -28,6 +28,7 @@ class MetaModule(L.LightningModule):
         gradient_clip: Largest norm of the meta-gradient; Lightning's own clipping does not go with manual steps.
         max_bad_steps: Outer steps in a row without one finite task before training stops.
         run_config: The resolved configuration as YAML; kept in every checkpoint, which is rebuilt from it.
+        composed_config: The same with its interpolations, for a run that goes on with other values.
 
     Attributes:
         wants_stop: Whether this process was asked to stop; the others learn it with the gradient of a step.
@@ -43,6 +44,7 @@ class MetaModule(L.LightningModule):
         gradient_clip: float = 1.0,
         max_bad_steps: int = 10,
         run_config: str = "",
+        composed_config: str = "",
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -52,6 +54,7 @@ class MetaModule(L.LightningModule):
         self.gradient_clip = gradient_clip
         self.max_bad_steps = max_bad_steps
         self.run_config = run_config
+        self.composed_config = composed_config
         self.num_bad_steps = 0
         self.num_skipped_tasks = 0
         self.wants_stop = False

@@ -41,10 +41,10 @@ def choose_config(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         raise ValueError(f"resume={cfg.resume} goes on with a run and replay={cfg.replay} does one again: give one")
     earlier = Path(cfg.resume or cfg.replay).resolve()
     manifest = read_manifest(earlier / _MANIFEST)
-    stored = cast(DictConfig, OmegaConf.create(manifest["config"]))
-    folder = cfg.paths.output_dir if cfg.resume is None else str(earlier)
-    moves = {stored.paths.output_dir: folder, stored.paths.cache_dir: cfg.paths.cache_dir}
-    chosen = cast(DictConfig, OmegaConf.create(_move(OmegaConf.to_container(stored), moves)))
+    # as it was composed, not resolved: what depends on a value that is changed now follows it
+    chosen = cast(DictConfig, OmegaConf.create(manifest["composed"]))
+    chosen.paths.output_dir = cfg.paths.output_dir if cfg.resume is None else str(earlier)
+    chosen.paths.cache_dir = cfg.paths.cache_dir
     chosen.resume, chosen.replay = None, cfg.replay
     if cfg.resume is not None:
         chosen.ckpt = "last"
@@ -128,19 +128,6 @@ def _has(config: DictConfig, key: str) -> bool:
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     return isinstance(node, DictConfig) and name in node
-
-
-def _move(node: Any, moves: Mapping[str, str]) -> Any:  # noqa: ANN401 - YAML
-    """Replace folders at the beginning of all strings."""
-    if isinstance(node, dict):
-        return {key: _move(value, moves) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_move(value, moves) for value in node]
-    if isinstance(node, str):
-        for old, new in moves.items():
-            if node == old or node.startswith(f"{old}/"):
-                return new + node.removeprefix(old)
-    return node
 
 
 def _config(manifest: Mapping[str, Any]) -> object:

@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -155,7 +156,9 @@ class LastCheckpoint(Checkpoint):
         if is_trial or self._saved_at == num_batches(trainer):
             return
         trainer.save_checkpoint(self.path, weights_only=False)
-        self._saved_at = num_batches(trainer)
+        files = trainer.strategy.checkpoint_io
+        if not (isinstance(files, WholeFiles) and self.path in files.unwritten):
+            self._saved_at = num_batches(trainer)
 
     def _stop(self, trainer: L.Trainer) -> None:
         """Raise on all processes; that of the first one alone is an error, lest a launcher kills it for the others'."""
@@ -163,7 +166,7 @@ class LastCheckpoint(Checkpoint):
         if not trainer.is_global_zero:
             raise Stopped(0)
         _log.warning(
-            "%s: stopped after step %d; go on by `python -m ldr2hdr.train %s`",
+            "%s: stopped; the last checkpoint is of step %d; go on by `python -m ldr2hdr.train %s`",
             *(signal.Signals(number).name, self._saved_at, resume_argument(self.path.parent.parent)),
         )
         raise Stopped(_EXIT_CODE_OF_SIGNAL + number)
@@ -203,5 +206,8 @@ def _write_through(path: Path, content: memoryview) -> None:
 def _keep_previous(path: Path) -> None:
     """Give the file a second name: the first one is never missing."""
     previous = path.with_name(PREVIOUS)
-    previous.unlink(missing_ok=True)
-    os.link(path, previous)
+    with replacing(previous) as second:
+        try:
+            os.link(path, second)
+        except OSError:  # a file system without second names
+            shutil.copyfile(path, second)

@@ -157,6 +157,10 @@ def _require_stated_evs(bracket: Bracket) -> None:
     shown = torch.tensor(measured).diff()
     stated = bracket.evs.diff()
     is_step = stated >= _LEAST_STEP
+    if not bool(is_step.any()):
+        raise RefusedBracket(
+            f"expected exposures at least {_LEAST_STEP} stops apart, got steps of {_listed(stated)}: {bracket.folder}"
+        )
     rates = shown[is_step] / stated[is_step]
     low, high = _CONTRASTS
     if float(rates.min()) < low or float(rates.max()) > min(high, _UNEVENNESS * float(rates.min())):

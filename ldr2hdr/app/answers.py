@@ -87,6 +87,9 @@ class Page:
             except HTTPException as error:
                 words = error.description or error.name
                 response = Response(f"{words}\n", status=error.code, mimetype="text/plain")
+            except OSError as error:  # a disk that is full, most of all
+                words = error.strerror or str(error)
+                response = Response(f"ldr2hdr cannot store this: {words}\n", status=507, mimetype="text/plain")
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response(environ, start_response)
@@ -175,8 +178,9 @@ class Page:
     def _ultrahdr(self, request: Request, key: str) -> Response:
         result = self._result(key)
         try:
-            path = self._work.wait_for(lambda: self._desk.ultrahdr(result))
-        except (ValueError, OSError) as error:
+            # looked up again: the result may go while this waits for others
+            path = self._work.wait_for(lambda: self._desk.ultrahdr(self._result(key)))
+        except ValueError as error:
             raise NotFound(f"This light cannot be stored as Ultra HDR: {error}") from error
         return _download(request, path, f"{Path(result.upload.name).stem}_hdr.jpg")
 
@@ -203,7 +207,11 @@ def _removed_on_failure(folder: Path) -> Iterator[None]:
 
 
 def _download(request: Request, path: Path, name: str) -> Response:
-    return send_file(path, request.environ, as_attachment=True, download_name=name, mimetype="application/octet-stream")
+    kind = "application/octet-stream"
+    try:
+        return send_file(path, request.environ, as_attachment=True, download_name=name, mimetype=kind)
+    except FileNotFoundError:
+        raise NotFound("That file is gone; make it anew.") from None
 
 
 def _parse_evs(text: str) -> list[float] | None:

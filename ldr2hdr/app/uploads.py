@@ -1,5 +1,6 @@
 """Files that the browser sent: stored by names of ours, told of by their owner's."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,10 +56,11 @@ def naming(*uploads: Upload) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        message = str(error)
-        for path, name in uploads:
-            message = message.replace(str(path), name).replace(path.name, name)
-        raise ValueError(message.replace(str(uploads[0].path.parent), "the bracket")) from error
+        # in one pass: an owner's name may be what another upload is called here
+        names = {text: name for path, name in uploads for text in (str(path), path.name)}
+        names[str(uploads[0].path.parent)] = "the bracket"
+        known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+        raise ValueError(re.sub(known, lambda found: names[found[0]], str(error))) from error
 
 
 def _clean(name: str | None) -> str:

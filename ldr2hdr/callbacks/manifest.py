@@ -49,6 +49,7 @@ class RunManifest(L.Callback):
             return
         config = str(getattr(pl_module, "run_config", ""))
         about = {**describe_run(trainer), "seed": (yaml.safe_load(config) or {}).get("seed"), "config": config}
+        about["composed"] = str(getattr(pl_module, "composed_config", ""))
         if self._resumed_at is not None and self.path.is_file():
             resumed = {"step": self._resumed_at, **about}
             about = read_manifest(self.path)
@@ -108,7 +109,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise ValueError(f"expected the folder of a run, found no {path}") from None
     except ValueError as error:
         raise ValueError(f"{path} is not a manifest of ldr2hdr.train: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("config"), str):
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), str) for key in ("config", "composed")):
         raise ValueError(f"{path} is not a manifest of ldr2hdr.train: it has no configuration")
     return content
 

@@ -1,5 +1,6 @@
 """Batches of tasks for Lightning."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -128,4 +129,10 @@ class TaskDataModule(L.LightningDataModule):
             collate_fn=as_batch,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=_leave_group,
         )
+
+
+def _leave_group(worker: int) -> None:
+    """Let a signal to the process group reach the run alone, which needs its loaders until the last step is done."""
+    os.setpgid(0, 0)

@@ -114,6 +114,11 @@ def test_wrong_times(good: Bracket, evs: list[float]) -> None:
         align_bracket(replace(good, evs=torch.tensor(evs)))
 
 
+def test_steps_too_small_to_check(good: Bracket) -> None:
+    with pytest.raises(RefusedBracket, match=r"at least 0.3 stops apart, got steps of \+0.2, \+0.2"):
+        align_bracket(replace(good, evs=torch.tensor([-0.2, 0.0, 0.2])))
+
+
 def test_exchanged_times(bracket: Path) -> None:
     with pytest.raises(
         RefusedBracket, match=r"brighter .* by \+2.0, \+2.0 stops, and the pixels show about -\d.\d, \+"

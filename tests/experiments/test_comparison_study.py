@@ -24,7 +24,8 @@ BUDGET = {
     for key, value in (item.split("=", 1) for item in STUDY.budget)
     if key.startswith("task.") or key in ("data.tasks_per_batch", "trainer.max_steps", "seed")
 }
-QUIET = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled"]
+# not "disabled", which would disable the loggers of all tests after these
+QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none"]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ def overrides(tiny):
     """Of all runs: small, and their tasks are recorded in a folder."""
 
     def of(folder):
-        record = ("+callbacks.record._target_=happenings.RecordTasks", f"+callbacks.record.folder={folder}")
+        # a replay of the run has a folder of its own
+        record = ("+callbacks.record._target_=happenings.RecordTasks", "+callbacks.record.folder=${paths.output_dir}")
         return (*tiny, *RUN, *record, "~callbacks.progress", "~callbacks.panels", "logger=csv")
 
     return of

@@ -32,6 +32,18 @@ def test_the_last_checkpoint_and_the_one_before_are_kept(folder):
     assert {path.name for path in checkpoints.iterdir()} == {LAST, PREVIOUS}
 
 
+def test_a_file_system_without_second_names_keeps_both_as_well(tmp_path, monkeypatch):
+    def refuse(*names):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("ldr2hdr.survival.os.link", refuse)
+    files, last = WholeFiles(), tmp_path / LAST
+    for step in (1, 2, 3):
+        files.save_checkpoint({**CONTENT, "global_step": step}, last)
+    assert (step_of(last), step_of(tmp_path / PREVIOUS)) == (3, 2)
+    assert files.unwritten == {}
+
+
 def flip(content):
     """One bit of the weights, which torch reads without complaint."""
     at = content.index(torch.arange(1000.0).numpy().tobytes()) + 400

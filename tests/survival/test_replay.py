@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,12 @@ def test_a_manifest_that_is_none_is_refused(compose_train, tmp_path, content):
     typed = [f"resume='{tmp_path}'"]
     with pytest.raises(ValueError, match=r"not a manifest of ldr2hdr\.train"):
         choose_config(compose_train(tmp_path, *typed), typed)
+
+
+def test_what_depends_on_a_changed_value_follows_it(compose_train, undisturbed, tmp_path):
+    """A longer run needs a longer schedule: at the rate after the old one's end nothing would be learned."""
+    typed = [f"resume='{undisturbed}'", "trainer.max_steps=90", "algo.inner_steps=2"]
+    chosen = choose_config(compose_train(tmp_path, *typed), typed)
+    assert chosen.scheduler.lr_lambda.num_steps == 90
+    assert chosen.callbacks.best.monitor == "val/pu_psnr@2"
+    assert Path(chosen.callbacks.last.dirpath) == undisturbed / "checkpoints"

@@ -71,7 +71,7 @@ def test_a_killed_run_has_its_last_steps_but_few(killed, folder):
 def test_a_pre_empted_run_stops_after_its_step_and_says_how_to_go_on(stopped, folder):
     assert stopped.returncode == 128 + 15, stopped.stderr
     (line,) = (line for line in stopped.stdout.splitlines() if "SIGTERM" in line)
-    assert f"stopped after step {STOPPED_AFTER + 1}" in line
+    assert f"the last checkpoint is of step {STOPPED_AFTER + 1}" in line
     assert f"\"resume='{folder}'\"" in line
     assert "Traceback" not in stopped.stderr
 
