@@ -141,5 +141,5 @@ class MetaModule(L.LightningModule):
         if self.num_bad_steps >= self.max_bad_steps:
             raise FloatingPointError(
                 f"no task stayed finite in {self.num_bad_steps} outer steps in a row; "
-                "lower algo.inner_lr or optimizer.lr, or use backbone.norm=pixel"
+                "lower algo.inner_lr or optimizer.lr"
             )
