@@ -1,18 +1,17 @@
 """Camera profiles: what adaptation changed, in one small file that holds no code."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ldr2hdr.adapting.fitting import Check
 from ldr2hdr.io.files import replacing
+from ldr2hdr.io.weights import digest_of
 
 FORMAT: Final = "ldr2hdr camera profile"
 VERSION: Final = 1
@@ -62,7 +61,7 @@ def write_profile(path: Path | str, profile: Profile) -> None:
         "format": FORMAT,
         "version": str(VERSION),
         "about": about,
-        "sha256": _digest(tensors, about),
+        "sha256": digest_of(tensors, about),
     }
     with replacing(path) as temporary:
         temporary.touch()  # where that is not allowed, the operating system says so
@@ -89,7 +88,7 @@ def read_profile(path: Path | str) -> Profile:
     except (SafetensorError, OSError) as error:
         raise ValueError(f"damaged, or not a camera profile ({error}): {path}") from error
     about = metadata.get("about", "")
-    if metadata.get("sha256") != _digest(tensors, about):
+    if metadata.get("sha256") != digest_of(tensors, about):
         raise ValueError(f"the camera profile is damaged: its content is not what was written; make it anew: {path}")
     try:
         return _parse(json.loads(about), tensors)
@@ -167,12 +166,3 @@ def _count(value: object) -> int:
 
 def _prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {prefix + name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _digest(tensors: Mapping[str, Tensor], about: str) -> str:
-    digest = hashlib.sha256(about.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

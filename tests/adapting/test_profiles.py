@@ -16,6 +16,7 @@ from ldr2hdr.adapting.model import AdaptedCamera, Model
 from ldr2hdr.adapting.profiles import read_profile, write_profile
 from ldr2hdr.data.camera import Camera
 from ldr2hdr.io import ImageError
+from ldr2hdr.io.weights import digest_of
 
 KINDS = {
     "ridge": ("algo.inner_lr=0.5",),
@@ -129,7 +130,7 @@ def forge(path: Path, *, facts: dict[str, object] | None = None, tensors: dict[s
         kept, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     kept = kept if tensors is None else kept | tensors
     metadata["about"] = json.dumps(json.loads(metadata["about"]) | (facts or {}))
-    metadata["sha256"] = profiles._digest(kept, metadata["about"])
+    metadata["sha256"] = digest_of(kept, metadata["about"])
     save_file(kept, path, metadata)
 
 
