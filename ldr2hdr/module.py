@@ -11,11 +11,10 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import Optimizer
 
+from ldr2hdr.data.datamodule import VAL_NAMES
 from ldr2hdr.meta.base import AbstractMetaLearner, OuterStep
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.tasks import TaskBatch
-
-_VAL_NAMES = ("val", "val_unseen")
 
 
 class MetaModule(L.LightningModule):
@@ -98,7 +97,7 @@ class MetaModule(L.LightningModule):
                 logged.setdefault(f"pu_psnr@{key}", []).append(scores["pu_psnr", "all"].nanmean())
                 logged.setdefault(f"log2_rmse@{key}", []).append(scores["log2_rmse", "well_exposed"].nanmean())
         self.log_dict(
-            {f"{_VAL_NAMES[dataloader_idx]}/{key}": torch.stack(values).nanmean() for key, values in logged.items()},
+            {f"{VAL_NAMES[dataloader_idx]}/{key}": torch.stack(values).nanmean() for key, values in logged.items()},
             prog_bar=dataloader_idx == 0,
             add_dataloader_idx=False,
             batch_size=len(batch),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import cast
 
 import lightning as L
 import torch
@@ -10,9 +10,6 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from ldr2hdr.loggers.surviving import AbstractSurvivingLogger
 from ldr2hdr.meta.base import AbstractMetaLearner
-
-VAL_NAMES: Final = ("val", "val_unseen")
-"""Of the validation loaders, as the metrics are logged."""
 
 
 @contextmanager

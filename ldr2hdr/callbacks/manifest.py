@@ -14,12 +14,12 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from ldr2hdr.data.datamodule import VAL_NAMES
 from ldr2hdr.data.packing import as_batch
 from ldr2hdr.io.files import replacing
 from ldr2hdr.tasks import TaskBatch
 
 _PACKAGES = ("ldr2hdr", "torch", "lightning", "learn2learn", "hydra-core", "numpy", "opencv-python-headless", "OpenEXR")
-_SETS: Final = ("train", "val", "val_unseen")
 # Of the pixels of each part of a batch
 _NUM_HASHED: Final = 2000
 
@@ -151,7 +151,7 @@ def _hash_first_tasks(datamodule: Any) -> dict[str, str]:  # noqa: ANN401 - Task
     if datamodule is None:
         return {}
     hashes = {}
-    for name, tasks in zip(_SETS, (datamodule.train_tasks, *datamodule.val_tasks), strict=True):
+    for name, tasks in zip(("train", *VAL_NAMES), (datamodule.train_tasks, *datamodule.val_tasks), strict=True):
         hashes[name] = _digest(datamodule.transfer_batch_to_device(as_batch([tasks[0]]), torch.device("cpu"), 0))
     return hashes
 

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import lightning as L
 
-from ldr2hdr.callbacks.judging import VAL_NAMES, judging, showing_loggers
+from ldr2hdr.callbacks.judging import judging, showing_loggers
+from ldr2hdr.data.datamodule import VAL_NAMES
 from ldr2hdr.loggers.surviving import Panel
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures

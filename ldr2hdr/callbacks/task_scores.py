@@ -9,7 +9,8 @@ import lightning as L
 from torch import Tensor
 from torch import distributed as dist
 
-from ldr2hdr.callbacks.judging import VAL_NAMES, judging, showing_loggers
+from ldr2hdr.callbacks.judging import judging, showing_loggers
+from ldr2hdr.data.datamodule import VAL_NAMES
 from ldr2hdr.loggers.surviving import Cell, Table
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures

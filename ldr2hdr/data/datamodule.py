@@ -14,6 +14,8 @@ from ldr2hdr.data.ranges import Ranges
 from ldr2hdr.tasks import Task, TaskBatch
 
 _VAL_RANGES: Final[tuple[Ranges, ...]] = ("seen", "unseen")
+VAL_NAMES: Final = ("val", "val_unseen")
+"""What the tasks of these ranges are called where they are logged."""
 
 
 class EpochIndices(Sampler[int]):

@@ -7,8 +7,9 @@ from typing import Final
 
 from ldr2hdr.metrics.bootstrap import Interval
 from ldr2hdr.report.lines import REGIONS, ResultTable, parse_stage, place_means
-from ldr2hdr.report.runs import Evaluation, LoggedPoint, Training
+from ldr2hdr.report.runs import Evaluation, Training
 from ldr2hdr.report.svg import NUM_COLOURS, Frame, Point, Series, Tick, axes, draw_dot, draw_series, legend, span, ticks
+from ldr2hdr.sweeps.curves import LoggedPoint
 
 _ROW: Final = 19
 _MOST_POINTS: Final = 300

@@ -11,9 +11,7 @@ import yaml
 from ldr2hdr.comparison.judged import Judged, read_judged
 from ldr2hdr.results import Results, read_results
 from ldr2hdr.samples import INDEX, Sample, read_samples
-from ldr2hdr.sweeps.curves import METRICS
-from ldr2hdr.sweeps.curves import LoggedPoint as LoggedPoint
-from ldr2hdr.sweeps.curves import read_curves as read_curves
+from ldr2hdr.sweeps.curves import METRICS, LoggedPoint, read_curves
 from ldr2hdr.sweeps.folder import is_sweep, read_sweep
 from ldr2hdr.sweeps.job import Job
 from ldr2hdr.sweeps.table import name_job, varying_keys

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from ldr2hdr.report.lines import place_means, split_tables
-from ldr2hdr.report.runs import read_curves, read_runs
+from ldr2hdr.report.runs import read_runs
+from ldr2hdr.sweeps.curves import read_curves
 from report.made import PLACES
 
 
