@@ -11,10 +11,9 @@ from PIL import ExifTags, Image
 
 from ldr2hdr.build import CONF_DIR
 from ldr2hdr.data.camera import Camera as DrawnCamera
-from ldr2hdr.data.stages import Gains, Mixing, Vignetting
 from ldr2hdr.radiometry import expose
 
-__all__ = ["DrawnCamera", "draw_camera", "light_of", "write_bracket", "write_photo"]
+__all__ = ["DrawnCamera", "draw_camera", "write_bracket", "write_photo"]
 
 EVS = (-2, 0, 2)
 TIME_S = Fraction(1, 64)
@@ -26,18 +25,6 @@ def draw_camera(seed: int, *, family: str) -> DrawnCamera:
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
         cfg = compose("train", overrides=["paths.output_dir=unused", f"camera={family}"])
     return instantiate(cfg.camera[family]).sample(torch.Generator().manual_seed(seed), ranges="unseen")
-
-
-def light_of(camera: DrawnCamera, exposure: torch.Tensor) -> torch.Tensor:
-    """The light in the camera's own colours, unclipped: what merging any number of its photographs converges to.
-
-    No bracket by itself can tell a camera's white balance from the light's, nor what its corners lose.
-    """
-    picture, generator = exposure[None], torch.Generator()
-    for stage in camera.stages:
-        if isinstance(stage, Vignetting | Gains | Mixing):
-            picture = stage(picture, generator)
-    return picture[0].clamp_min(0)
 
 
 def write_photo(

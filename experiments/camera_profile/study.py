@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from picture import draw
-from shooting import DrawnCamera, draw_camera, light_of, write_bracket, write_photo
+from shooting import DrawnCamera, draw_camera, write_bracket, write_photo
 
 import ldr2hdr
 from ldr2hdr.adapting.brackets import RefusedBracket, read_bracket
@@ -79,7 +79,8 @@ def main() -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ckpt", type=Path, help="checkpoint; the model that ships if not given")
-    parser.add_argument("--family", choices=("phone", "pointwise"), default="phone", help="of the cameras")
+    parser.add_argument("--family", choices=("phone", "pointwise", "dedicated"), default="phone", help="of the cameras")
+    parser.add_argument("--split", choices=("val", "test"), default="test", help="of the places")
     parser.add_argument("--cameras", type=int, default=15)
     parser.add_argument("--seed", type=int, default=7000)
     parser.add_argument("--out", type=Path, default=HERE)
@@ -91,7 +92,7 @@ def _judge_camera(
     number: int, model: Model, source: PanoramaSource, folder: Path, *, args: argparse.Namespace
 ) -> list[Score]:
     """Adapt to a bracket of one test place, convert a photograph of every other one."""
-    places = source.places("test")
+    places = source.places(args.split)
     camera = draw_camera(args.seed + number, family=args.family)
     taught, *shown = (places[(number + step) % len(places)] for step in range(len(places)))
     generator = torch.Generator().manual_seed(args.seed + number)
@@ -108,7 +109,7 @@ def _judge_camera(
         ldr = read_photo(photo).ldr
         made = {name: system(ldr[None])[0] for name, system in systems.items()}
         made |= {"single-shot": model(photo), "adapted": phi(photo)}
-        truth = light_of(camera, exposure)
+        truth = camera.light(exposure[None])[0]
         scores += [Score(camera.name, place, *score) for score in _score(ldr, truth, made)]
         tones = phi.profile.check.stops[phi.profile.steps]
         for name, how, stops in (

@@ -51,6 +51,21 @@ class Camera:
         """
         return radiometry.expose(radiance, self.exposure(radiance, generator))
 
+    def light(self, exposure: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """The light that reaches the sensor, in the camera's own colours and through its lens, unclipped.
+
+        This is what merging ever more of its photographs converges to: no bracket by itself can tell a camera's white
+        balance from the light's, nor what its corners lose and its lens spreads.
+
+        Args:
+            exposure: Sensor exposure, not clipped, 1 at the camera's white.
+        """
+        picture, unused = exposure, torch.Generator()
+        for stage in self.stages:
+            if stage.is_of_light:
+                picture = stage(picture, unused)
+        return picture.clamp_min(0)
+
     def shoot(self, exposure: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
         """Turn sensor exposure into display-referred pictures in [0, 1].
 

@@ -91,6 +91,7 @@ class AbstractPsf(ABC):
 class Optics(AbstractStage):
     """The lens and what is in front of it, as a stage of a camera."""
 
+    is_of_light = True
     psf: AbstractPsf
 
     def __call__(self, picture: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:

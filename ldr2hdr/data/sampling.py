@@ -36,6 +36,9 @@ class Exposed(NamedTuple):
 class AbstractTasks(Dataset[Task], ABC):
     """An endless data set of tasks: the same index is the same task, in any process.
 
+    Attributes:
+        is_one_scene: Whether the support shows one scene, whose exposures can be merged.
+
     Args:
         source: Where radiance comes from.
         cameras: Camera families by name; task ``i`` is shot by a camera of family ``i mod len(cameras)``.
@@ -124,14 +127,19 @@ class AbstractTasks(Dataset[Task], ABC):
         camera = self.cameras[family_name].sample(generator, ranges=self.ranges)
         exposure, places, evs = self._exposures(camera, generator)
         ldr = camera.shoot(exposure, generator)
-        shown, truth = ldr[: self.shots], exposure[: self.shots]
+        truth = self._truth(camera, exposure)
+        shown, taught = ldr[: self.shots], truth[: self.shots]
         return Task(
-            support=Shots(shown, self.label_source.label(shown, evs[: self.shots], truth=truth)),
-            query=Shots(ldr[self.shots :], exposure[self.shots :]),
+            support=Shots(shown, self.label_source.label(shown, evs[: self.shots], truth=taught)),
+            query=Shots(ldr[self.shots :], truth[self.shots :]),
             support_places=places[: self.shots],
             query_places=places[self.shots :],
             camera=camera.name,
         )
+
+    def _truth(self, camera: Camera, exposure: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """What is to be recovered."""
+        return exposure
 
     @abstractmethod
     def _exposures(self, camera: Camera, generator: torch.Generator) -> Exposed:

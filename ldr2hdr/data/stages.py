@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,13 @@ _LEVELS: Final = 255  # one 8-bit level is the unit "dn" of noise
 
 
 class AbstractStage(ABC):
-    """One step from exposure to picture, its parameters fixed."""
+    """One step from exposure to picture, its parameters fixed.
+
+    Attributes:
+        is_of_light: Whether it changes the light before anything is recorded or lost, linearly and without noise.
+    """
+
+    is_of_light: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, picture: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
@@ -42,6 +48,7 @@ class Vignetting(AbstractStage):
     This is the natural ``cos**4`` law for ``strength = tan(half the diagonal angle of view)``.
     """
 
+    is_of_light = True
     strength: float
 
     def __call__(self, picture: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
@@ -69,6 +76,7 @@ class VignettingFamily(AbstractStageFamily):
 class Gains(AbstractStage):
     """White balance: red and blue are multiplied, green is 1."""
 
+    is_of_light = True
     red: float
     blue: float
 
@@ -95,6 +103,7 @@ class GainsFamily(AbstractStageFamily):
 class Mixing(AbstractStage):
     """A 3x3 colour matrix, output rows by input columns; rows sum to 1, so grey stays grey."""
 
+    is_of_light = True
     matrix: tuple[Channels, Channels, Channels]
 
     def __call__(self, picture: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:

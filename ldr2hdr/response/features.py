@@ -13,6 +13,8 @@ from torch import Tensor
 TOE_LEVEL: Final = 4 / 255
 # At and above this level a channel stands for all the light that clipped.
 WHITE_LEVEL: Final = 254 / 255
+# From here to there it does so more and more: JPEG rings around white by a few levels, and a step would show.
+_NEAR_WHITE_LEVEL: Final = 250 / 255
 # Local means are taken over this many cells a side, so that their reach is a share of the picture.
 _GRIDS: Final = (3, 6, 16)
 # Where all three channels clipped they stay equal, whatever local tone mapping makes of them: this near (JPEG rings),
@@ -28,7 +30,7 @@ class Features(NamedTuple):
 
     Attributes:
         tone: Logarithm of the level, 0 at black and 1 at white.
-        is_white: 1 where the channel is white, else 0.
+        is_white: 1 where the channel is white, 0 where it is not; in between just below white.
         local: Mean tone around the pixel at three reaches, squared radius, tone of the two other channels over own,
             and how much the pixel looks as if all three had clipped.
         white: One, mean tone around the pixel, share of white around it, whether each of the others is white and its
@@ -167,7 +169,7 @@ def _squared_radius(whole: Surroundings, window: Window, *, like: Float[Tensor, 
 
 
 def _tone_and_white(ldr: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
-    return level_to_tone(ldr), (ldr >= WHITE_LEVEL).to(ldr.dtype)
+    return level_to_tone(ldr), ((ldr - _NEAR_WHITE_LEVEL) / (WHITE_LEVEL - _NEAR_WHITE_LEVEL)).clamp(0, 1)
 
 
 def _fields(tone: Float[Tensor, "b 3 h w"], is_white: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 4 h w"]:

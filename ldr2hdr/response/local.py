@@ -25,9 +25,31 @@ from ldr2hdr.response.features import (
 from ldr2hdr.response.ridge import inverse_gamma_curve, knot_roughness, solve
 from ldr2hdr.tasks import Shots
 
-# How strong the prior on the local weights may be, relative to the learned strength; `_CURVE_ALONE` leaves them at 0.
-_STRENGTHS: Final = (1.0, 0.1, 0.01)
-_CURVE_ALONE: Final = 1e6
+
+class _Prior(NamedTuple):
+    """How strong the priors of a candidate are, relative to the learned strengths.
+
+    Attributes:
+        curve: On the height of the curve.
+        bend: On its second difference; a large one leaves gain and gamma free.
+        local: On the local weights; a large one leaves them at 0.
+    """
+
+    curve: float = 1.0
+    bend: float = 1.0
+    local: float = 1.0
+
+
+_RIGID: Final = 1e5
+_FIXED: Final = 1e9
+_CANDIDATES: Final = (
+    _Prior(),
+    _Prior(local=0.1),
+    _Prior(local=0.01),
+    _Prior(local=_FIXED),
+    _Prior(bend=_RIGID, local=_FIXED),
+    _Prior(curve=_FIXED, local=_FIXED),
+)
 _STRIP_ROWS: Final = 64
 _Strip = tuple[slice, slice, slice, slice]
 # Log error below which a check on held-out support says nothing: a hundredth of a stop, squared.
@@ -66,9 +88,11 @@ class LocalRidgeResponse(nn.Module):
     ratio to the other channels. At white, where the level says no more, log exposure is a second model, of how much
     white surrounds the pixel and what the other channels show, and at least what the first one ends with.
 
-    Not every camera does all this. So each of several strengths of the prior on the local weights, one of them the
-    curve alone, is checked on the support: fitted to all folds but one, judged on that one. The weights are the
-    average of the candidates by softmax of ``-trust * log error``. Folds are pictures; a single one is halved.
+    Not every camera does all this, and not every support can tell: blur and misalignment pull the fit of a curve
+    toward the mean. So candidates are checked on the support, fitted to all folds but one and judged on that one:
+    several strengths of the prior on the local weights, the curve alone, the prior curve with gain and gamma free, and
+    the prior curve itself. The weights are the average of the candidates by softmax of ``-trust * log error``. Folds
+    are pictures; a single one is halved.
 
     Every step is a linear solve from the same moments, so the outer loop learns priors, strengths and trust through
     it. With no support the weights are the prior.
@@ -183,15 +207,15 @@ class LocalRidgeResponse(nn.Module):
         return _evaluate(extract_features(part, survey, window=window), self.weights(context))
 
     def _solve_shades(self, moments: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "g f 3 p"]:
-        """Weights ``[curve, local]`` for each candidate strength, the curve alone last."""
+        """Weights ``[curve, local]`` of each candidate."""
         num_knots = self.curve_prior.shape[1]
-        on_curve = self.log_prior_weight.exp().expand(num_knots)
-        smooth = self.log_smoothness_weight.exp() * self.roughness
         penalties, priors = [], []
-        for strength in (*_STRENGTHS, _CURVE_ALONE):
-            on_local = strength * self.log_local_weight.exp()
-            penalties.append(torch.diag(torch.cat([on_curve, on_local])) + smooth)
-            local_prior = self.local_prior if strength < _CURVE_ALONE else torch.zeros_like(self.local_prior)
+        for strength in _CANDIDATES:
+            on_curve = strength.curve * self.log_prior_weight.exp().expand(num_knots)
+            on_local = strength.local * self.log_local_weight.exp()
+            bend = strength.bend * self.log_smoothness_weight.exp() * self.roughness
+            penalties.append(torch.diag(torch.cat([on_curve, on_local])) + bend)
+            local_prior = self.local_prior if strength.local < _FIXED else torch.zeros_like(self.local_prior)
             priors.append(torch.cat([self.curve_prior, local_prior], dim=1))
         penalty, prior = torch.stack(penalties)[:, None, None], torch.stack(priors)[:, None]
         pull = (penalty @ prior[..., None])[..., 0]
@@ -213,7 +237,7 @@ def _evaluate(features: Features, weights: Weights) -> Float[Tensor, "b 3 h w"]:
     shades = _weigh(features.local, weights.local) + _interpolate(features.tone, weights.curve)
     # a channel clips where its shades end: white is at least as bright as they would be there
     whites = torch.maximum(_weigh(features.white, weights.white), shades)
-    log_exposure = torch.where(features.is_white > 0, whites, shades)
+    log_exposure = torch.lerp(shades, whites, features.is_white)
     return F.relu(log_exposure.exp() - LOG_OFFSET)
 
 

@@ -242,3 +242,15 @@ def test_a_gpu_takes_the_pictures_of_the_cpu(families, name, ranges):
         is_other = (levels[0] - levels[1]).abs() > 0.5
         if not any(isinstance(stage, Jpeg) for stage in whole.stages):
             assert is_other.float().mean() < 1e-3
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_light_is_linear_in_the_exposure_and_never_clips(families, name):
+    camera = families[name].sample(seeded(3), ranges="seen")
+    # pale colours: mixing would make saturated ones negative, which light cannot be
+    dim, other = (
+        radiance(seed=seed).mean(dim=1, keepdim=True) * (1 + 0.1 * radiance(seed=3).tanh()) for seed in (1, 2)
+    )
+    sum_of_both = camera.light(dim) + 1000 * camera.light(other)
+    torch.testing.assert_close(camera.light(dim + 1000 * other), sum_of_both, rtol=1e-4, atol=1e-5)
+    assert camera.light(1000 * other).max() > 100

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from ldr2hdr.data.camera import CameraFamily
 from ldr2hdr.data.development import QuantiseFamily
 from ldr2hdr.data.metering import MeanMetering
+from ldr2hdr.data.profile_tasks import ProfileTasks
 from ldr2hdr.data.sampling import AbstractTasks, CameraTasks, SceneTasks
 from ldr2hdr.data.scenes import AbstractSceneSource
 from ldr2hdr.data.stages import ClipFamily, GainsFamily
@@ -50,7 +51,7 @@ def same(first, second):
     return all(torch.equal(a, b) for a, b in zip(tensors(first), tensors(second), strict=True))
 
 
-KINDS = pytest.mark.parametrize("kind", [CameraTasks, SceneTasks])
+KINDS = pytest.mark.parametrize("kind", [CameraTasks, SceneTasks, ProfileTasks])
 
 
 @KINDS
@@ -70,7 +71,7 @@ def test_support_and_query_share_no_picture(kind):
         assert not any(torch.equal(a, b) for a, b in itertools.combinations(pictures, 2))
 
 
-@KINDS
+@pytest.mark.parametrize("kind", [CameraTasks, SceneTasks])
 def test_pictures_are_what_the_camera_makes_of_the_exposure(kind):
     for index in range(4):
         task = make(kind, ranges="unseen")[index]
@@ -120,6 +121,22 @@ def test_a_scene_task_draws_which_exposures_are_support():
     assert spreads == {2, 4, 6}
 
 
+def test_a_profile_task_teaches_by_a_bracket_and_asks_for_other_places():
+    for index in range(8):
+        task = make(ProfileTasks, shots=3)[index]
+        assert len({*task.support_places}) == 1
+        assert not {*task.support_places} & {*task.query_places}
+        bracket = task.support.exposure
+        assert torch.equal(bracket, bracket[1:2] * torch.tensor([0.25, 1.0, 4.0])[:, None, None, None])
+
+
+def test_a_profile_task_asks_for_light_in_the_colours_of_the_camera():
+    for index in range(4):
+        task = make(ProfileTasks, ranges="unseen")[index]
+        for shots in (task.support, task.query):
+            torch.testing.assert_close(shots.ldr, shots.exposure.clamp(max=1), rtol=0, atol=0.5 / 255 + 1e-6)
+
+
 def test_cameras_take_turns_by_family():
     names = [make(families=("a", "b"))[i].camera.split("-")[0] for i in range(4)]
     assert names == ["a", "b", "a", "b"]
@@ -136,6 +153,7 @@ def test_cameras_take_turns_by_family():
         (CameraTasks, {"split": "test"}, "test split of NumberedSource shows no place"),
         (SceneTasks, {"shots": 4}, "lower task.shots"),
         (SceneTasks, {"shots": 3, "queries": 2}, "shots=3, queries=2 for 4 exposures"),
+        (ProfileTasks, {"shots": 4}, "task.shots must be at most .* got 4 for 3"),
     ],
 )
 def test_settings_that_make_no_task_name_their_key(kind, changes, message):

@@ -12,7 +12,8 @@ from ldr2hdr.response.local import LocalRidgeResponse
 from ldr2hdr.response.ridge import RidgeResponse
 from ldr2hdr.tasks import Shots
 
-STRENGTHS = (1.0, 0.1, 0.01, 1e6)
+# of the priors on the curve, its second difference and the local weights; a huge one allows no difference
+STRENGTHS = ((1, 1, 1), (1, 1, 0.1), (1, 1, 0.01), (1, 1, 1e9), (1, 1e5, 1e9), (1e9, 1, 1e9))
 
 
 def scenes(generator: torch.Generator, count: int = 4, size: int = 32) -> Tensor:
@@ -54,19 +55,22 @@ def test_local_tone_mapping_is_undone_where_a_curve_cannot(generator: torch.Gene
     assert local < 0.6 * curve
 
 
-def oracle_fit(response: LocalRidgeResponse, columns: Tensor, target: Tensor, count: int, strength: float) -> Tensor:
+def oracle_fit(
+    response: LocalRidgeResponse, columns: Tensor, target: Tensor, count: int, strength: tuple[float, float, float]
+) -> Tensor:
     """One channel's weights by an ordinary least-squares solver on stacked rows."""
+    on_curve, on_bend, on_local = strength
     num_knots, num_local = response.curve_prior.shape[1], response.local_prior.shape[1]
     ridge = torch.cat(
         [
-            response.log_prior_weight.exp().expand(num_knots),
-            strength * response.log_local_weight.exp(),
+            on_curve * response.log_prior_weight.exp().expand(num_knots),
+            on_local * response.log_local_weight.exp(),
         ]
     ).sqrt()
     second = torch.diff(torch.eye(num_knots).double(), n=2, dim=0)
     second = torch.cat([second, torch.zeros(num_knots - 2, num_local)], dim=1)
-    second = second * (response.log_smoothness_weight / 2).exp()
-    prior = torch.cat([response.curve_prior[0], response.local_prior[0] * (strength < 1e6)])
+    second = second * (on_bend * response.log_smoothness_weight.exp()).sqrt()
+    prior = torch.cat([response.curve_prior[0], response.local_prior[0] * (on_local < 1e9)])
     rows = torch.cat([columns / math.sqrt(count), torch.diag(ridge), second])
     values = torch.cat([target / math.sqrt(count), ridge * prior, second @ prior])
     return torch.linalg.lstsq(rows, values[:, None]).solution[:, 0]
@@ -81,13 +85,13 @@ def test_weights_are_the_stack_of_least_squares_fits_by_held_out_error(generator
     features = extract_features(support.ldr)
     columns = torch.stack([*hats(features.tone, 6), *features.local], dim=-1)
     target = torch.log(exposure + LOG_OFFSET).clamp_max(math.log(2))
-    kept = features.is_white == 0
+    # a square is weighted by how far from white the pixel is
+    root = (1 - features.is_white).sqrt()
+    columns, target = columns * root[..., None], target * root
     count = target[:, 0].numel()
 
-    def fit(channel: int, pictures: list[int], strength: float) -> Tensor:
-        chosen = [kept[p, channel] for p in pictures]
-        rows = torch.cat([columns[p, channel][c] for p, c in zip(pictures, chosen, strict=True)])
-        values = torch.cat([target[p, channel][c] for p, c in zip(pictures, chosen, strict=True)])
+    def fit(channel: int, pictures: list[int], strength: tuple[float, float, float]) -> Tensor:
+        rows, values = columns[pictures, channel].flatten(0, 2), target[pictures, channel].flatten()
         return oracle_fit(response, rows, values, count, strength)
 
     errors = []
@@ -95,9 +99,8 @@ def test_weights_are_the_stack_of_least_squares_fits_by_held_out_error(generator
         squares = 0.0
         for left_out in (0, 1):
             for channel in range(3):
-                mask = kept[left_out, channel]
-                predicted = columns[left_out, channel][mask] @ fit(channel, [1 - left_out], strength)
-                squares += (predicted - target[left_out, channel][mask]).square().sum().item() / count
+                predicted = columns[left_out, channel] @ fit(channel, [1 - left_out], strength)
+                squares += (predicted - target[left_out, channel]).square().sum().item() / count
         errors.append(squares)
     share = torch.softmax(-2.0 * torch.log(torch.tensor(errors).double() + 1e-4), dim=0)
     assert share.max() < 0.99, "a test of stacking needs more than one candidate"
@@ -110,7 +113,7 @@ def test_weights_are_the_stack_of_least_squares_fits_by_held_out_error(generator
 
 def test_without_support_the_weights_are_the_prior(generator: torch.Generator) -> None:
     response = LocalRidgeResponse(num_knots=256).double()
-    levels = torch.rand(1, 3, 8, 8, generator=generator, dtype=torch.float64) * 0.99
+    levels = torch.rand(1, 3, 8, 8, generator=generator, dtype=torch.float64) * 0.98
     torch.testing.assert_close(response(levels), levels**2.2, atol=2e-4, rtol=0)
     white = response(torch.ones(1, 3, 4, 4, dtype=torch.float64)).unique()
     torch.testing.assert_close(white, torch.full_like(white, (1 + LOG_OFFSET) * 2**0.5 - LOG_OFFSET))
@@ -124,6 +127,26 @@ def test_flat_pictures_and_any_number_of_shots_stay_finite(count: int, level: fl
     linear = response(support.ldr, response.summarize(support))
     assert bool(linear.isfinite().all())
     assert bool((linear >= 0).all())
+
+
+def test_pictures_that_contradict_each_other_leave_the_prior(generator: torch.Generator) -> None:
+    exposure = scenes(generator, count=2).clamp(max=0.9)
+    ldr = torch.stack([exposure[0] ** (1 / 1.6), exposure[1] ** (1 / 2.8)])
+    response = LocalRidgeResponse().double()
+    weights = response.weights(response.summarize(Shots(ldr, exposure)))
+    # both are as far from gamma 2.2, which the prior is, and farther from each other
+    slope, expected = (curve[:, 20] - curve[:, 10] for curve in (weights.curve, response.curve_prior))
+    torch.testing.assert_close(slope, expected, rtol=0.03, atol=0)
+
+
+def test_from_just_below_white_to_white_there_is_no_step() -> None:
+    levels = torch.linspace(249 / 255, 1, 200, dtype=torch.float64)[None, None, None].expand(1, 3, 4, 200)
+    surround = torch.full_like(levels, 0.5)
+    picture = torch.cat([surround, levels, surround], dim=2)
+    white = LocalRidgeResponse().double()(picture)[0, 0, 5].detach()
+    jumps = white.log2().diff()
+    assert white[-1] / white[0] > 1.3
+    assert jumps.max() < 0.02
 
 
 def test_white_is_never_darker_than_where_the_shades_end() -> None:
