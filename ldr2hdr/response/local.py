@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.radiometry import LOG_OFFSET
+from ldr2hdr.response.candidates import CANDIDATES, FIXED
 from ldr2hdr.response.features import (
     NUM_LOCAL,
     NUM_WHITE,
@@ -25,31 +26,6 @@ from ldr2hdr.response.features import (
 from ldr2hdr.response.ridge import inverse_gamma_curve, knot_roughness, solve
 from ldr2hdr.tasks import Shots
 
-
-class _Prior(NamedTuple):
-    """How strong the priors of a candidate are, relative to the learned strengths.
-
-    Attributes:
-        curve: On the height of the curve.
-        bend: On its second difference; a large one leaves gain and gamma free.
-        local: On the local weights; a large one leaves them at 0.
-    """
-
-    curve: float = 1.0
-    bend: float = 1.0
-    local: float = 1.0
-
-
-_RIGID: Final = 1e5
-_FIXED: Final = 1e9
-_CANDIDATES: Final = (
-    _Prior(),
-    _Prior(local=0.1),
-    _Prior(local=0.01),
-    _Prior(local=_FIXED),
-    _Prior(bend=_RIGID, local=_FIXED),
-    _Prior(curve=_FIXED, local=_FIXED),
-)
 _STRIP_ROWS: Final = 64
 _Strip = tuple[slice, slice, slice, slice]
 # Log error below which a check on held-out support says nothing: a hundredth of a stop, squared.
@@ -90,16 +66,16 @@ class LocalRidgeResponse(nn.Module):
 
     Not every camera does all this, and not every support can tell: blur and misalignment pull the fit of a curve
     toward the mean. So candidates are checked on the support, fitted to all folds but one and judged on that one:
-    several strengths of the prior on the local weights, the curve alone, the prior curve with gain and gamma free, and
-    the prior curve itself. The weights are the average of the candidates by softmax of ``-trust * log error``. Folds
-    are pictures; a single one is halved.
+    several strengths of the prior on the local weights, the curve alone, the prior curve with gain and gamma free, the
+    prior curve itself, and the display gamma, which is what many programs encode by. The weights are the average of
+    the candidates by softmax of ``-trust * log error``. Folds are pictures; a single one is halved.
 
     Every step is a linear solve from the same moments, so the outer loop learns priors, strengths and trust through
     it. With no support the weights are the prior.
 
     Args:
         num_knots: Number of LDR levels that carry the curve.
-        gamma: The prior curve starts at this display gamma.
+        gamma: Display gamma; the prior curve starts at it.
         prior_weight: Start of the strength of the prior on the curve.
         smoothness_weight: Start of the weight of the curve's second difference.
         local_weight: Start of the strengths of the prior on the local weights.
@@ -144,7 +120,9 @@ class LocalRidgeResponse(nn.Module):
         self.log_white_weight = nn.Parameter(torch.full((NUM_WHITE,), math.log(white_weight)))
         self.log_trust = nn.Parameter(torch.tensor(math.log(trust)))
         self.register_buffer("roughness", F.pad(knot_roughness(num_knots), (0, NUM_LOCAL) * 2), persistent=False)
+        self.register_buffer("display_curve", curve.expand(3, -1).clone(), persistent=False)
         self.roughness: Tensor
+        self.display_curve: Tensor
 
     @torch.no_grad()
     def summarize(self, support: Shots) -> Moments:
@@ -210,13 +188,14 @@ class LocalRidgeResponse(nn.Module):
         """Weights ``[curve, local]`` of each candidate."""
         num_knots = self.curve_prior.shape[1]
         penalties, priors = [], []
-        for strength in _CANDIDATES:
+        for strength in CANDIDATES:
             on_curve = strength.curve * self.log_prior_weight.exp().expand(num_knots)
             on_local = strength.local * self.log_local_weight.exp()
             bend = strength.bend * self.log_smoothness_weight.exp() * self.roughness
             penalties.append(torch.diag(torch.cat([on_curve, on_local])) + bend)
-            local_prior = self.local_prior if strength.local < _FIXED else torch.zeros_like(self.local_prior)
-            priors.append(torch.cat([self.curve_prior, local_prior], dim=1))
+            local_prior = self.local_prior if strength.local < FIXED else torch.zeros_like(self.local_prior)
+            curve_prior = self.display_curve if strength.is_display_gamma else self.curve_prior
+            priors.append(torch.cat([curve_prior, local_prior], dim=1))
         penalty, prior = torch.stack(penalties)[:, None, None], torch.stack(priors)[:, None]
         pull = (penalty @ prior[..., None])[..., 0]
         return solve(moments[..., :-1, :-1] + penalty, moments[..., :-1, -1] + pull)

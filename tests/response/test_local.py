@@ -9,11 +9,19 @@ from torch import Tensor
 from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.response.features import extract_features, hats, local_mean
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.response.ridge import RidgeResponse
+from ldr2hdr.response.ridge import RidgeResponse, inverse_gamma_curve
 from ldr2hdr.tasks import Shots
 
-# of the priors on the curve, its second difference and the local weights; a huge one allows no difference
-STRENGTHS = ((1, 1, 1), (1, 1, 0.1), (1, 1, 0.01), (1, 1, 1e9), (1, 1e5, 1e9), (1e9, 1, 1e9))
+# of the priors on curve, second difference and local weights, where a huge one allows no difference; and which curve
+STRENGTHS = (
+    (1, 1, 1, "learned"),
+    (1, 1, 0.1, "learned"),
+    (1, 1, 0.01, "learned"),
+    (1, 1, 1e9, "learned"),
+    (1, 1e5, 1e9, "learned"),
+    (1e9, 1, 1e9, "learned"),
+    (1e9, 1, 1e9, "display"),
+)
 
 
 def scenes(generator: torch.Generator, count: int = 4, size: int = 32) -> Tensor:
@@ -56,10 +64,11 @@ def test_local_tone_mapping_is_undone_where_a_curve_cannot(generator: torch.Gene
 
 
 def oracle_fit(
-    response: LocalRidgeResponse, columns: Tensor, target: Tensor, count: int, strength: tuple[float, float, float]
+    response: LocalRidgeResponse, columns: Tensor, target: Tensor, count: int, strength: tuple[float, float, float, str]
 ) -> Tensor:
     """One channel's weights by an ordinary least-squares solver on stacked rows."""
-    on_curve, on_bend, on_local = strength
+    on_curve, on_bend, on_local, kind = strength
+    curve = response.curve_prior[0] if kind == "learned" else inverse_gamma_curve(response.curve_prior.shape[1], 2.2)
     num_knots, num_local = response.curve_prior.shape[1], response.local_prior.shape[1]
     ridge = torch.cat(
         [
@@ -70,7 +79,7 @@ def oracle_fit(
     second = torch.diff(torch.eye(num_knots).double(), n=2, dim=0)
     second = torch.cat([second, torch.zeros(num_knots - 2, num_local)], dim=1)
     second = second * (on_bend * response.log_smoothness_weight.exp()).sqrt()
-    prior = torch.cat([response.curve_prior[0], response.local_prior[0] * (on_local < 1e9)])
+    prior = torch.cat([curve.double(), response.local_prior[0] * (on_local < 1e9)])
     rows = torch.cat([columns / math.sqrt(count), torch.diag(ridge), second])
     values = torch.cat([target / math.sqrt(count), ridge * prior, second @ prior])
     return torch.linalg.lstsq(rows, values[:, None]).solution[:, 0]
@@ -80,6 +89,7 @@ def test_weights_are_the_stack_of_least_squares_fits_by_held_out_error(generator
     response = LocalRidgeResponse(num_knots=6, prior_weight=1e-4, trust=2.0).double()
     with torch.no_grad():
         response.local_prior.copy_(torch.randn(response.local_prior[0].shape, generator=generator).double() / 5)
+        response.curve_prior.add_(torch.linspace(0.3, 0, 6))
     exposure = scenes(generator, count=2, size=12)
     support = Shots(shoot(exposure, strength=0.2), exposure)
     features = extract_features(support.ldr)
@@ -90,7 +100,7 @@ def test_weights_are_the_stack_of_least_squares_fits_by_held_out_error(generator
     columns, target = columns * root[..., None], target * root
     count = target[:, 0].numel()
 
-    def fit(channel: int, pictures: list[int], strength: tuple[float, float, float]) -> Tensor:
+    def fit(channel: int, pictures: list[int], strength: tuple[float, float, float, str]) -> Tensor:
         rows, values = columns[pictures, channel].flatten(0, 2), target[pictures, channel].flatten()
         return oracle_fit(response, rows, values, count, strength)
 
@@ -137,6 +147,19 @@ def test_pictures_that_contradict_each_other_leave_the_prior(generator: torch.Ge
     # both are as far from gamma 2.2, which the prior is, and farther from each other
     slope, expected = (curve[:, 20] - curve[:, 10] for curve in (weights.curve, response.curve_prior))
     torch.testing.assert_close(slope, expected, rtol=0.03, atol=0)
+
+
+def test_a_display_gamma_is_found_whatever_the_learned_prior(generator: torch.Generator) -> None:
+    exposure = scenes(generator, count=2).clamp(max=0.9)
+    ldr = torch.stack([exposure[0] ** (1 / 1.6), exposure[1] ** (1 / 2.8)])
+    response = LocalRidgeResponse().double()
+    with torch.no_grad():
+        response.curve_prior.mul_(0.4)
+    weights = response.weights(response.summarize(Shots(ldr, exposure)))
+    display = inverse_gamma_curve(24, 2.2).double()
+    torch.testing.assert_close(
+        (weights.curve[1, 20] - weights.curve[1, 10]), display[20] - display[10], rtol=0.03, atol=0
+    )
 
 
 def test_from_just_below_white_to_white_there_is_no_step() -> None:
