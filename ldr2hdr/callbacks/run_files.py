@@ -1,21 +1,23 @@
 """What a run is and what it left behind, for loggers that keep more than numbers."""
 
 import hashlib
+import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import lightning as L
-import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ldr2hdr.callbacks.judging import showing_loggers
 from ldr2hdr.callbacks.manifest import provenance
+from ldr2hdr.io.torch_files import read_torch
 from ldr2hdr.loggers.surviving import KeptCheckpoint
 
 _NAMES: Final = ("best", "last")  # W&B gives the alias latest to what comes last
+_log = logging.getLogger(__name__)
 
 
 class RunKeeper(L.Callback):
@@ -48,22 +50,34 @@ class RunKeeper(L.Callback):
         run = {"config_sha256": hashlib.sha256(run_config.encode()).hexdigest(), "commit": provenance()["commit"]}
         for name in _NAMES:
             path = self.checkpoints / f"{name}.ckpt"
-            if path.is_file():
-                yield KeptCheckpoint(name, path, {**run, **_progress(trainer, path)})
+            progress = _progress(trainer, path) if path.is_file() else None
+            if progress is not None:
+                yield KeptCheckpoint(name, path, {**run, **progress})
 
 
 def _run_config(pl_module: L.LightningModule) -> str:
     return str(getattr(pl_module, "run_config", ""))
 
 
-def _progress(trainer: L.Trainer, path: Path) -> dict[str, Any]:
-    """How far a checkpoint's training was, and how good that is."""
-    # mapped, not read: the numbers of theta are of no interest here
-    step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+def _progress(trainer: L.Trainer, path: Path) -> dict[str, Any] | None:
+    """How far a checkpoint's training was, and how good that is; None for a file that does not say.
+
+    A training that got to its end is not lost to a file that came to harm; what cannot be read is not kept.
+    """
+    try:
+        content = read_torch(path, str(path))
+    except ValueError as error:
+        _log.warning("not handed to the loggers: %s", error)
+        return None
+    step = content.get("global_step") if isinstance(content, dict) else None
+    if step is None:
+        _log.warning("not handed to the loggers: %s says of no outer step", path)
+        return None
     about: dict[str, Any] = {"outer_step": step}
     if step == trainer.global_step:
         about["metrics"] = {name: value.item() for name, value in trainer.callback_metrics.items()}
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint) and Path(callback.best_model_path) == path and callback.monitor:
-            about |= {"monitor": callback.monitor, "score": float(callback.best_model_score or math.nan)}
+            score = callback.best_model_score
+            about |= {"monitor": callback.monitor, "score": math.nan if score is None else float(score)}
     return about

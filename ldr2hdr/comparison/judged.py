@@ -3,10 +3,11 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ldr2hdr.comparison.support import Support, read_support
 from ldr2hdr.evaluation import Score
 
 
@@ -47,12 +48,14 @@ class Judged:
         protocol: What its scores mean; nested keys are joined by dots.
         versions: Of the packages that computed them.
         scores: By column and picture; NaN where a picture lacks the region.
+        support: What its systems adapted on.
     """
 
     folder: Path
     protocol: Mapping[str, Any]
     versions: Mapping[str, Any]
     scores: Mapping[Column, Mapping[Picture, float]]
+    support: Support = field(default_factory=Support)
 
     def systems(self) -> list[str]:
         """Names of the systems, in order of appearance."""
@@ -86,7 +89,8 @@ def read_judged(folder: Path) -> Judged:
         raise ValueError(f"{about} is not a results.json of ldr2hdr: it needs the key protocol")
     protocol = dict(content["protocol"])
     versions = {**content.get("versions", {}), **protocol.pop("versions", {})}
-    return Judged(folder, _flatten(protocol), versions, _read_scores(scores))
+    support = read_support(content.get("config"))
+    return Judged(folder, _flatten(protocol), versions, _read_scores(scores), support)
 
 
 def _flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

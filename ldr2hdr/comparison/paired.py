@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.comparison.judged import Column, Judged, Picture, read_judged
+from ldr2hdr.comparison.support import Support
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, is_undecided
 from ldr2hdr.metrics.catalogue import METRICS
 from ldr2hdr.metrics.suite import ScoreName
@@ -99,11 +100,13 @@ def compare_results(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is not what an evaluation writes, the protocols define something differently, pictures
-            of one name are not the same, no picture is in both, or a system of a pair is not there.
+        ValueError: If a file is not what an evaluation writes, the protocols define something differently, the tasks
+            are of another kind, pictures of one name are not the same, no picture is in both, or a system of a pair
+            is not there.
     """
     first, second = read_judged(a), read_judged(b)
     _require_same_protocol(first, second)
+    _require_same_task(first, second)
     in_a, in_b = first.pictures(), second.pictures()
     shared = [picture for picture in in_a if picture in in_b]
     _require_same_pictures(first, second, shared)
@@ -135,6 +138,15 @@ def _require_same_protocol(first: Judged, second: Judged) -> None:
         raise ValueError(
             f"{first.folder} and {second.folder} were judged by different protocols, so their scores cannot be set "
             f"side by side; evaluate one of them again. They differ in {'; '.join(different)}"
+        )
+
+
+def _require_same_task(first: Judged, second: Judged) -> None:
+    in_a, in_b = first.support.task, second.support.task
+    if in_a and in_b and in_a != in_b:
+        raise ValueError(
+            f"{first.folder} was judged on {in_a}, {second.folder} on {in_b}: these are not the same pictures; "
+            "evaluate both with the same task"
         )
 
 
@@ -216,12 +228,15 @@ def _verdict(metric: str, interval: Interval) -> Verdict:
 
 
 def _notes(first: Judged, second: Judged) -> list[str]:
-    """Versions that differ, and metrics that one lacks."""
+    """Versions and supports that differ, and metrics that one lacks."""
     notes = [
         f"{package} is {first.versions.get(package)} in A and {second.versions.get(package)} in B"
         for package in dict.fromkeys([*first.versions, *second.versions])
         if first.versions.get(package) != second.versions.get(package)
     ]
+    for what, in_a, in_b in zip(Support._fields, first.support, second.support, strict=True):
+        if in_a != in_b and in_a and in_b:
+            notes.append(f"systems adapted on other {what}: {in_a} in A, {in_b} in B")
     for name, own, other in (("A", first, second), ("B", second, first)):
         alone = [metric for metric in own.metrics() if metric not in other.metrics()]
         if alone:

@@ -1,10 +1,14 @@
 """TensorBoard."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from lightning.pytorch import loggers
 
 from ldr2hdr.loggers.surviving import AbstractSurvivingLogger, Cell, Panel, Table
+
+# What would end a cell or begin code in it
+_ESCAPED: Final = str.maketrans({character: f"\\{character}" for character in "\\|`"} | {"\n": " ", "\r": " "})
 
 
 class TensorBoardLogger(AbstractSurvivingLogger, loggers.TensorBoardLogger):
@@ -28,5 +32,10 @@ def _line(cells: Iterable[Cell]) -> str:
         >>> _line(["a", 1, 0.25, None])
         '| a | 1 | 0.250 |  |'
     """
-    shown = ("" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells)
-    return f"| {' | '.join(shown)} |"
+    return f"| {' | '.join(map(_show, cells))} |"
+
+
+def _show(cell: Cell) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.3f}"
+    return "" if cell is None else str(cell).translate(_ESCAPED)

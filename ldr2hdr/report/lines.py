@@ -15,15 +15,22 @@ _STEPS: Final = re.compile(r"(?P<system>.*), (?P<verb>adapted|fine-tuned), (?P<s
 
 
 class TableKey(NamedTuple):
-    """What one table is about."""
+    """What one table is about.
+
+    Attributes:
+        camera_family: As in the scores.
+        ranges: As in the scores.
+        support: What its systems adapted on, in words; "" if that is not known.
+    """
 
     camera_family: str
     ranges: str
+    support: str = ""
 
     @property
     def title(self) -> str:
         """In words."""
-        return f"{self.camera_family}, {self.ranges} ranges"
+        return ", ".join(part for part in (self.camera_family, f"{self.ranges} ranges", self.support) if part)
 
 
 class Stage(NamedTuple):
@@ -79,14 +86,23 @@ class ResultTable:
         return list(dict.fromkeys(system for pair in pairs.values() for system in pair))
 
 
-def split_tables(means: Sequence[Summary], differences: Sequence[Summary]) -> dict[TableKey, ResultTable]:
-    """One table per camera family and range, in order of appearance."""
+def split_tables(
+    means: Sequence[Summary], differences: Sequence[Summary], *, support: str = ""
+) -> dict[TableKey, ResultTable]:
+    """One table per camera family and range, in order of appearance.
+
+    Args:
+        means: Of one evaluation.
+        differences: Of the same.
+        support: What its systems adapted on, in words.
+    """
     fine_tuned = {row.system for row in means if (stage := parse_stage(row.system)) and stage.verb == "fine-tuned"}
     best = strongest(means, fine_tuned)
     tables = {}
-    for key in dict.fromkeys(TableKey(row.camera_family, row.ranges) for row in means):
-        chosen = [[row for row in rows if row[1:3] == key] for rows in (means, differences)]
-        tables[key] = ResultTable(key, chosen[0], chosen[1], frozenset(fine_tuned - {best.get(key, "")}))
+    for group in dict.fromkeys((row.camera_family, row.ranges) for row in means):
+        chosen = [[row for row in rows if row[1:3] == group] for rows in (means, differences)]
+        key = TableKey(*group, support)
+        tables[key] = ResultTable(key, chosen[0], chosen[1], frozenset(fine_tuned - {best.get(group, "")}))
     return tables
 
 
@@ -107,7 +123,7 @@ def place_means(judged: Judged, key: TableKey, *, metric: str, region: str) -> M
     for system in judged.systems():
         groups: dict[str, list[float]] = {}
         for picture, value in judged.scores.get(Column(system, metric, region), {}).items():
-            if (picture.camera_family, picture.ranges) == key and not math.isnan(value):
+            if (picture.camera_family, picture.ranges) == key[:2] and not math.isnan(value):
                 groups.setdefault(picture.place, []).append(value)
         means[system] = {place: math.fsum(values) / len(values) for place, values in groups.items()}
     return means

@@ -11,7 +11,7 @@ import yaml
 
 from ldr2hdr.io.files import replacing
 from ldr2hdr.report.charts import places_charts, shots_charts, steps_charts, training_charts
-from ldr2hdr.report.lines import ResultTable, TableKey, split_tables
+from ldr2hdr.report.lines import ResultTable, TableKey
 from ldr2hdr.report.pictures import Chosen, choose_scenes, viewer_blobs, viewer_data
 from ldr2hdr.report.runs import Evaluation, Runs, Training, read_runs
 from ldr2hdr.report.sweeps import sweeps_section
@@ -66,10 +66,10 @@ def write_report(
 
 
 def _gather(evaluations: Sequence[Evaluation]) -> Tables:
-    """What every evaluation says of each camera family and range."""
+    """What every evaluation says of each camera family, range and support."""
     tables: dict[TableKey, list[tuple[Evaluation, ResultTable]]] = {}
     for evaluation in evaluations:
-        for key, table in split_tables(*evaluation.results).items():
+        for key, table in evaluation.tables.items():
             tables.setdefault(key, []).append((evaluation, table))
     return tables
 
@@ -137,13 +137,13 @@ def _results(tables: Tables) -> str:
     panels = []
     for key, rows in tables.items():
         parts = []
+        adapted = f", adapted on {key.support}" if key.support else ""
         for evaluation, table in rows:
             places = max(row.interval.num_scenes for row in table.means)
             heading = f"{evaluation.name}: " if len(rows) > 1 else ""
             shots = f", K = {evaluation.shots}" if evaluation.shots is not None else ""
-            parts.append(
-                f"<h3>{escape(heading)}means over {places} place{'s' * (places != 1)}{shots}</h3>{means_table(table)}"
-            )
+            title = f"{heading}means over {places} place{'s' * (places != 1)}{shots}{adapted}"
+            parts.append(f"<h3>{escape(title)}</h3>{means_table(table)}")
             differences = differences_table(table)
             if differences:
                 parts.append(f"<h3>{escape(table.main or '')}, difference picture by picture</h3>{differences}")
@@ -174,12 +174,14 @@ def _titled(title: str, body: str) -> str:
 
 
 def _chooser(tables: Tables, where: str) -> str:
-    """One set of radio buttons per section; the script keeps them equal."""
+    """One set of radio buttons per section, which name the support if it differs; the script keeps them equal."""
+    has_several = len({key.support for key in tables}) > 1
+    titles = {key: (key if has_several else key._replace(support="")).title for key in tables}
     radios = "".join(
-        f'<label><input type="radio" name="table-{where}" value="{escape(_id(key))}">{escape(key.title)}</label>'
-        for key in tables
+        f'<label><input type="radio" name="table-{where}" value="{escape(_id(key))}">{escape(title)}</label>'
+        for key, title in titles.items()
     )
-    legend = "<legend>Camera family and ranges</legend>"
+    legend = f"<legend>Camera family{', ranges and support' if has_several else ' and ranges'}</legend>"
     return f'<fieldset class="segmented" data-choose>{legend}<div>{radios}</div></fieldset>'
 
 
@@ -188,7 +190,7 @@ def _panel(key: TableKey, body: str) -> str:
 
 
 def _id(key: TableKey) -> str:
-    return "/".join(key)
+    return "/".join(filter(None, key))
 
 
 def _about(runs: Runs) -> str:

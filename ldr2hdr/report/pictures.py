@@ -13,7 +13,7 @@ from matplotlib import colormaps
 
 from ldr2hdr.io import read_ldr, read_radiance
 from ldr2hdr.report.encoding import FLOOR, MAX_EV, STEPS_PER_STOP, Packed, encode_light, pack
-from ldr2hdr.report.lines import TableKey, parse_stage, split_tables
+from ldr2hdr.report.lines import TableKey, parse_stage
 from ldr2hdr.report.runs import Evaluation
 from ldr2hdr.samples import Output, Sample
 
@@ -72,7 +72,8 @@ def choose_scenes(evaluations: Sequence[Evaluation], *, max_bytes: int, max_scen
 
 def encode_scene(evaluation: Evaluation, sample: Sample) -> Scene:
     """Pack the photograph, the truth and every system that the tables show."""
-    table = split_tables(*evaluation.results).get(TableKey(sample.camera_family, sample.ranges))
+    key = TableKey(sample.camera_family, sample.ranges, evaluation.judged.support.words)
+    table = evaluation.tables.get(key)
     hidden = table.hidden if table else frozenset()
     outputs = _ordered([output for output in sample.outputs if output.system not in hidden])
     levels = (read_ldr(sample.ldr).numpy() * 255).round().astype(np.int32)
@@ -88,7 +89,8 @@ def encode_scene(evaluation: Evaluation, sample: Sample) -> Scene:
     about = {
         "place": sample.place,
         "camera": sample.camera,
-        "table": f"{sample.camera_family}, {sample.ranges} ranges",
+        "table": key.title,
+        "key": key,
         "run": evaluation.name,
         "seed": sample.seed,
         "height": levels.shape[1],
@@ -125,10 +127,11 @@ def viewer_blobs(scenes: Sequence[Scene]) -> Iterable[str]:
 def thumbnails(scenes: Sequence[Scene]) -> str:
     """A strip of buttons, one for each scene."""
     several_runs = len({scene.about["run"] for scene in scenes}) > 1
+    several_supports = len({scene.about["key"].support for scene in scenes}) > 1
     buttons = []
     for number, scene in enumerate(scenes):
         about = scene.about
-        where = " · ".join(about["table"].removesuffix(" ranges").split(", "))
+        where = " · ".join(filter(None, about["key"] if several_supports else about["key"][:2]))
         words = " · ".join([about["place"], about["table"]] + [about["run"]] * several_runs)
         buttons.append(
             f'<button type="button" data-scene="{number}" aria-pressed="false" title="{escape(words)}">'

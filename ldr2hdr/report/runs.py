@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import yaml
 
 from ldr2hdr.comparison.judged import Judged, read_judged
+from ldr2hdr.report.lines import ResultTable, TableKey, split_tables
 from ldr2hdr.results import Results, read_results
 from ldr2hdr.samples import INDEX, Sample, read_samples
 from ldr2hdr.sweeps.curves import METRICS, LoggedPoint, read_curves
@@ -42,10 +44,12 @@ class Evaluation:
     @property
     def shots(self) -> int | None:
         """Support pictures K that its systems adapted on; None if the configuration does not say."""
-        node: object = self.about.get("config")
-        for key in ("task", "shots"):
-            node = node.get(key) if isinstance(node, dict) else None
-        return node if isinstance(node, int) else None
+        return self.judged.support.shots
+
+    @cached_property
+    def tables(self) -> Mapping[TableKey, ResultTable]:
+        """Its results by what they are about."""
+        return split_tables(*self.results, support=self.judged.support.words)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from ldr2hdr.comparison import compare_results, print_comparison
+from ldr2hdr.comparison.support import Support, read_support
 from ldr2hdr.evaluation import Score, compare
 from ldr2hdr.metrics.suite import FAST
 from ldr2hdr.results import write_results
@@ -140,6 +141,35 @@ def test_versions_and_metrics_that_differ_are_noted(write):
     assert len(comparison.notes) == 2
     assert comparison.notes[0].endswith("in A and 9.9 in B")
     assert comparison.notes[1] == "only B has cvvdp"
+
+
+def config(task, labels, shots):
+    return {"task": {"_target_": f"a.{task}", "shots": shots}, "labels": {"_target_": f"b.{labels}"}}
+
+
+def test_other_kinds_of_tasks_are_refused(write):
+    a = write("a", witness() + scores("net", [1.0] * 6), config=config("CameraTasks", "TruthLabels", 2))
+    b = write("b", witness() + scores("net", [2.0] * 6), config=config("SceneTasks", "TruthLabels", 2))
+    with pytest.raises(
+        ValueError, match=r"a was judged on scenes by one camera, .*b on exposures of one scene: .* same"
+    ):
+        compare_results(a, b)
+    unknown = write("c", witness() + scores("net", [3.0] * 6))
+    assert len(compare_results(a, unknown).differences) == 1
+
+
+def test_other_supports_are_noted(write):
+    a = write("a", witness() + scores("net", [1.0] * 6), config=config("SceneTasks", "TruthLabels", 2))
+    b = write("b", witness() + scores("net", [2.0] * 6), config=config("SceneTasks", "OwnLabels", 3))
+    assert compare_results(a, b).notes == [
+        "systems adapted on other labels: true labels in A, OwnLabels in B",
+        "systems adapted on other shots: 2 in A, 3 in B",
+    ]
+
+
+@pytest.mark.parametrize("broken", [None, [], "text", {"task": "text", "labels": None}, {"task": {"shots": "two"}}])
+def test_a_configuration_that_says_nothing_is_no_error(broken):
+    assert read_support(broken) == Support("", "", None)
 
 
 def test_other_protocols_are_refused(write):

@@ -32,9 +32,10 @@ class Curve:
         return predict
 
 
-def make_task(place, *, seed):
+def make_task(place, *, seed, size=(HEIGHT, WIDTH)):
+    """Noise of 20 stops, which is harder to pack than any photograph."""
     generator = torch.Generator().manual_seed(seed)
-    stops = torch.rand(2, 3, HEIGHT, WIDTH, generator=generator) * 20 - 12
+    stops = torch.rand(2, 3, *size, generator=generator) * 20 - 12
     exposure = 2.0**stops
     exposure[0, :, 0, 0] = 0
     exposure[0, :, 0, 1] = torch.tensor([1.0, 300.0, 2.0**-14])
@@ -56,7 +57,8 @@ def systems():
     ]
 
 
-def write_evaluation(folder, *, shots=2, num_samples=2):
+def write_evaluation(folder, *, shots=2, num_samples=2, task=None, labels=None):
+    """``task`` and ``labels`` are the classes that its configuration names."""
     folder.mkdir(parents=True)
     tasks = {
         table: [make_task(place, seed=10 * row + column) for column, place in enumerate(PLACES)]
@@ -71,7 +73,11 @@ def write_evaluation(folder, *, shots=2, num_samples=2):
     about = {
         "commit": "abc123+",
         "versions": {"torch": "2"},
-        "config": {"task": {"shots": shots}, "note": f"</script>{EVIL}"},
+        "config": {
+            "task": {"shots": shots, **({} if task is None else {"_target_": f"ldr2hdr.data.sampling.{task}"})},
+            "note": f"</script>{EVIL}",
+            **({} if labels is None else {"labels": {"_target_": f"ldr2hdr.data.labels.{labels}"}}),
+        },
         "protocol": {"alignment": "none"},
     }
     write_results(folder, scores=scores, summaries=summarize(scores, **settings), differences=differences, about=about)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -13,7 +14,8 @@ from ldr2hdr.report import write_report
 from ldr2hdr.report.charts import shots_charts, steps_charts
 from ldr2hdr.report.lines import ResultTable, TableKey
 from ldr2hdr.report.tables import differences_table, means_table
-from report.made import EVIL, write_evaluation
+from ldr2hdr.samples import SampledTask, write_samples
+from report.made import EVIL, make_task, systems, write_evaluation
 
 METRICS = [(metric, region) for metric in ("pu_psnr", "log2_rmse") for region in ("all", "well_exposed", "clipped")]
 
@@ -97,6 +99,18 @@ def test_a_page_is_never_larger_than_it_may_be(evaluation, tmp_path):
         write_report(path, [evaluation], max_mb=0.01)
 
 
+def test_forty_scenes_of_five_systems_are_all_on_the_page(evaluation, tmp_path):
+    """Noise at the size that an evaluation keeps by default, in a quarter of 25 MB: twice the width and height fit."""
+    folder = tmp_path / "run"
+    shutil.copytree(evaluation, folder, ignore=shutil.ignore_patterns("samples"))
+    tasks = [SampledTask("phone", "seen", make_task(f"place {seed}", seed=seed, size=(64, 64))) for seed in range(40)]
+    write_samples(folder / "samples", systems(), tasks, seed=0, device="cpu")
+    chosen = write_report(tmp_path / "page.html", [folder])
+    assert (len(chosen.scenes), chosen.num_samples) == (40, 40)
+    assert all(len(scene.about["pictures"]) == 2 + 5 for scene in chosen.scenes)
+    assert (tmp_path / "page.html").stat().st_size < 25e6 / 4
+
+
 def test_runs_without_pictures_have_no_viewer(training, tmp_path):
     write_report(tmp_path / "page.html", [training])
     text = (tmp_path / "page.html").read_text()
@@ -111,6 +125,48 @@ def test_evaluations_with_other_shots_are_drawn_against_them(evaluation, tmp_pat
     assert "PU21-PSNR against shots K" in (tmp_path / "page.html").read_text()
     write_report(tmp_path / "page.html", [other])
     assert "PU21-PSNR against shots K" not in (tmp_path / "page.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def two_kinds(tmp_path_factory):
+    """The same cameras, once on their scenes and once on the exposures of one."""
+    runs = tmp_path_factory.mktemp("kinds")
+    return [
+        write_evaluation(runs / "of camera", task="CameraTasks", labels="TruthLabels", num_samples=1),
+        write_evaluation(runs / "of scene", task="SceneTasks", labels="MergeLabels", num_samples=1, shots=8),
+    ]
+
+
+def test_tasks_of_different_kinds_are_in_different_panels(two_kinds, tmp_path):
+    write_report(tmp_path / "page.html", two_kinds)
+    text = (tmp_path / "page.html").read_text()
+    supports = ("scenes by one camera", "exposures of one scene, merged labels")
+    panels = [f"phone/{ranges}/{support}" for support in supports for ranges in ("seen", "unseen")]
+    results = text[text.index('<section id="results">') : text.index('<section id="pictures">')]
+    bodies = {body.partition('"')[0]: body for body in results.split('<div data-panel="')[1:]}
+    assert list(bodies) == panels
+    for panel, body in bodies.items():
+        support = panel.rpartition("/")[2]
+        assert body.count('<table class="means">') == 1
+        assert f", K = {2 if support == supports[0] else 8}, adapted on {support}</h3>" in body
+    titles = re.findall(r'name="table-results"[^>]*>([^<]*)<', text)
+    assert titles == [f"phone, {ranges} ranges, {support}" for support in supports for ranges in ("seen", "unseen")]
+    assert "PU21-PSNR against shots K" not in text  # which is for what differs in K alone
+    data = json.loads(re.search(r'id="viewer-data">(.*?)</script>', text)[1])
+    assert {(scene["run"], scene["table"]) for scene in data["scenes"]} == {
+        (run.name, title)
+        for run, title in zip(two_kinds * 2, sorted(titles, key=lambda title: "unseen" in title), strict=True)
+    }
+
+
+def test_one_kind_of_task_is_named_once(two_kinds, tmp_path):
+    write_report(tmp_path / "page.html", two_kinds)
+    assert "<small>phone · unseen · scenes by one camera</small>" in (tmp_path / "page.html").read_text()
+    write_report(tmp_path / "page.html", two_kinds[:1])
+    text = (tmp_path / "page.html").read_text()
+    assert "<small>phone · unseen</small>" in text
+    assert re.findall(r'name="table-results"[^>]*>([^<]*)<', text) == ["phone, seen ranges", "phone, unseen ranges"]
+    assert ", K = 2, adapted on scenes by one camera</h3>" in text
 
 
 def rows(system, mean, low, high):
