@@ -31,6 +31,7 @@ class Converted(NamedTuple):
         stops_above_white: The brightest value of any channel relative to the sensor's white, in stops; minus
             infinity if the picture is black.
         camera: That took the photograph, by EXIF; None if unknown.
+        exif_damage: What of its EXIF cannot be read and is not kept, in a line; None if all can.
     """
 
     output: Path
@@ -38,6 +39,7 @@ class Converted(NamedTuple):
     height: int
     stops_above_white: float
     camera: str | None = None
+    exif_damage: str | None = None
 
 
 def reconstruct_photo(
@@ -117,7 +119,8 @@ def convert_photo(
     layers = dict(zip(LAYERS, gathered.picture[3:], strict=False))
     write_image(job.output, gathered.picture[:3], format=format, photo=photo, layers=layers, is_half=is_half)
     stops = math.log2(gathered.peak) if gathered.peak > 0 else -math.inf
-    return Converted(job.output, width, height, stops, photo.source.shot.camera)
+    source = photo.source
+    return Converted(job.output, width, height, stops, source.shot.camera, source.exif_damage)
 
 
 class _Gathered(NamedTuple):

@@ -15,11 +15,12 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from PIL import Image
 from rich.console import Console
 
 from ldr2hdr import build, cli
 from ldr2hdr.evaluation import Summary
-from ldr2hdr.io import HDR_FORMATS, read_ldr, read_radiance, write_image
+from ldr2hdr.io import HDR_FORMATS, RAW_SUFFIXES, read_ldr, read_radiance, write_image
 from ldr2hdr.metrics.bootstrap import Interval
 from ldr2hdr.results import TABLE_WIDTH, print_tables, write_results
 
@@ -164,6 +165,25 @@ def test_strength_takes_back_what_is_above_white(
     with pytest.raises(SystemExit, match="2"):
         convert("a.png", "-o", "a.exr", "--strength", "half")
     assert "expected a number from 0 to 1, got 'half'" in capsys.readouterr().err
+
+
+def test_damaged_exif_is_noted_once_and_the_photograph_converted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.open("b.jpg").save("c.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0")
+    assert convert("b.jpg", "c.jpg", "-o", "out") == 0
+    captured = capsys.readouterr()
+    notes = [line for line in captured.out.splitlines() if line.startswith("note:")]
+    assert notes == ["note: c.jpg: its EXIF is damaged: its main directory cannot be read; nothing is left"]
+    assert captured.err == ""
+    assert written() == {"out/b.exr", "out/c.exr"}
+
+
+@pytest.mark.parametrize("suffix", RAW_SUFFIXES)
+def test_every_kind_of_raw_file_is_found_in_a_folder(folder: Path, suffix: str) -> None:
+    Path("a.png").rename(f"out/d{suffix.upper()}")  # what a file holds is told by its content
+    assert convert("out") == 0
+    assert written() == {"out/d.exr"}
 
 
 def test_half_or_single_precision(folder: Path) -> None:

@@ -7,9 +7,14 @@ from importlib.resources import files
 from string import Template
 from typing import Final, NamedTuple
 
+from ldr2hdr.adapting.brackets import PHOTO_SUFFIXES
 from ldr2hdr.app.desk import Camera, Result
+from ldr2hdr.io import RAW_SUFFIXES
 from ldr2hdr.report.pictures import viewer_blobs, viewer_data
 
+# What a browser's file chooser offers: by itself it does not know the files of all phones and cameras
+_BRACKET_KINDS: Final = ("image/*", *PHOTO_SUFFIXES)
+_PHOTO_KINDS: Final = (*_BRACKET_KINDS, *RAW_SUFFIXES)
 _ANY_CAMERA: Final = "any camera (single-shot)"
 
 
@@ -58,6 +63,8 @@ def build_page(
         nonce=nonce,
         css=_text("ldr2hdr.report", "page.css") + _text("ldr2hdr.app", "app.css"),
         cameras=_options(cameras, camera),
+        photo_kinds=",".join(_PHOTO_KINDS),
+        bracket_kinds=",".join(_BRACKET_KINDS),
         limits=f"{settings.max_bytes / 1e6:.3g} MB and {settings.max_pixels / 1e6:.3g} megapixels",
         size="drop small" if shown else "drop",
         result=result + "\n" + "\n".join(scripts),
@@ -74,6 +81,8 @@ def _build_result(key: str, result: Result) -> str:
     )
     if shown["width"] < converted.width:
         about += f"; shown at {shown['width']} x {shown['height']}, the downloads have all pixels"
+    if converted.exif_damage is not None:
+        about += f"; {converted.exif_damage}"
     return Template(_text("ldr2hdr.app", "result.html")).substitute(
         name=escape(result.upload.name), about=escape(about), key=escape(key)
     )

@@ -2,13 +2,13 @@
 
 import argparse
 import math
-import os
 import re
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
+from ldr2hdr.cli.outputs import require_writable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +70,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        _require_writable(args.out, is_forced=args.force)
+        require_writable(args.out, option="-o", what="a camera profile", is_forced=args.force)
     except OSError as error:
         return complain(error, WRONG_USAGE)
     from rich.console import Console
@@ -106,22 +106,6 @@ def _report(adapted: "AdaptedCamera", console: "Console") -> None:
         f"error on {check.held_out}, which was kept out: {check.single_shot_stops:.3f} stops single-shot, "
         f"{check.stops[profile.steps]:.3f} after {_steps(profile.steps)}, which are taken"
     )
-
-
-def _require_writable(out: Path, *, is_forced: bool) -> None:
-    """Minutes before the profile is written.
-
-    Raises:
-        OSError: If it could not be.
-    """
-    if out.is_dir():
-        raise IsADirectoryError(f"expected -o to be the name of a camera profile, got a folder: {out}")
-    if out.exists() and not is_forced:
-        raise FileExistsError(f"refusing to overwrite {out}; use --force, or another name")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"the folder {out.parent} to write {out.name} to does not exist; create it first")
-    if not os.access(out.parent, os.W_OK):
-        raise PermissionError(f"the folder {out.parent} to write {out.name} to is read-only; choose another")
 
 
 def _describe_step(step: int, after: float, before: float) -> str:

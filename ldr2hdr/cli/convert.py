@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from ldr2hdr.reconstructor import Reconstructor
 
 _FORMATS = ("exr", "hdr", "ultrahdr", "avif", "jxl", "tiff")
-_RAW_SUFFIXES = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq")
 _ABOUT = """\
 Convert photographs (JPEG, PNG, TIFF, HEIC or camera RAW) to HDR pictures of linear light, Rec. 709 primaries.
 
 In the result, 1.0 is where the camera clipped; the highlights that it lost are above. Photographs are turned upright,
-and their colour profiles are honoured. With a profile of the camera, or a bracket by it, tones are that camera's.
+their colour profiles are honoured, and what EXIF tells of camera, shot and place is kept. With a profile of the camera,
+or a bracket by it, tones are that camera's.
 """
 _NOTES = """\
 examples:
@@ -172,10 +172,11 @@ def _list_folder(folder: Path) -> list[Path]:
     """Photographs in a folder; of a RAW file and what the camera developed from it, the latter."""
     from ldr2hdr.adapting.brackets import PHOTO_SUFFIXES
     from ldr2hdr.data.datasets.files import list_files
+    from ldr2hdr.io import RAW_SUFFIXES
 
     developed = list_files(folder, PHOTO_SUFFIXES)
     stems = {path.stem for path in developed}
-    return sorted([*developed, *(path for path in list_files(folder, _RAW_SUFFIXES) if path.stem not in stems)])
+    return sorted([*developed, *(path for path in list_files(folder, RAW_SUFFIXES) if path.stem not in stems)])
 
 
 def _require_exr(jobs: Sequence["Job"]) -> None:
@@ -200,6 +201,8 @@ def _convert_all(jobs: Sequence["Job"], system: _System, console: "Console", arg
                 tone_error_stops=system.tone_error_stops if args.trust else None,
             )
             console.print(_describe(converted))
+            if converted.exif_damage is not None:
+                console.print(f"note: {job.photo}: {converted.exif_damage}")
             if system.camera and converted.camera not in (None, system.camera):
                 console.print(f"note: {job.photo} is by {converted.camera}, and the profile by {system.camera}")
         except (ValueError, OSError) as error:

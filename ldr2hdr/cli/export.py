@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
+from ldr2hdr.cli.outputs import require_writable
 
 if TYPE_CHECKING:
     from ldr2hdr.export.onnx_file import Exported
@@ -47,11 +48,10 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _run(args: argparse.Namespace) -> int:
     out: Path = args.onnx
-    if out.exists() and not args.force:
-        return complain(FileExistsError(f"refusing to overwrite {out}; use --force, or another name"), WRONG_USAGE)
-    if not out.parent.is_dir():
-        missing = f"the folder {out.parent} to write {out.name} to does not exist; create it first"
-        return complain(FileNotFoundError(missing), WRONG_USAGE)
+    try:
+        require_writable(out, option="--onnx", what="an ONNX file", is_forced=args.force)
+    except OSError as error:
+        return complain(error, WRONG_USAGE)
     from rich.console import Console
 
     try:

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from ldr2hdr.io.boxes import add_avif_exif
+from ldr2hdr.io.exif_block import ExifBlock, encode_block
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.optional import import_optional
 from ldr2hdr.io.pq import encode_display
@@ -18,7 +20,12 @@ _BLOCK_ROWS: Final = 64
 
 
 def write_avif(
-    path: Path, exposure: Float[Tensor, "3 h w"], *, bit_depth: Literal[10, 12] = 10, quality: int = 90
+    path: Path,
+    exposure: Float[Tensor, "3 h w"],
+    *,
+    bit_depth: Literal[10, 12] = 10,
+    quality: int = 90,
+    exif: ExifBlock | None = None,
 ) -> None:
     """Write sensor exposure as the picture of an HDR display, whole or not at all.
 
@@ -30,6 +37,7 @@ def write_avif(
         exposure: Linear Rec. 709, 1 at the camera's white, non-negative.
         bit_depth: Bits a channel.
         quality: 0 to 100; below 90 steps may show in the sky.
+        exif: Of an upright picture; None for none.
 
     Raises:
         ImageError: If the package is missing, or the folder does not exist.
@@ -39,16 +47,15 @@ def write_avif(
     for top in range(0, len(codes), _BLOCK_ROWS):
         block = encode_display(exposure[:, top : top + _BLOCK_ROWS].float())
         codes[top : top + _BLOCK_ROWS] = block.mul(2**bit_depth - 1).round().movedim(0, -1).numpy()
+    data = imagecodecs.avif_encode(
+        codes,
+        level=quality,
+        speed=_SPEED,
+        bitspersample=bit_depth,
+        pixelformat="444",
+        primaries=_PRIMARIES,
+        transfer=_TRANSFER,
+        matrix=_MATRIX,
+    )
     with replacing(path) as temporary:
-        temporary.write_bytes(
-            imagecodecs.avif_encode(
-                codes,
-                level=quality,
-                speed=_SPEED,
-                bitspersample=bit_depth,
-                pixelformat="444",
-                primaries=_PRIMARIES,
-                transfer=_TRANSFER,
-                matrix=_MATRIX,
-            )
-        )
+        temporary.write_bytes(data if exif is None else add_avif_exif(data, encode_block(exif)))

@@ -11,6 +11,8 @@ from jaxtyping import Shaped
 from PIL import ExifTags, Image
 from torch import Tensor
 
+from ldr2hdr.io.exif_block import encode_block, parse_block
+
 _T = TypeVar("_T")
 # EXIF orientation: whether rows and columns are exchanged, and then which axes are flipped (CIPA DC-008, Orientation)
 _TURNS: Final[dict[int, tuple[bool, tuple[int, ...]]]] = {
@@ -23,13 +25,23 @@ _TURNS: Final[dict[int, tuple[bool, tuple[int, ...]]]] = {
     7: (True, (-2, -1)),
     8: (True, (-2,)),
 }
-_KEPT_TAGS: Final = (
-    *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Orientation),
-    *(ExifTags.Base.Software, ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.Copyright),
-)
 _INTEROPERABILITY_INDEX: Final = 1
 # whatever a damaged block can make the parser raise
 _DAMAGE: Final = (OSError, SyntaxError, ValueError, KeyError, IndexError, TypeError, struct.error, ZeroDivisionError)
+
+
+class Place(NamedTuple):
+    """Where a photograph was taken.
+
+    Attributes:
+        latitude_deg: North of the equator.
+        longitude_deg: East of Greenwich.
+        altitude_m: Above the sea; None if not told.
+    """
+
+    latitude_deg: float
+    longitude_deg: float
+    altitude_m: float | None = None
 
 
 class Shot(NamedTuple):
@@ -44,6 +56,11 @@ class Shot(NamedTuple):
         iso: Sensitivity.
         taken: Date and time, ``YYYY:MM:DD hh:mm:ss``, of no time zone.
         is_adobe_rgb: Whether the camera marks its colours as Adobe RGB the old way, without a profile.
+        focal_length_mm: Of the lens, not converted to 35 mm film.
+        lens_make: Of the lens.
+        lens_model: Of the lens.
+        owner: Who has the copyright, else who took it.
+        place: Where it was taken, by GPS.
     """
 
     orientation: int = 1
@@ -54,6 +71,11 @@ class Shot(NamedTuple):
     iso: float | None = None
     taken: str | None = None
     is_adobe_rgb: bool = False
+    focal_length_mm: float | None = None
+    lens_make: str | None = None
+    lens_model: str | None = None
+    owner: str | None = None
+    place: Place | None = None
 
     @property
     def camera(self) -> str | None:
@@ -71,7 +93,7 @@ def parse_exif(block: bytes | None) -> Shot:
     """
     if block is None:
         return Shot()
-    main, settings, interoperability = _load(block)
+    main, settings, gps, interoperability = _load(block)
     orientation = main.get(ExifTags.Base.Orientation)
     return Shot(
         orientation=orientation if orientation in _TURNS else 1,
@@ -82,6 +104,11 @@ def parse_exif(block: bytes | None) -> Shot:
         iso=_positive(settings.get(ExifTags.Base.ISOSpeedRatings)),
         taken=_text(settings.get(ExifTags.Base.DateTimeOriginal) or main.get(ExifTags.Base.DateTime)),
         is_adobe_rgb=interoperability.get(_INTEROPERABILITY_INDEX) == "R03",
+        focal_length_mm=_positive(settings.get(ExifTags.Base.FocalLength)),
+        lens_make=_text(settings.get(ExifTags.Base.LensMake)),
+        lens_model=_text(settings.get(ExifTags.Base.LensModel)),
+        owner=_text(main.get(ExifTags.Base.Copyright)) or _text(main.get(ExifTags.Base.Artist)),
+        place=_place(gps),
     )
 
 
@@ -104,48 +131,22 @@ def turn_stored(picture: Shaped[Tensor, "*b u v"], orientation: int) -> Shaped[T
     return stored.transpose(-1, -2) if is_transposed else stored
 
 
-def upright_exif(block: bytes) -> bytes:
-    """The same EXIF block for pixels that are upright: orientation 1, every other byte as it was."""
-    order = "<" if block[:2] == b"II" else ">"
-    patched = bytearray(block)
-    try:
-        (directory,) = struct.unpack_from(order + "I", block, 4)
-        (num_entries,) = struct.unpack_from(order + "H", block, directory)
-        for entry in range(directory + 2, directory + 2 + 12 * num_entries, 12):
-            if struct.unpack_from(order + "HHI", block, entry) == (ExifTags.Base.Orientation, 3, 1):
-                struct.pack_into(order + "H", patched, entry + 8, 1)
-    except struct.error:  # a damaged block has no orientation that a program could read
-        return block
-    return bytes(patched)
+def _load(block: bytes) -> tuple[dict[int, Any], ...]:
+    """The main directory, that of the settings, that of the place, and that of interoperability."""
+    sound, whole = Image.Exif(), Image.Exif()
 
-
-def exif_of_tiff(data: bytes) -> bytes | None:
-    """An EXIF block of what a TIFF or TIFF-based RAW file says of camera and shot; None if that cannot be read."""
-
-    def copied() -> bytes:
-        source, kept = Image.Exif(), Image.Exif()
-        source.load(data)
-        kept.update({tag: source[tag] for tag in _KEPT_TAGS if tag in source})
-        for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            if tags := source.get_ifd(directory):
-                kept.get_ifd(directory).update(tags)
-        return kept.tobytes().removeprefix(b"Exif\0\0")
-
-    return _or_none(copied)
-
-
-def _load(block: bytes) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
-    """The main directory, that of the settings, and that of interoperability."""
-    exif = Image.Exif()
-
-    def main() -> dict[int, Any]:
-        exif.load(block)
+    def main(exif: Image.Exif, data: bytes) -> dict[int, Any]:
+        exif.load(data)
         return dict(exif)
 
+    # at a damaged value the parser gives up, and would not come to what is behind it
+    told = _or_none(lambda: main(sound, encode_block(parse_block(block)))) or {}
+    _or_none(lambda: main(whole, block))
     return (
-        _or_none(main) or {},
-        _or_none(lambda: exif.get_ifd(ExifTags.IFD.Exif)) or {},
-        _or_none(lambda: exif.get_ifd(ExifTags.IFD.Interop)) or {},
+        told,
+        _or_none(lambda: sound.get_ifd(ExifTags.IFD.Exif)) or {},
+        _or_none(lambda: sound.get_ifd(ExifTags.IFD.GPSInfo)) or {},
+        _or_none(lambda: whole.get_ifd(ExifTags.IFD.Interop)) or {},
     )
 
 
@@ -158,13 +159,43 @@ def _or_none(read: Callable[[], _T]) -> _T | None:
         return None
 
 
+def _place(gps: dict[int, Any]) -> Place | None:
+    latitude = _degrees(gps.get(ExifTags.GPS.GPSLatitude), gps.get(ExifTags.GPS.GPSLatitudeRef), signs="NS", most=90)
+    longitude = _degrees(
+        gps.get(ExifTags.GPS.GPSLongitude), gps.get(ExifTags.GPS.GPSLongitudeRef), signs="EW", most=180
+    )
+    if latitude is None or longitude is None:
+        return None
+    altitude = _number(gps.get(ExifTags.GPS.GPSAltitude))
+    is_below = gps.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\1")
+    return Place(latitude, longitude, -altitude if altitude is not None and is_below else altitude)
+
+
+def _degrees(value: Any, side: Any, *, signs: str, most: int) -> float | None:  # noqa: ANN401
+    """Degrees, minutes and seconds as a number; None if that is no place on Earth."""
+    parts = [_number(part) for part in value] if isinstance(value, tuple) else []
+    name = _text(side)
+    if len(parts) != 3 or name is None or name not in signs or None in parts:
+        return None
+    degrees = sum(part / 60**power for power, part in enumerate(parts) if part is not None)
+    return degrees * (1 if name == signs[0] else -1) if 0 <= degrees <= most else None
+
+
 def _text(value: Any) -> str | None:  # noqa: ANN401 (whatever the file holds under the tag)
-    return value.strip(" \0") or None if isinstance(value, str) else None
+    """Text of one line, which a header of lines cannot be broken with."""
+    if not isinstance(value, str):
+        return None
+    return "".join(letter if letter.isprintable() else " " for letter in value).strip() or None
 
 
 def _positive(value: Any) -> float | None:  # noqa: ANN401
+    number = _number(value)
+    return number if number is not None and number > 0 else None
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401
     try:
         number = float(value[0] if isinstance(value, tuple) else value)
     except (TypeError, ValueError, ZeroDivisionError, IndexError):
         return None
-    return number if 0 < number < math.inf else None
+    return number if math.isfinite(number) else None

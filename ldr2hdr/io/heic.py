@@ -32,6 +32,8 @@ def read_heic(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Store
     pillow_heif = import_optional("pillow_heif", extra="heic", path=path)
     with _damage_named(path):
         picture = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
+    if len(picture) == 0:  # the library passes over pictures that it cannot decode
+        raise ImageError(f"the HEIC file is damaged, no picture is left in it: {path}")
     check_size(path, picture.size[1], picture.size[0], max_pixels=max_pixels)
     _refuse_hdr(path, picture.info)
     with _damage_named(path):

@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
+from ldr2hdr.io.boxes import add_jxl_exif
+from ldr2hdr.io.exif_block import ExifBlock, encode_block
 from ldr2hdr.io.exr import HALF_MAX
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.optional import import_optional
@@ -13,7 +15,9 @@ from ldr2hdr.io.optional import import_optional
 _EFFORT: Final = 3
 
 
-def write_jxl(path: Path, rgb: Float[np.ndarray, "h w 3"], *, is_half: bool = True) -> None:
+def write_jxl(
+    path: Path, rgb: Float[np.ndarray, "h w 3"], *, is_half: bool = True, exif: ExifBlock | None = None
+) -> None:
     """Write linear Rec. 709 radiance without loss, whole or not at all.
 
     Values above 1 are kept. Viewers show 1 at the white of ordinary pictures.
@@ -22,6 +26,7 @@ def write_jxl(path: Path, rgb: Float[np.ndarray, "h w 3"], *, is_half: bool = Tr
         path: Where to; replaced if it exists.
         rgb: Radiance.
         is_half: Store 16-bit floats unless a value is above 65504; else 32 bits.
+        exif: Of an upright picture; None for none.
 
     Raises:
         ImageError: If the package is missing, or the folder does not exist.
@@ -29,6 +34,8 @@ def write_jxl(path: Path, rgb: Float[np.ndarray, "h w 3"], *, is_half: bool = Tr
     imagecodecs = import_optional("imagecodecs", extra="formats", path=path)
     dtype = np.float16 if is_half and rgb.max(initial=0.0) <= HALF_MAX else np.float32
     # of floating point samples, the encoder writes that they are linear light
-    data = imagecodecs.jpegxl_encode(np.ascontiguousarray(rgb, dtype=dtype), lossless=True, effort=_EFFORT)
+    data = imagecodecs.jpegxl_encode(
+        np.ascontiguousarray(rgb, dtype=dtype), lossless=True, effort=_EFFORT, usecontainer=True
+    )
     with replacing(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(data if exif is None else add_jxl_exif(data, encode_block(exif)))

@@ -10,7 +10,8 @@ from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor
 
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import exif_of_tiff, parse_exif, turn_upright
+from ldr2hdr.io.exif import parse_exif, turn_upright
+from ldr2hdr.io.exif_block import exif_of_tiff
 from ldr2hdr.io.files import MAX_PIXELS, check_size, kind_of
 from ldr2hdr.io.jpeg import exif_of_jpeg, icc_of_jpeg, parse_jpeg
 from ldr2hdr.io.png import exif_of_png, icc_of_png, parse_png

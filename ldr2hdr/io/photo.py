@@ -9,11 +9,12 @@ from torch import Tensor
 from ldr2hdr.io.colour import to_srgb
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.exif import Shot, parse_exif, turn_upright
+from ldr2hdr.io.exif_block import describe_damage, parse_block
 from ldr2hdr.io.files import MAX_PIXELS, kind_of
 from ldr2hdr.io.heic import read_heic
 from ldr2hdr.io.icc_writing import adobe_rgb_profile
 from ldr2hdr.io.ldr import StoredPicture, read_stored
-from ldr2hdr.io.raw import read_raw
+from ldr2hdr.io.raw import TIFF_STARTS, read_raw
 from ldr2hdr.io.tiff_tags import parse_tiff
 
 _READ: Final = "a JPEG, PNG, TIFF, HEIC or camera RAW photograph"
@@ -38,6 +39,7 @@ class PhotoSource(NamedTuple):
         exif: EXIF block as in the file; its orientation is that of the file, not of the pixels.
         icc: ICC profile that the conversion went by; None for sRGB without a profile.
         jpeg: The whole file if it is a JPEG: the base picture of an Ultra HDR file.
+        exif_damage: What of EXIF cannot be read, in a line; None if all can.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class PhotoSource(NamedTuple):
     exif: bytes | None
     icc: bytes | None
     jpeg: bytes | None
+    exif_damage: str | None = None
 
 
 class Photo(NamedTuple):
@@ -96,6 +99,7 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
         exif=stored.exif,
         icc=icc,
         jpeg=data if kind == "JPEG" else None,
+        exif_damage=describe_damage(parse_block(data if data.startswith(TIFF_STARTS) else stored.exif)),
     )
     return Photo(turn_upright(ldr, stored.orientation).contiguous(), source)
 

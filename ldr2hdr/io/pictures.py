@@ -1,6 +1,6 @@
 """Reading and writing pictures by what they are: linear radiance or display-referred."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.io.avif import write_avif
+from ldr2hdr.io.captions import exr_attributes, radiance_lines
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.exif import Shot
+from ldr2hdr.io.exif_block import upright_exif
 from ldr2hdr.io.exr import read_exr, write_exr
 from ldr2hdr.io.files import kind_of, replacing
 from ldr2hdr.io.jxl import write_jxl
@@ -31,6 +33,7 @@ HDR_FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Formats of linear radiance, and their extensions, the usual one first."""
 _HDR_READERS = {"Radiance HDR": read_hdr, "OpenEXR": read_exr}
+_DISPLAY_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 _JPEG_QUALITY = 95
 _BLOCK_ROWS: Final = 64
 
@@ -79,7 +82,8 @@ def write_image(
         picture: Non-negative radiance, or display-referred values in [0, 1].
         is_half: In ``.exr`` and ``.jxl``, store 16-bit floats where the values fit; see `write_exr`.
         format: A key of `HDR_FORMATS`, needed for Ultra HDR only; that of the extension if None.
-        photo: The photograph that the picture was made from: the base of Ultra HDR; camera and settings in ``.exr``.
+        photo: The photograph that the picture was made from: the base of Ultra HDR, and what its EXIF tells of camera,
+            shot and place for all formats of linear radiance: as EXIF, else in the words of the format.
         layers: Further channels of ``.exr`` by name, such as ``mask.clipped``, ``mask.invented`` or ``sigma``.
         attributes: Further metadata of ``.exr`` by name.
 
@@ -96,20 +100,26 @@ def write_image(
     linear = picture.detach().to("cpu", torch.float16 if is_kept else torch.float32)
     rgb = linear.movedim(0, -1).numpy()
     _check_values(rgb, path, allow_negative=False)
+    shot = Shot() if photo is None else photo.source.shot
+    exif = None if photo is None else upright_exif(photo.source.exif, height=rgb.shape[0], width=rgb.shape[1])
     if format == "ultrahdr" and photo is not None:
         write_ultrahdr(path, linear, photo)
     elif suffix == ".exr":
         channels = {name: layer.detach().to("cpu", torch.float32).numpy() for name, layer in layers.items()}
-        shot = _shot_attributes(photo.source.shot) if photo is not None else {}
-        write_exr(path, rgb, is_half=is_half, layers=channels, attributes={**shot, **(attributes or {})})
+        told = {**exr_attributes(shot), **(attributes or {})}
+        write_exr(path, rgb, is_half=is_half, layers=channels, attributes=told)
+    elif suffix == ".hdr":
+        _write_hdr(path, rgb, radiance_lines(shot))
     elif suffix == ".avif":
-        write_avif(path, linear)
+        write_avif(path, linear, exif=exif)
     elif suffix == ".jxl":
-        write_jxl(path, rgb, is_half=is_half)
-    elif suffix in _WRITERS:
-        _WRITERS[suffix](path, rgb)
+        write_jxl(path, rgb, is_half=is_half, exif=exif)
+    elif suffix in HDR_FORMATS["tiff"]:
+        write_tiff(path, rgb, exif=exif)
+    elif suffix in _DISPLAY_SUFFIXES:
+        _write_8bit(path, rgb)
     else:
-        known = ", ".join([*_WRITERS, ".exr", ".avif"])
+        known = ", ".join([".hdr", *HDR_FORMATS["tiff"], *_DISPLAY_SUFFIXES, ".exr", ".avif"])
         raise ImageError(f"expected a name ending in {known} or .jxl, got {suffix or 'none'!r}: {path}")
 
 
@@ -124,21 +134,8 @@ def _check_options(path: Path, format: str | None, photo: Photo | None, *, has_e
         raise ImageError(f"expected .exr for layers and attributes, got {suffix or 'none'!r}: {path}")
 
 
-def _shot_attributes(shot: Shot) -> dict[str, str | float]:
-    """What the photograph tells of its exposure, by OpenEXR's standard names."""
-    told = {
-        "cameraMake": shot.make,
-        "cameraModel": shot.model,
-        "capDate": shot.taken,
-        "expTime": shot.exposure_time_s,
-        "aperture": shot.f_number,
-        "isoSpeed": shot.iso,
-    }
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def _write_hdr(path: Path, rgb: Float[np.ndarray, "h w 3"]) -> None:
-    data = encode_hdr(rgb)
+def _write_hdr(path: Path, rgb: Float[np.ndarray, "h w 3"], lines: Sequence[str]) -> None:
+    data = encode_hdr(rgb, lines=lines)
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -164,13 +161,3 @@ def _check_values(rgb: Float[np.ndarray, "h w 3"], path: Path, *, allow_negative
     num_negative = sum(int((block < 0).sum()) for block in blocks)
     if num_negative and not allow_negative:
         raise ImageError(f"expected non-negative values, got {num_negative} down to {rgb.min():.3g}: {path}")
-
-
-_WRITERS: Final[Mapping[str, Callable[[Path, np.ndarray], None]]] = {
-    ".hdr": _write_hdr,
-    ".tiff": write_tiff,
-    ".tif": write_tiff,
-    ".png": _write_8bit,
-    ".jpg": _write_8bit,
-    ".jpeg": _write_8bit,
-}

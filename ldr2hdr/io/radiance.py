@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,12 +70,16 @@ def read_hdr(path: Path) -> Float[np.ndarray, "h w 3"]:
     return np.ascontiguousarray(rgb / np.array(header.scale), dtype=np.float32)
 
 
-def encode_hdr(rgb: Float[np.ndarray, "h w 3"]) -> bytes:
+def encode_hdr(rgb: Float[np.ndarray, "h w 3"], *, lines: Sequence[str] = ()) -> bytes:
     """A Radiance file of finite non-negative radiance, uncompressed.
 
     Mantissas are rounded, not truncated as other writers do: the error is at most 0.4 % of a pixel's largest
     channel, without bias. Normalised mantissas never look like a run-length marker, so flat scanlines are
     unambiguous.
+
+    Args:
+        rgb: Radiance.
+        lines: Of the header, such as ``# camera: X100V``; letters that are not ASCII become question marks.
 
     Raises:
         ImageError: If a value is above the range of the format, 1.7e38.
@@ -82,12 +87,13 @@ def encode_hdr(rgb: Float[np.ndarray, "h w 3"]) -> bytes:
     if rgb.max(initial=0.0) > _MAX_VALUE:
         raise ImageError(f"expected radiance up to {_MAX_VALUE:.3g} for .hdr, got {rgb.max():.3g}")
     height, width = rgb.shape[:2]
-    head = f"#?RADIANCE\nSOFTWARE=ldr2hdr\nFORMAT=32-bit_rle_rgbe\n\n-Y {height} +X {width}\n"
+    head = "\n".join(["#?RADIANCE", *lines, "SOFTWARE=ldr2hdr", "FORMAT=32-bit_rle_rgbe", ""])
+    head += f"\n-Y {height} +X {width}\n"
     quads = np.empty((height, width, 4), dtype=np.uint8)
     for top in range(0, height, _BLOCK_ROWS):
         rows = slice(top, top + _BLOCK_ROWS)
         quads[rows] = _encode_quads(rgb[rows])
-    return head.encode("ascii") + quads.tobytes()
+    return head.encode("ascii", "replace") + quads.tobytes()
 
 
 def _encode_quads(rgb: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 4"]:

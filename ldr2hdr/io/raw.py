@@ -3,16 +3,27 @@
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import exif_of_tiff
+from ldr2hdr.io.exif_block import exif_of_tiff
 from ldr2hdr.io.files import MAX_PIXELS, check_size
+from ldr2hdr.io.jpeg import exif_of_jpeg, parse_jpeg
 from ldr2hdr.io.ldr import StoredPicture
 from ldr2hdr.io.optional import import_optional
 
+RAW_SUFFIXES: Final = (
+    *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq"),
+)
+"""How cameras name RAW files; what a file is, is told by its content."""
 _SRGB_GAMMA: Final = (2.4, 12.92)
 # How the camera was held, as LibRaw tells it, to the orientations of EXIF
 _ORIENTATIONS: Final = {0: 1, 3: 3, 5: 8, 6: 6}
-_TIFF_STARTS: Final = (b"II*\0", b"MM\0*")
+TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"IIRO", b"IIRS", b"IIU\0")
+"""Of TIFF, and of RAW files that are TIFF but for their first bytes (Olympus, Panasonic)."""
+_FUJIFILM_START: Final = b"FUJIFILMCCD-RAW"
+_FUJIFILM_PREVIEW_AT: Final = 84
+"""Where position and length of a whole JPEG are told, which has the EXIF."""
 
 
 def read_raw(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> StoredPicture:
@@ -42,5 +53,25 @@ def read_raw(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Stored
             )
     except rawpy.LibRawError as error:
         raise ImageError(f"the RAW file is damaged or of an unknown camera ({error.args[0]!r}): {path}") from error
-    exif = exif_of_tiff(data) if data.startswith(_TIFF_STARTS) else None
-    return StoredPicture(codes, 65535, white_level.bit_length(), _ORIENTATIONS.get(flip, 1), exif, None)
+    rgb = np.repeat(codes, 3, axis=2) if codes.shape[2] == 1 else codes  # of a sensor without colours
+    return StoredPicture(
+        rgb, 65535, white_level.bit_length(), _ORIENTATIONS.get(flip, 1), exif_of_raw(path, data), None
+    )
+
+
+def exif_of_raw(path: Path, data: bytes) -> bytes | None:
+    """The EXIF block of a RAW file: of its TIFF directories, or of the preview of a Fujifilm; None of other kinds.
+
+    Args:
+        path: Of the file, for messages.
+        data: Its bytes.
+    """
+    if data.startswith(TIFF_STARTS):
+        return exif_of_tiff(data)
+    if not data.startswith(_FUJIFILM_START):
+        return None
+    start, length = (int.from_bytes(data[at : at + 4]) for at in (_FUJIFILM_PREVIEW_AT, _FUJIFILM_PREVIEW_AT + 4))
+    try:
+        return exif_of_jpeg(parse_jpeg(path, data[start : start + length]))
+    except ImageError:  # a damaged preview tells nothing, and hinders nothing
+        return None

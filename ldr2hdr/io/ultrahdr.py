@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ldr2hdr.io.colour import to_linear
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import turn_stored, upright_exif
+from ldr2hdr.io.exif import turn_stored
+from ldr2hdr.io.exif_block import encode_block, upright_exif
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.gainmap import GainMap, compute_gain_map
 from ldr2hdr.io.gainmap_metadata import ISO_NAME, ISO_VERSION, encode_base_xmp, encode_gain_map_xmp, encode_iso
@@ -112,9 +113,10 @@ def _encoded_base(photo: Photo, quality: int) -> _Base:
     levels = photo.ldr.mul(255).round().to(torch.uint8).movedim(0, -1).numpy()
     path, data = photo.source.path, _encode_jpeg(levels, quality)
     jpeg = parse_jpeg(path, data)
-    exif = EXIF_NAME + upright_exif(photo.source.exif or b"")
-    if len(EXIF_NAME) < len(exif) <= MAX_PAYLOAD_BYTES:
-        jpeg = jpeg._replace(segments=(jpeg.segments[0], Segment(APP1, exif), *jpeg.segments[1:]))
+    exif = upright_exif(photo.source.exif, height=jpeg.height, width=jpeg.width)
+    payload = b"" if exif is None else EXIF_NAME + encode_block(exif)
+    if 0 < len(payload) <= MAX_PAYLOAD_BYTES:
+        jpeg = jpeg._replace(segments=(jpeg.segments[0], Segment(APP1, payload), *jpeg.segments[1:]))
     return _base(path, jpeg, data, parse_profile(path, srgb_profile()), 1)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 import threading
 import zlib
@@ -17,13 +18,14 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import Client, EnvironBuilder, TestResponse, run_wsgi_app
 
 from ldr2hdr import cli
+from ldr2hdr.adapting.brackets import PHOTO_SUFFIXES
 from ldr2hdr.adapting.fitting import Check
 from ldr2hdr.adapting.model import AdaptedCamera, Model
 from ldr2hdr.app.answers import TOKEN_HEADER, Page
 from ldr2hdr.app.desk import Desk
 from ldr2hdr.app.page import Settings
 from ldr2hdr.app.uploads import Upload
-from ldr2hdr.io import read_photo, read_radiance, write_image
+from ldr2hdr.io import RAW_SUFFIXES, read_photo, read_radiance, write_image
 
 MAX_BYTES, MAX_PIXELS = 400_000, 200 * 200
 TOKEN = {TOKEN_HEADER: "secret"}
@@ -99,6 +101,22 @@ def test_a_photograph_becomes_what_convert_makes_of_it(
     assert "sunset.jpg" in page.text
     assert "128 x 128 pixels" in page.text
     assert 'id="picture-0-1"' in page.text
+
+
+def test_the_chooser_offers_what_convert_takes(client: Client) -> None:
+    """All that is found in folders, but for what a browser calls a picture by itself."""
+    photo, bracket = re.findall(r'accept="([^"]+)"', client.get("/").text)
+    assert photo.split(",") == ["image/*", *PHOTO_SUFFIXES, *RAW_SUFFIXES]
+    assert bracket.split(",") == ["image/*", *PHOTO_SUFFIXES]
+
+
+def test_damaged_exif_is_told_on_the_page(client: Client, tmp_path: Path) -> None:
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0"
+    Image.linear_gradient("L").resize((32, 32)).convert("RGB").save(tmp_path / "a.jpg", exif=exif)
+    assert (
+        "; its EXIF is damaged: its main directory cannot be read"
+        in client.get(convert(client, tmp_path / "a.jpg")).text
+    )
 
 
 def test_the_page_loads_nothing_and_says_so(client: Client) -> None:

@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from handmade import set_tiff_tag, write_dng
+from handmade import encode, set_tiff_tag, write_dng
 from PIL import ExifTags, Image, ImageCms
 
 from ldr2hdr.io import ImageError, read_photo
+from ldr2hdr.io.exif import parse_exif
 from ldr2hdr.io.icc_writing import display_p3_profile, srgb_profile
+from ldr2hdr.io.raw import exif_of_raw
 from ldr2hdr.io.srgb import encode_srgb
 
 
@@ -99,6 +101,14 @@ def test_damaged_large_and_transparent_heic_is_refused(heif, tmp_path, levels):
     )
 
 
+def test_heic_without_a_picture_is_refused(heif, tmp_path, levels):
+    """The settings of the decoder are missing, and the library passes over the only picture."""
+    path = write_heic(heif, tmp_path / "a.heic", levels)
+    path.write_bytes(path.read_bytes().replace(b"hvcC", b"hvcX"))
+    with pytest.raises(ImageError, match=r"the HEIC file is damaged, no picture is left in it: .*a\.heic"):
+        read_photo(path)
+
+
 @pytest.fixture
 def mosaic():
     """A grey of 1/16 of white beside one of 1/4."""
@@ -125,6 +135,15 @@ def test_raw_is_developed_to_srgb_with_white_where_the_sensor_clips(tmp_path, mo
     assert source.shot.camera == "Test One"
 
 
+def test_raw_of_a_sensor_without_colours_is_grey(tmp_path, mosaic):
+    need_raw()
+    data = bytearray(write_dng(tmp_path / "a.dng", mosaic, white=16000).read_bytes())
+    set_tiff_tag(data, 262, 34892)  # PhotometricInterpretation: linear light, of a single channel
+    (tmp_path / "a.dng").write_bytes(data)
+    expected = encode_srgb(torch.tensor([1 / 16, 1 / 4])).expand(3, 2)
+    np.testing.assert_allclose(read_photo(tmp_path / "a.dng").ldr[:, 24, [10, 50]], expected, atol=1e-3)
+
+
 @pytest.mark.parametrize(("orientation", "quarter_turns"), [(3, 2), (6, -1), (8, 1)])
 def test_raw_is_turned_upright(tmp_path, mosaic, orientation, quarter_turns):
     need_raw()
@@ -138,6 +157,24 @@ def test_clipped_raw_is_white(tmp_path, mosaic):
     need_raw()
     mosaic[:, 32:] = 16000
     assert read_photo(write_dng(tmp_path / "a.dng", mosaic, white=16000)).ldr[:, 24, 50].min() == 1.0
+
+
+@pytest.mark.parametrize("start", [b"II*\0", b"IIRO", b"IIRS", b"IIU\0"])
+def test_exif_of_raw_files_that_are_tiff_by_another_name(tmp_path, mosaic, start):
+    need_raw()
+    data = write_dng(tmp_path / "a.dng", mosaic, white=16000).read_bytes()
+    assert parse_exif(exif_of_raw(tmp_path, start + data[4:])).camera == "Test One"
+
+
+def test_exif_of_raw_files_by_their_preview(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "X-T5"
+    preview = encode(Image.new("RGB", (8, 8)), "jpeg", exif=exif)
+    data = b"FUJIFILMCCD-RAW ".ljust(84, b"\0") + struct.pack(">II", 100, len(preview)) + bytes(8) + preview + b"pixels"
+    assert parse_exif(exif_of_raw(tmp_path, data)).camera == "X-T5"
+    assert exif_of_raw(tmp_path, data[:140]) is None
+    assert exif_of_raw(tmp_path, data[:50]) is None
+    assert exif_of_raw(tmp_path, b"FOVb" + data[4:]) is None
 
 
 def test_damaged_and_large_raw_is_refused(tmp_path, mosaic):

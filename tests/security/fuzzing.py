@@ -1,4 +1,6 @@
-"""Feed damaged files to every reader and write what came of it: ``python tests/security/fuzzing.py 20000 TOLD.json``.
+"""Feed damaged files to every reader and write what came of it.
+
+``PYTHONPATH=tests/io python tests/security/fuzzing.py 20000 TOLD.json``
 
 It runs in a process of its own, with bounded memory: a library in C++ that crashes or asks for terabytes ends it, and
 the file that did it stays at ``TOLD.json.damaged``.
@@ -19,6 +21,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageCms
+from pillow_heif import from_pillow
 from safetensors.torch import save_file
 
 from ldr2hdr.adapting.profiles import FORMAT, read_profile
@@ -30,6 +33,7 @@ from ldr2hdr.io.radiance import encode_hdr
 
 # Above what the libraries take when they are loaded
 _HEADROOM_BYTES = 3 * 2**30
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 _INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -80,6 +84,8 @@ def intact_files(folder: Path) -> dict[str, Kind]:
         "PNG": Kind(read_photo, pictures, [*_pillow(folder, "png", codes), _opencv(".png", codes)], with_checksums),
         "JPEG": Kind(read_photo, pictures, list(_pillow(folder, "jpg", codes))),
         "TIFF": Kind(read_photo, pictures, [*_pillow(folder, "tif", codes), _opencv(".tiff", codes)]),
+        "HEIC": Kind(read_photo, pictures, list(_heics(folder, codes))),
+        "RAW": Kind(read_photo, pictures, [_raw(folder, codes)]),
         "profile": Kind(read_profile, tensors, [_profile(folder)]),
         "checkpoint": Kind(read_checkpoint, tensors, [_saved(folder, {"config": "a: 1", "state_dict": _state()})]),
         "state dict": Kind(read_torch_state, tensors, [_saved(folder, _state())]),
@@ -113,10 +119,24 @@ def _pillow(folder: Path, suffix: str, codes: np.ndarray) -> Iterator[bytes]:
     """With an ICC profile and EXIF, and with neither."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Model] = 6, "Acme Nova 7"
-    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for options in ({}, {"exif": exif, "icc_profile": icc}):
+    for options in ({}, {"exif": exif, "icc_profile": _SRGB}):
         Image.fromarray(codes).save(folder / f"a.{suffix}", **options)
         yield (folder / f"a.{suffix}").read_bytes()
+
+
+def _heics(folder: Path, codes: np.ndarray) -> Iterator[bytes]:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Model] = 6, "Acme Nova 7"
+    for options in ({}, {"exif": exif.tobytes(), "icc_profile": _SRGB}):
+        from_pillow(Image.fromarray(codes)).save(folder / "a.heic", quality=90, **options)
+        yield (folder / "a.heic").read_bytes()
+
+
+def _raw(folder: Path, codes: np.ndarray) -> bytes:
+    from handmade import write_dng  # of the tests of the picture files, which pytest has not on its path here
+
+    mosaic = np.tile(codes[..., 0], (4, 4)).astype(np.uint16) * 60
+    return write_dng(folder / "a.dng", mosaic, white=16000, orientation=6).read_bytes()
 
 
 def _opencv(suffix: str, codes: np.ndarray) -> bytes:

@@ -1,0 +1,109 @@
+"""Boxes of ISO/IEC 14496-12, which AVIF and JPEG XL files are chains of: EXIF is put into files that encoders made."""
+
+import struct
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from ldr2hdr.io.errors import ImageError
+
+# No offset of EXIF's header in the item or box: it is at the start (ISO/IEC 23008-12, A.2.1; ISO/IEC 18181-2)
+_NO_OFFSET: Final = bytes(4)
+# Version 0; four bytes for offsets and lengths each, none for base offsets
+_KNOWN_LAYOUT: Final = b"\0\0\0\0\x44\0"
+_FULL: Final = bytes(4)
+"""Version and flags."""
+_LOCATION: Final = struct.Struct(">HHHII")
+"""Number of the item, where it is (0: in this file), in how many parts, position and length of the only one."""
+
+
+class Box(NamedTuple):
+    """A name of four letters, and what is within."""
+
+    name: bytes
+    body: bytes
+
+
+def parse_boxes(data: bytes) -> list[Box]:
+    """The boxes of a whole file, or of the body of a box.
+
+    Raises:
+        ImageError: If a box is not whole.
+    """
+    boxes, position = [], 0
+    while position < len(data):
+        size, name = struct.unpack_from(">I4s", data.ljust(position + 8, b"\0"), position)
+        start, end = position + 8, position + size
+        if size == 1:  # the size is in the next eight bytes
+            start, end = position + 16, position + int.from_bytes(data[position + 8 : position + 16], "big")
+        end = len(data) if size == 0 else end  # the last box, to the end of the file
+        if not start <= end <= len(data):
+            raise ImageError(f"expected whole boxes, got {len(data) - position} bytes of {name!r}, which has {size}")
+        boxes.append(Box(name, data[start:end]))
+        position = end
+    return boxes
+
+
+def join_boxes(boxes: Iterable[Box]) -> bytes:
+    """Bytes of boxes, the inverse of :func:`parse_boxes`."""
+    return b"".join(_encode(box) for box in boxes)
+
+
+def add_jxl_exif(data: bytes, exif: bytes) -> bytes:
+    """A JPEG XL file of boxes with a box of EXIF before its picture.
+
+    References:
+        ISO/IEC 18181-2:2024, on the Exif box.
+    """
+    boxes = parse_boxes(data)
+    front = next((index for index, box in enumerate(boxes) if box.name in (b"jxlc", b"jxlp")), len(boxes))
+    return join_boxes([*boxes[:front], Box(b"Exif", _NO_OFFSET + exif), *boxes[front:]])
+
+
+def add_avif_exif(data: bytes, exif: bytes) -> bytes:
+    """An AVIF file with an item of EXIF that describes its picture.
+
+    Args:
+        data: As the encoder made it: where its items are is told in the simplest layout.
+        exif: The block.
+
+    Raises:
+        ImageError: If the layout is another.
+
+    References:
+        ISO/IEC 14496-12:2022, 8.11; ISO/IEC 23008-12:2022, A.2.
+    """
+    payload = _NO_OFFSET + exif
+    boxes = parse_boxes(data)
+    if [box.name for box in boxes] != [b"ftyp", b"meta", b"mdat"]:
+        raise ImageError(f"expected the boxes ftyp, meta and mdat, got {[box.name for box in boxes]}")
+    kind, meta, pixels = boxes
+    grown = len(_with_item(meta.body, shift=0, at=0, length=0)) - len(meta.body)
+    at = len(data) + grown + len(join_boxes([Box(b"mdat", b"")]))
+    meta = Box(b"meta", _with_item(meta.body, shift=grown, at=at, length=len(payload)))
+    return join_boxes([kind, meta, pixels, Box(b"mdat", payload)])
+
+
+def _with_item(meta: bytes, *, shift: int, at: int, length: int) -> bytes:
+    """A box of metadata with a second item: where the first has moved by, where the second is, and how long."""
+    boxes = {box.name: box.body for box in parse_boxes(meta[4:])}
+    where, items = boxes.get(b"iloc", b""), boxes.get(b"iinf", b"")
+    is_known = (
+        where[:8] == _KNOWN_LAYOUT + b"\0\1" and len(where) == 8 + _LOCATION.size and items[:6] == _FULL + b"\0\1"
+    )
+    if not is_known or b"iref" in boxes:
+        raise ImageError(f"expected one item in an AVIF file, its place told by 32 bits, got the boxes {sorted(boxes)}")
+    number, source, num_parts, picture_at, picture_length = _LOCATION.unpack_from(where, 8)
+    places = ((number, source, num_parts, picture_at + shift, picture_length), (number + 1, 0, 1, at, length))
+    entry = Box(b"infe", b"\2\0\0\0" + struct.pack(">HH", number + 1, 0) + b"Exif" + b"Exif\0")
+    described = Box(b"cdsc", struct.pack(">HHH", number + 1, 1, number))
+    boxes[b"iloc"] = _KNOWN_LAYOUT + b"\0\2" + b"".join(_LOCATION.pack(*place) for place in places)
+    boxes[b"iinf"] = _FULL + b"\0\2" + items[6:] + join_boxes([entry])
+    boxes[b"iref"] = _FULL + join_boxes([described])
+    return meta[:4] + join_boxes(Box(name, body) for name, body in boxes.items())
+
+
+def _encode(box: Box) -> bytes:
+    size = 8 + len(box.body)
+    if size < 2**32:
+        return struct.pack(">I4s", size, box.name) + box.body
+    return struct.pack(">I4sQ", 1, box.name, size + 8) + box.body
