@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -27,6 +28,8 @@ _TIMES_NOISE: Final = 6.0
 _LEAST_LEVELS: Final = 12.0
 # What is smaller is left alone: it is too little to mislead a response, and not told from JPEG at an edge.
 _OPENING_PX: Final = 3
+# Around what disagrees, that far, what moved may agree by chance.
+_MARGIN_PX: Final = 9
 
 
 class Motion(NamedTuple):
@@ -37,16 +40,20 @@ class Motion(NamedTuple):
         first: Number of the darker exposure; the other is the next one.
         column: Middle of the largest part, as a share of the picture's width.
         row: The same of its height.
+        where: Those parts, and a margin around them.
     """
 
     share: float
     first: int
     column: float
     row: float
+    where: Bool[np.ndarray, "h w"]
 
 
 def find_motion(ldr: Float[Tensor, "n 3 h w"]) -> Motion:
     """Find the pair of neighbouring exposures that shows different things on the largest part of the picture.
+
+    ``where`` is of all pairs together.
 
     Of each pair, either exposure foretells the other: per channel, the levels of the one are mapped to the median of
     what the other shows where the one shows that level, which needs no response and no exposure times. Black and white
@@ -62,7 +69,27 @@ def find_motion(ldr: Float[Tensor, "n 3 h w"]) -> Motion:
     """
     levels = (ldr.cpu().numpy() * _WHITE).round().astype(np.int64)
     found = [_compare(first, *pair) for first, pair in enumerate(itertools.pairwise(levels))]
-    return max(found, key=lambda motion: motion.share)
+    worst = max(found, key=lambda motion: motion.share)
+    return worst._replace(where=np.any([motion.where for motion in found], axis=0))
+
+
+def fill_moved(ldr: Float[Tensor, "n 3 h w"], where: Bool[np.ndarray, "h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Show in all exposures, where something moved, what the nearest pixel shows where nothing did.
+
+    The exposures agree about it then, and nothing is learned from what moved.
+
+    Args:
+        ldr: Aligned exposures.
+        where: Not everywhere.
+    """
+    _, nearest = cv2.distanceTransformWithLabels(
+        where.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    # labels number the still pixels in an order of their own
+    index = np.zeros(nearest.max() + 1, np.int64)
+    index[nearest[~where]] = np.flatnonzero(~where)
+    source = torch.from_numpy(index[nearest].ravel()).to(ldr.device)
+    return ldr.flatten(2)[..., source].reshape(ldr.shape)
 
 
 def _compare(first: int, one: Int[np.ndarray, "3 h w"], other: Int[np.ndarray, "3 h w"]) -> Motion:
@@ -72,10 +99,12 @@ def _compare(first: int, one: Int[np.ndarray, "3 h w"], other: Int[np.ndarray, "
     _, _, statistics, centroids = cv2.connectedComponentsWithStats(opened, connectivity=8)
     areas = statistics[1:, cv2.CC_STAT_AREA]  # the first is what agrees
     if len(areas) == 0:
-        return Motion(0.0, first, 0.5, 0.5)
+        return Motion(0.0, first, 0.5, 0.5, opened > 0)
     height, width = disagrees.shape
     column, row = centroids[1 + int(areas.argmax())]
-    return Motion(float(areas.sum()) / disagrees.size, first, float(column) / width, float(row) / height)
+    margin = np.ones((2 * _MARGIN_PX + 1, 2 * _MARGIN_PX + 1), np.uint8)
+    where = cv2.dilate(opened, margin) > 0
+    return Motion(float(areas.sum()) / disagrees.size, first, float(column) / width, float(row) / height, where)
 
 
 def _disagrees(by: Int[np.ndarray, "3 h w"], shown: Int[np.ndarray, "3 h w"]) -> Bool[np.ndarray, "h w"]:

@@ -121,11 +121,11 @@ class MergeLabels(AbstractLabelSource):
         except ValueError as error:
             raise RefusedSupport(f"labels=merge cannot merge this support: {error}") from error
         if response.residual_stops > self.max_residual_stops:
+            disagreement = f"disagree about it by {response.residual_stops:.2f} stops, more than"
             raise RefusedSupport(
-                "labels=merge needs exposures of one scene, got pictures that disagree about it by "
-                f"{response.residual_stops:.2f} stops, more than max_residual_stops={self.max_residual_stops:g}; "
-                "choose task=scene, or align=true for a bracket shot by hand"
-            )
+                f"labels=merge needs exposures of one scene, got pictures that {disagreement} max_residual_stops="
+                f"{self.max_residual_stops:g}; choose task=scene, or align=true for a bracket shot by hand"
+            ) from ValueError(f"they show one scene, but {disagreement} {self.max_residual_stops:g}")
         merged = []
         # onto each picture in turn, so that no label lacks a border
         for shift in shifts:

@@ -1,15 +1,17 @@
 """Brackets that cannot teach, each with its reason; and that alignment finds what shows one scene."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from adapting.photographs import SIDE_PX, as_jpeg, draw_camera, write_bracket
 from ldr2hdr.adapting.brackets import Bracket, RefusedBracket, read_bracket
-from ldr2hdr.adapting.motion import find_motion
+from ldr2hdr.adapting.motion import fill_moved, find_motion
 from ldr2hdr.adapting.support import align_bracket, cut_alike, hold_out, label_bracket
 from ldr2hdr.data.camera import Camera
 from ldr2hdr.data.scenes import PanoramaSource
@@ -171,6 +173,33 @@ def test_still_scenes_are_not_taken_for_moving_ones(cache_dir: Path, family: str
         shots = camera.shoot(expose(scene.expand(3, -1, -1, -1), torch.tensor([-2.0, 0.0, 2.0])), generator)
         shares.append(find_motion(as_jpeg(shots)).share)
     assert max(shares) < 0.002
+
+
+def test_something_small_that_moved_is_left_out(
+    tmp_path: Path, scenes: dict[str, Tensor], camera: Camera, good: Bracket, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = scenes["blender_city"].clone()
+    scene[:, 70:81, 25:36] *= 0.25
+    other = read_bracket(write_bracket(tmp_path / "other", scene, camera))
+    aligned = align_bracket(replace(good, ldr=torch.stack([good.ldr[0], other.ldr[1], good.ldr[2]])))
+    assert re.search(r"something moved.* in \d\.\d% of the picture, .*left out", caplog.text)
+    # in all exposures alike, and nowhere else but for a block of JPEG
+    changed = (aligned.ldr != good.ldr).any(dim=1)
+    rows, columns = (changed.any(dim=0).any(dim=dim).nonzero()[[0, -1], 0].tolist() for dim in (1, 0))
+    assert rows == [pytest.approx(70 - 9, abs=8), pytest.approx(80 + 9, abs=8)]
+    assert columns == [pytest.approx(25 - 9, abs=8), pytest.approx(35 + 9, abs=8)]
+    assert find_motion(aligned.ldr).share == 0
+
+
+def test_what_moved_shows_the_nearest_pixel_that_did_not() -> None:
+    ldr = torch.rand(2, 3, 12, 20, generator=torch.Generator().manual_seed(0))
+    where = np.zeros((12, 20), bool)
+    where[:, 8:13] = True
+    filled = fill_moved(ldr, where)
+    assert torch.equal(filled[..., :8], ldr[..., :8])
+    assert torch.equal(filled[..., 13:], ldr[..., 13:])
+    assert torch.equal(filled[..., 8:10], ldr[..., 7:8].expand(-1, -1, -1, 2))
+    assert torch.equal(filled[..., 11:13], ldr[..., 13:14].expand(-1, -1, -1, 2))
 
 
 def test_exposures_that_disagree_are_not_merged(good: Bracket) -> None:
