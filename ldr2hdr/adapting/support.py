@@ -20,7 +20,9 @@ from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots
 
 _MIN_TOLD: Final = 0.01
-"""Least share of pixels between black and white, in an exposure of some use, or in two neighbours that overlap."""
+"""Least share of pixels between black and white, in an exposure of some use."""
+_MIN_SHARED: Final = 0.0025
+"""Least share of them that two neighbours have in common: 500 pixels of 512 x 384, for 256 levels."""
 # What the pixels show for a stop. Of virtual cameras never trained on, 20 of one curve per channel and 20 phones, with
 # exposures 2 stops apart: 0.27 to 1.55, and of one camera the largest over the smallest up to 1.38. With the time of
 # the middle one wrong by a stop, that is 2.2 and more.
@@ -146,11 +148,11 @@ def _require_tones(bracket: Bracket, is_told: Bool[Tensor, "n h w"]) -> None:
         )
     for index, (darker, brighter) in enumerate(itertools.pairwise(is_told)):
         shared = float((darker & brighter).float().mean())
-        if shared < _MIN_TOLD:
+        if shared < _MIN_SHARED:
             raise RefusedBracket(
                 f"{bracket.paths[index].name} and {bracket.paths[index + 1].name} do not overlap: "
-                f"{shared:.1%} of the pixels are between black and white in both, and {_MIN_TOLD:.0%} are needed; take "
-                f"exposures that are closer together: {bracket.folder}"
+                f"{shared:.2%} of the pixels are between black and white in both, and {_MIN_SHARED:.2%} are needed; "
+                f"take exposures that are closer together: {bracket.folder}"
             )
 
 

@@ -87,7 +87,7 @@ def test_clipped_everywhere(good: Bracket, level: float) -> None:
 def test_no_overlap(good: Bracket) -> None:
     white = good.ldr.clone()
     white[2] = 1.0
-    with pytest.raises(RefusedBracket, match=r"1.jpg and 2.jpg do not overlap: 0.0% of the pixels"):
+    with pytest.raises(RefusedBracket, match=r"1.jpg and 2.jpg do not overlap: 0.00% of the pixels"):
         align_bracket(replace(good, ldr=white))
 
 
