@@ -36,7 +36,12 @@ SIDE_PX = 256
 REGIONS = ("all", "well_exposed", "clipped")
 METRICS = ("pu_psnr", "pu_psnr_scaled", "stops")
 TRUST = ("rank_correlation", "within_one_sigma", "within_two_sigma", "error_over_sigma")
-PAIRS = (("adapted", "single-shot"), ("adapted", "response fit"), ("adapted", "inverse gamma"))
+PAIRS = (
+    ("single-shot", "inverse gamma"),
+    ("adapted", "single-shot"),
+    ("adapted", "response fit"),
+    ("adapted", "inverse gamma"),
+)
 HERE = Path(__file__).parent
 
 
