@@ -42,7 +42,7 @@ def test_it_tells_what_it_is_and_names_no_machine() -> None:
 
 @pytest.mark.parametrize("family", ["dedicated", "pointwise", "phone"])
 def test_without_support_it_beats_a_fixed_gamma(model: Model, cache_dir: Path, family: str) -> None:
-    """In stops, over 8 tasks of test places: 0.73 against 1.00 (dedicated), 0.40 and 0.56 (pointwise), 0.49 and 0.54."""
+    """In stops, 8 tasks of test places: 0.73 against 1.00 (dedicated), 0.40 and 0.56 (pointwise), 0.49 and 0.54."""
     overrides = [f"camera={family}", "task=profile", "paths.output_dir=unused", f"paths.cache_dir={cache_dir}"]
     with initialize_config_dir(build.CONF_DIR, version_base="1.3"):
         cfg = compose("train", overrides=overrides)
