@@ -191,9 +191,11 @@ def _keep_still(bracket: Bracket) -> Bracket:
         f"something moved, or was lit otherwise, between {first} and {second}, in {motion.share:.1%} of the picture, "
         f"mostly {motion.column:.0%} of the width from left and {motion.row:.0%} of the height from top"
     )
-    if motion.where.mean() > _MOST_MOVED:
+    with_margin = float(motion.where.mean())
+    if with_margin > _MOST_MOVED:
         raise RefusedBracket(
-            f"the exposures do not show one still scene: {what}; take the bracket again: {bracket.folder}"
+            f"the exposures do not show one still scene: {what}; with what is around it and between the others that is "
+            f"{with_margin:.1%}, and {_MOST_MOVED:.1%} can be left out; take the bracket again: {bracket.folder}"
         )
     _log.warning("%s: %s, which is left out", bracket.folder, what)
     return replace(bracket, ldr=fill_moved(bracket.ldr, motion.where))

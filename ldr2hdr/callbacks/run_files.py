@@ -65,7 +65,7 @@ def _progress(trainer: L.Trainer, path: Path) -> dict[str, Any] | None:
     A training that got to its end is not lost to a file that came to harm; what cannot be read is not kept.
     """
     try:
-        content = read_torch(path, str(path))
+        content = read_torch(path, str(path), is_mapped=True)
     except ValueError as error:
         _log.warning("not handed to the loggers: %s", error)
         return None

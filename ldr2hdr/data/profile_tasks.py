@@ -1,5 +1,6 @@
 """Tasks of a camera profile: what a person with a camera asks for."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -22,10 +23,10 @@ class ProfileTasks(AbstractTasks):
     bracket, from which people make profiles, tells.
 
     Args:
-        evs: The bracket in stops around the camera's own exposure; the support is the first ``shots`` of them.
+        evs: The bracket in stops around the camera's own exposure; the support is the ``shots`` nearest to it.
 
     Raises:
-        ValueError: If the bracket has fewer exposures than shots.
+        ValueError: If the bracket has fewer exposures than shots, or the same one twice, or the split a single place.
     """
 
     is_one_scene = True
@@ -62,10 +63,17 @@ class ProfileTasks(AbstractTasks):
                 f"task.shots must be at most the number of exposures, got {shots} for {len(evs)}; lower it, or add "
                 "exposures to task.evs"
             )
-        self.evs = tuple(float(ev) for ev in evs[:shots])
+        if len(set(evs)) < len(evs) or not all(math.isfinite(ev) for ev in evs):
+            raise ValueError(f"task.evs must be finite stops, each once, got {list(evs)}")
+        if len(self.places) < 2:
+            raise ValueError(
+                f"task=profile asks for other places than it teaches, the {split} split has one place only"
+            )
+        self.evs = tuple(sorted(sorted(map(float, evs), key=abs)[:shots]))
 
     def _exposures(self, camera: Camera, generator: torch.Generator) -> Exposed:
-        taught, *asked = self._choose_places(1 + self.queries, generator)
+        taught, *others = self._choose_places(len(self.places), generator)
+        asked = [others[number % len(others)] for number in range(self.queries)]
         views = [self.source.sample(place, crop_px=self.crop_px, generator=generator) for place in (taught, *asked)]
         metered = camera.expose(torch.stack(views).to(self.camera_device), generator)
         evs = torch.tensor(self.evs, device=metered.device)

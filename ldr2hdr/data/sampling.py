@@ -88,7 +88,7 @@ class AbstractTasks(Dataset[Task], ABC):
         if self.label_source.needs_one_scene and not self.is_one_scene:
             raise ValueError(
                 f"{type(self.label_source).__name__} needs exposures of one scene, task=camera shows several; "
-                "use task=scene, or labels=truth"
+                "use task=scene or task=profile, or labels=truth"
             )
         self.source = source
         self.cameras = dict(cameras)

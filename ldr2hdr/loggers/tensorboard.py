@@ -7,8 +7,10 @@ from lightning.pytorch import loggers
 
 from ldr2hdr.loggers.surviving import AbstractSurvivingLogger, Cell, Panel, Table
 
-# What would end a cell or begin code in it
-_ESCAPED: Final = str.maketrans({character: f"\\{character}" for character in "\\|`"} | {"\n": " ", "\r": " "})
+# What Markdown would take for an end of the cell, or for markup
+_ESCAPED: Final = str.maketrans(
+    {character: f"\\{character}" for character in "\\|`*[]"} | {"<": "&lt;", "&": "&amp;", "\n": " ", "\r": " "}
+)
 
 
 class TensorBoardLogger(AbstractSurvivingLogger, loggers.TensorBoardLogger):

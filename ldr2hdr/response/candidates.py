@@ -19,7 +19,7 @@ class Prior(NamedTuple):
     is_display_gamma: bool = False
 
 
-_RIGID: Final = 1e5
+_RIGID: Final = 1e3  # more, and single precision loses the curve
 FIXED: Final = 1e9
 """So strong a prior that nothing moves from it."""
 CANDIDATES: Final = (

@@ -30,7 +30,7 @@ class Features(NamedTuple):
 
     Attributes:
         tone: Logarithm of the level, 0 at black and 1 at white.
-        is_white: 1 where the channel is white, 0 where it is not; in between just below white.
+        whiteness: 1 where the channel is white, 0 where it is not, and a ramp just below white.
         local: Mean tone around the pixel at three reaches, squared radius, tone of the two other channels over own,
             and how much the pixel looks as if all three had clipped.
         white: One, mean tone around the pixel, share of white around it, whether each of the others is white and its
@@ -38,7 +38,7 @@ class Features(NamedTuple):
     """
 
     tone: Float[Tensor, "b 3 h w"]
-    is_white: Float[Tensor, "b 3 h w"]
+    whiteness: Float[Tensor, "b 3 h w"]
     local: tuple[Float[Tensor, "b 3 h w"], ...]
     white: tuple[Float[Tensor, "b 3 h w"], ...]
 
@@ -92,21 +92,21 @@ def extract_features(
         surroundings: Of the whole pictures; None if they are given whole.
         window: Where in the pictures the part lies.
     """
-    tone, is_white = _tone_and_white(ldr)
+    tone, whiteness = _tone_and_white(ldr)
     if surroundings is None:
         whole = Surroundings(ldr.shape[2], ldr.shape[3], ())
-        around = [local_mean(_fields(tone, is_white), cells) for cells in _GRIDS]
+        around = [local_mean(_fields(tone, whiteness), cells) for cells in _GRIDS]
     else:
         whole = surroundings
         around = [_spread(means, whole, window) for means in whole.means]
     brightness = [mean[:, :1].expand_as(tone) - 0.5 for mean in around]
-    whiteness = [mean[:, 1:] for mean in around]
-    others = [(tone.roll(shift, dims=1), is_white.roll(shift, dims=1)) for shift in (-1, 1)]
+    white_around = [mean[:, 1:] for mean in around]
+    others = [(tone.roll(shift, dims=1), whiteness.roll(shift, dims=1)) for shift in (-1, 1)]
     radius = _squared_radius(whole, window, like=tone)
     local = (*brightness, radius, *(other - tone for other, _ in others), _neutral_white(ldr))
     beside = [part for other, white in others for part in (white, (1 - white) * (other - 1))]
-    beside.append(is_white.amin(dim=1, keepdim=True).expand_as(tone))
-    return Features(tone, is_white, local, (torch.ones_like(tone), *brightness, *whiteness, *beside))
+    beside.append(whiteness.amin(dim=1, keepdim=True).expand_as(tone))
+    return Features(tone, whiteness, local, (torch.ones_like(tone), *brightness, *white_around, *beside))
 
 
 def level_to_tone(ldr: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
@@ -172,9 +172,9 @@ def _tone_and_white(ldr: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 3 h
     return level_to_tone(ldr), ((ldr - _NEAR_WHITE_LEVEL) / (WHITE_LEVEL - _NEAR_WHITE_LEVEL)).clamp(0, 1)
 
 
-def _fields(tone: Float[Tensor, "b 3 h w"], is_white: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 4 h w"]:
+def _fields(tone: Float[Tensor, "b 3 h w"], whiteness: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 4 h w"]:
     """What local means are taken of."""
-    return torch.cat([tone.mean(dim=1, keepdim=True), is_white], dim=1)
+    return torch.cat([tone.mean(dim=1, keepdim=True), whiteness], dim=1)
 
 
 def _cell_weights(length: int, cells: int, *, like: Tensor) -> Float[Tensor, "n length"]:

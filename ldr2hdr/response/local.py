@@ -40,7 +40,7 @@ class Moments(NamedTuple):
 
     Attributes:
         shades: Of ``[curve, local features, log exposure]`` below white, per fold and channel.
-        whites: Of ``[white features, log exposure]`` at white, per channel.
+        whites: Of ``[white features, log exposure]`` at white, per channel; on the ramp to it, a pixel counts in both.
     """
 
     shades: Float[Tensor, "folds 3 s s"]
@@ -143,8 +143,8 @@ class LocalRidgeResponse(nn.Module):
             return [*(feature[strip] for feature in features.white), log_exposure[strip]]
 
         folds = split_folds(support.ldr)
-        shades = [_gram(shade_columns, 1 - features.is_white, fold) for fold in folds]
-        whites = [_gram(white_columns, features.is_white, fold) for fold in folds]
+        shades = [_gram(shade_columns, 1 - features.whiteness, fold) for fold in folds]
+        whites = [_gram(white_columns, features.whiteness, fold) for fold in folds]
         return Moments(torch.stack(shades) / num_pixels, torch.stack(whites).sum(dim=0) / num_pixels)
 
     def weights(self, context: Moments | None) -> Weights:
@@ -188,13 +188,13 @@ class LocalRidgeResponse(nn.Module):
         """Weights ``[curve, local]`` of each candidate."""
         num_knots = self.curve_prior.shape[1]
         penalties, priors = [], []
-        for strength in CANDIDATES:
-            on_curve = strength.curve * self.log_prior_weight.exp().expand(num_knots)
-            on_local = strength.local * self.log_local_weight.exp()
-            bend = strength.bend * self.log_smoothness_weight.exp() * self.roughness
+        for candidate in CANDIDATES:
+            on_curve = candidate.curve * self.log_prior_weight.exp().expand(num_knots)
+            on_local = candidate.local * self.log_local_weight.exp()
+            bend = candidate.bend * self.log_smoothness_weight.exp() * self.roughness
             penalties.append(torch.diag(torch.cat([on_curve, on_local])) + bend)
-            local_prior = self.local_prior if strength.local < FIXED else torch.zeros_like(self.local_prior)
-            curve_prior = self.display_curve if strength.is_display_gamma else self.curve_prior
+            local_prior = self.local_prior if candidate.local < FIXED else torch.zeros_like(self.local_prior)
+            curve_prior = self.display_curve if candidate.is_display_gamma else self.curve_prior
             priors.append(torch.cat([curve_prior, local_prior], dim=1))
         penalty, prior = torch.stack(penalties)[:, None, None], torch.stack(priors)[:, None]
         pull = (penalty @ prior[..., None])[..., 0]
@@ -216,18 +216,18 @@ def _evaluate(features: Features, weights: Weights) -> Float[Tensor, "b 3 h w"]:
     shades = _weigh(features.local, weights.local) + _interpolate(features.tone, weights.curve)
     # a channel clips where its shades end: white is at least as bright as they would be there
     whites = torch.maximum(_weigh(features.white, weights.white), shades)
-    log_exposure = torch.lerp(shades, whites, features.is_white)
+    log_exposure = torch.lerp(shades, whites, features.whiteness)
     return F.relu(log_exposure.exp() - LOG_OFFSET)
 
 
 def _gram(
-    columns: Callable[[_Strip], list[Tensor]], is_counted: Float[Tensor, "k 3 h w"], fold: Fold
+    columns: Callable[[_Strip], list[Tensor]], share: Float[Tensor, "k 3 h w"], fold: Fold
 ) -> Float[Tensor, "3 s s"]:
-    """Second moments of the columns over the counted pixels of a fold, strip by strip to spare memory."""
-    total = is_counted.new_zeros(3, 1, 1)
-    for start in range(0, is_counted.shape[2], _STRIP_ROWS):
+    """Second moments of the columns over a fold, where a pixel counts by its share squared, strip by strip."""
+    total = share.new_zeros(3, 1, 1)
+    for start in range(0, share.shape[2], _STRIP_ROWS):
         strip = (fold.pictures, slice(None), slice(start, start + _STRIP_ROWS), fold.columns)
-        rows = torch.stack(columns(strip), dim=-1) * is_counted[strip][..., None]
+        rows = torch.stack(columns(strip), dim=-1) * share[strip][..., None]
         rows = rows.transpose(0, 1).flatten(1, 3)
         total = total + rows.mT @ rows
     return total

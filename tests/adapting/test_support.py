@@ -14,6 +14,7 @@ from ldr2hdr.adapting.brackets import Bracket, RefusedBracket, read_bracket
 from ldr2hdr.adapting.motion import fill_moved, find_motion
 from ldr2hdr.adapting.support import align_bracket, cut_alike, hold_out, label_bracket
 from ldr2hdr.data.camera import Camera
+from ldr2hdr.data.labels import MergeLabels, RefusedSupport
 from ldr2hdr.data.scenes import PanoramaSource
 from ldr2hdr.metrics.regions import find_regions
 from ldr2hdr.radiometry import expose
@@ -206,3 +207,12 @@ def test_exposures_that_disagree_are_not_merged(good: Bracket) -> None:
     noise = torch.rand(good.ldr.shape, generator=torch.Generator().manual_seed(0))
     with pytest.raises(RefusedBracket, match=r"cannot be merged: .*disagree about it by .*bracket"):
         label_bracket(replace(good, ldr=noise))
+
+
+def test_exposures_that_disagree_somewhat_are_merged(good: Bracket) -> None:
+    """As those of a phone that maps tones locally do: 0.6 stops, for which a merge in general is refused."""
+    ramp = torch.linspace(-0.8, 0.8, good.ldr.shape[-1])
+    rough = (good.ldr * torch.exp2(ramp * torch.tensor([1.0, 0.0, -1.0])[:, None, None, None])).clamp(0, 1)
+    with pytest.raises(RefusedSupport, match=r"disagree about it by 0\.60"):
+        MergeLabels().label(rough, good.evs)
+    assert label_bracket(replace(good, ldr=rough)).exposure.isfinite().all()

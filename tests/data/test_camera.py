@@ -10,9 +10,10 @@ from ldr2hdr.data.camera import CameraFamily
 from ldr2hdr.data.crf import GammaCurve
 from ldr2hdr.data.development import Jpeg, LocalToneMapping, Quantise, Response, ResponseFamily
 from ldr2hdr.data.metering import MeanMetering
+from ldr2hdr.data.optics import Optics
 from ldr2hdr.data.optics_families import OpticsFamily
 from ldr2hdr.data.ranges import Range
-from ldr2hdr.data.stages import ClipFamily, Gains
+from ldr2hdr.data.stages import ClipFamily, Gains, Noise, Vignetting
 
 CONF = Path(__file__).parents[2] / "conf"
 PRESETS = sorted(path.stem for path in (CONF / "camera").glob("*.yaml"))
@@ -254,3 +255,16 @@ def test_light_is_linear_in_the_exposure_and_never_clips(families, name):
     sum_of_both = camera.light(dim) + 1000 * camera.light(other)
     torch.testing.assert_close(camera.light(dim + 1000 * other), sum_of_both, rtol=1e-4, atol=1e-5)
     assert camera.light(1000 * other).max() > 100
+
+
+@pytest.mark.parametrize("name", ["phone", "coded_optics"])
+def test_light_is_what_is_recorded_of_a_dim_scene(families, name):
+    """Without noise and clipping, with a straight curve and no rounding: all that the lens and the colours do."""
+    camera = families[name].sample(seeded(3), ranges="unseen")
+    after_light = [type(stage) for stage in camera.stages].index(Noise)
+    before_noise = dataclasses.replace(camera, stages=camera.stages[:after_light])
+    dim = 1e-3 * radiance(seed=1)
+    recorded = before_noise.shoot(dim, seeded())
+    torch.testing.assert_close(camera.light(dim), recorded.clamp_min(0))
+    assert (recorded - dim).abs().max() > 0.05 * dim.max()
+    assert {type(stage) for stage in before_noise.stages} & {Vignetting, Optics}

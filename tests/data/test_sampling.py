@@ -130,6 +130,17 @@ def test_a_profile_task_teaches_by_a_bracket_and_asks_for_other_places():
         assert torch.equal(bracket, bracket[1:2] * torch.tensor([0.25, 1.0, 4.0])[:, None, None, None])
 
 
+def test_a_profile_task_never_asks_for_the_place_it_teaches():
+    for index in range(8):
+        task = make(ProfileTasks, split="val", queries=3)[index]
+        assert {*task.support_places}.isdisjoint(task.query_places)
+
+
+@pytest.mark.parametrize(("shots", "evs"), [(1, (0.0,)), (2, (-2.0, 0.0)), (3, (-2.0, 0.0, 2.0))])
+def test_a_profile_task_teaches_by_the_exposures_nearest_to_the_cameras_own(shots, evs):
+    assert make(ProfileTasks, shots=shots, evs=(-4.0, -2.0, 0.0, 2.0)).evs == evs
+
+
 def test_a_profile_task_asks_for_light_in_the_colours_of_the_camera():
     for index in range(4):
         task = make(ProfileTasks, ranges="unseen")[index]
@@ -154,6 +165,8 @@ def test_cameras_take_turns_by_family():
         (SceneTasks, {"shots": 4}, "lower task.shots"),
         (SceneTasks, {"shots": 3, "queries": 2}, "shots=3, queries=2 for 4 exposures"),
         (ProfileTasks, {"shots": 4}, "task.shots must be at most .* got 4 for 3"),
+        (ProfileTasks, {"evs": (0.0, math.nan)}, "task.evs must be finite .* got \\[0.0, nan\\]"),
+        (ProfileTasks, {"evs": (0.0, 2.0, 0.0)}, "task.evs must be finite stops, each once"),
     ],
 )
 def test_settings_that_make_no_task_name_their_key(kind, changes, message):

@@ -10,8 +10,22 @@ from ldr2hdr.loggers.surviving import Table
 from ldr2hdr.loggers.tensorboard import TensorBoardLogger
 
 
-@pytest.mark.parametrize("text", ["a|b", "|", "a\\|b", "ends in \\", "`a|b` | `", "plain place_1", "two\nlines"])
-def test_a_cell_is_shown_as_it_is_whatever_is_in_it(tmp_path, monkeypatch, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a|b",
+        "|",
+        "a\\|b",
+        "ends in \\",
+        "`a|b` | `",
+        "place_1",
+        "a*b*c",
+        "<i>x</i> & y",
+        "[a](b)",
+        "two\nlines",
+    ],
+)
+def test_a_cell_is_shown_as_it_is(tmp_path, monkeypatch, text):
     written = []
     monkeypatch.setattr(SummaryWriter, "add_text", lambda self, name, body, step: written.append(body))
     logger = TensorBoardLogger(str(tmp_path))

@@ -23,7 +23,7 @@ def test_every_feature_has_the_picture_s_shape_and_is_bounded(
     ldr = torch.rand(2, 3, height, width, generator=generator).round(decimals=1)
     features = extract_features(ldr)
     assert (len(features.local), len(features.white)) == (NUM_LOCAL, NUM_WHITE)
-    for feature in (features.tone, features.is_white, *features.local, *features.white):
+    for feature in (features.tone, features.whiteness, *features.local, *features.white):
         assert feature.shape == ldr.shape
         assert feature.abs().max() <= 1
 
