@@ -65,7 +65,7 @@ def assess(
 
     It ranks pixels by the error to expect, one scale for the whole picture left free, and only weakly: on photographs
     of test places by virtual cameras never trained on, the rank correlation with the error is 0.33 for a camera of one
-    curve per channel and 0.18 for a phone. It was not fitted to errors, and is no calibrated standard deviation: for
+    curve per channel and 0.19 for a phone. It was not fitted to errors, and is no calibrated standard deviation: for
     the former the error is 0.9 sigma, for the latter 1.2 (`experiments/camera_profile`). It leaves out what all
     reconstructions get wrong alike: local tone mapping, or a highlight that no variant raises.
 
