@@ -31,7 +31,8 @@ class Converted(NamedTuple):
         stops_above_white: The brightest value of any channel relative to the sensor's white, in stops; minus
             infinity if the picture is black.
         camera: That took the photograph, by EXIF; None if unknown.
-        exif_damage: What of its EXIF cannot be read and is not kept, in a line; None if all can.
+        exif_damage: What of its EXIF cannot be read, or has no room or place in the file, in a line; None if all is
+            well.
     """
 
     output: Path
@@ -117,10 +118,11 @@ def convert_photo(
     if format != "ultrahdr":
         photo = _without_pixels(photo)  # writing takes as much memory again
     layers = dict(zip(LAYERS, gathered.picture[3:], strict=False))
-    write_image(job.output, gathered.picture[:3], format=format, photo=photo, layers=layers, is_half=is_half)
+    lost = write_image(job.output, gathered.picture[:3], format=format, photo=photo, layers=layers, is_half=is_half)
     stops = math.log2(gathered.peak) if gathered.peak > 0 else -math.inf
     source = photo.source
-    return Converted(job.output, width, height, stops, source.shot.camera, source.exif_damage)
+    damage = "; ".join(told for told in (source.exif_damage, lost) if told) or None
+    return Converted(job.output, width, height, stops, source.shot.camera, damage)
 
 
 class _Gathered(NamedTuple):

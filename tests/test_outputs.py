@@ -15,6 +15,7 @@ COMMANDS = {
 }
 REFUSALS = {
     "old": "refusing to overwrite old; use --force, or another name",
+    "dangling": "refusing to overwrite dangling; use --force, or another name",
     "folder": "expected {option} to be the name of {what}, got a folder: folder",
     "missing/a": "the folder missing to write a to does not exist; create it first",
     "locked/a": "the folder locked to write a to is read-only; choose another",
@@ -25,6 +26,7 @@ REFUSALS = {
 def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("old").write_bytes(b"old")
+    Path("dangling").symlink_to("nowhere")
     Path("folder").mkdir()
     Path("locked").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != Path("locked"))

@@ -18,7 +18,7 @@ def require_writable(out: Path, *, option: str, what: str, is_forced: bool) -> N
     """
     if out.is_dir():
         raise IsADirectoryError(f"expected {option} to be the name of {what}, got a folder: {out}")
-    if out.exists() and not is_forced:
+    if (out.exists() or out.is_symlink()) and not is_forced:  # a link to nothing does not exist
         raise FileExistsError(f"refusing to overwrite {out}; use --force, or another name")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"the folder {out.parent} to write {out.name} to does not exist; create it first")

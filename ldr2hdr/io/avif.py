@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.io.boxes import add_avif_exif
+from ldr2hdr.io.boxes import add_avif_exif, mark
 from ldr2hdr.io.exif_block import ExifBlock, encode_block
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.optional import import_optional
@@ -26,7 +26,7 @@ def write_avif(
     bit_depth: Literal[10, 12] = 10,
     quality: int = 90,
     exif: ExifBlock | None = None,
-) -> None:
+) -> str | None:
     """Write sensor exposure as the picture of an HDR display, whole or not at all.
 
     Exposure 1 is shown at 203 cd/m2, where the white of ordinary pictures is; light above 10000 cd/m2 (5.6 stops
@@ -38,6 +38,9 @@ def write_avif(
         bit_depth: Bits a channel.
         quality: 0 to 100; below 90 steps may show in the sky.
         exif: Of an upright picture; None for none.
+
+    Returns:
+        Why the file has no EXIF, in a line; None if it has what was asked for.
 
     Raises:
         ImageError: If the package is missing, or the folder does not exist.
@@ -57,5 +60,7 @@ def write_avif(
         transfer=_TRANSFER,
         matrix=_MATRIX,
     )
+    marked = mark(data, None if exif is None else encode_block(exif), add_avif_exif)
     with replacing(path) as temporary:
-        temporary.write_bytes(data if exif is None else add_avif_exif(data, encode_block(exif)))
+        temporary.write_bytes(marked.data)
+    return marked.damage

@@ -1,7 +1,7 @@
 """Boxes of ISO/IEC 14496-12, which AVIF and JPEG XL files are chains of: EXIF is put into files that encoders made."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from ldr2hdr.io.errors import ImageError
@@ -21,6 +21,13 @@ class Box(NamedTuple):
 
     name: bytes
     body: bytes
+
+
+class Marked(NamedTuple):
+    """A file, and why it has no EXIF, in a line; None if it has."""
+
+    data: bytes
+    damage: str | None
 
 
 def parse_boxes(data: bytes) -> list[Box]:
@@ -46,6 +53,22 @@ def parse_boxes(data: bytes) -> list[Box]:
 def join_boxes(boxes: Iterable[Box]) -> bytes:
     """Bytes of boxes, the inverse of :func:`parse_boxes`."""
     return b"".join(_encode(box) for box in boxes)
+
+
+def mark(data: bytes, exif: bytes | None, add: Callable[[bytes, bytes], bytes]) -> Marked:
+    """A file with EXIF if there is any; without where it cannot be put in, for the picture is worth more.
+
+    Args:
+        data: As the encoder made it.
+        exif: The block; None for none.
+        add: `add_jxl_exif` or `add_avif_exif`.
+    """
+    if exif is None:
+        return Marked(data, None)
+    try:
+        return Marked(add(data, exif), None)
+    except ImageError as error:
+        return Marked(data, f"its EXIF is left out, the encoder makes files of a new layout: {error}")
 
 
 def add_jxl_exif(data: bytes, exif: bytes) -> bytes:

@@ -4,7 +4,8 @@ from typing import Final
 
 from ldr2hdr.io.exif import Shot
 
-_MOST_LETTERS: Final = 200
+_MOST_LETTERS: Final = 120
+"""Of a line of Radiance: OpenCV reads pieces of 128 bytes, and fails where one ends with its line."""
 
 
 def exr_attributes(shot: Shot) -> dict[str, str | float]:
@@ -47,12 +48,12 @@ def radiance_lines(shot: Shot) -> list[str]:
         "focal length": _measure(shot.focal_length_mm, "{:.6g} mm"),
     }
     comments = {"camera": shot.camera, "lens": lens, **settings, "owner": shot.owner}
-    lines = [f"# {name}: {value[:_MOST_LETTERS]}" for name, value in comments.items() if value]
+    lines = [f"# {name}: {value}" for name, value in comments.items() if value]
     if shot.taken is not None:
-        lines.append(f"CAPDATE= {shot.taken[:_MOST_LETTERS]}")
+        lines.append(f"CAPDATE= {shot.taken}")
     if shot.place is not None:
         lines.append(f"LATLONG= {shot.place.latitude_deg:.6f} {shot.place.longitude_deg:.6f}")
-    return lines
+    return [line[:_MOST_LETTERS] for line in lines]
 
 
 def _measure(value: float | None, unit: str) -> str | None:

@@ -12,10 +12,13 @@ _File: TypeAlias = bytes | mmap
 _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
 _NUMBER_SIZES: Final = {**_SIZES, 5: 4, 10: 4}
 ASCII, SHORT, LONG, DIRECTORY = 2, 3, 4, 13
+UTF8: Final = 129
 _BYTES: Final = 7
 _UNICODE: Final = b"UNICODE\0"
 MAX_BYTES: Final = 2**20
-"""Of all values of a block: beyond 16 times what a JPEG can hold, a file is damaged or an attack."""
+"""Of all values of a directory: beyond 16 times what a JPEG can hold, a file is damaged or an attack."""
+MAX_ENTRIES: Final = 1024
+"""Of a directory: several times what any camera writes."""
 
 
 class Entry(NamedTuple):
@@ -23,9 +26,9 @@ class Entry(NamedTuple):
 
     Attributes:
         tag: Number of the tag.
-        kind: Type of TIFF: 2 text, 3 and 4 integers, 5 fractions, 7 bytes, ...
+        kind: Type of TIFF: 2 text, 3 and 4 integers, 5 fractions, 7 bytes, ...; of EXIF 3.0: 129 text in UTF-8.
         num_values: Of that type.
-        value: Their bytes, little-endian.
+        value: Their bytes, little-endian; those of type 7 as they were, but for the letters of a comment in Unicode.
     """
 
     tag: int
@@ -35,7 +38,7 @@ class Entry(NamedTuple):
 
 
 def read_directory(
-    data: _File, at: int, *, order: str = "<", is_kept: Callable[[int], bool] = lambda _: True
+    data: _File, at: int, *, order: str = "<", is_kept: Callable[[int, int], bool] = lambda *_: True
 ) -> Iterator[tuple[int, Entry | None]]:
     """Tags of a directory, and the entry of each, or None where the value is not there.
 
@@ -43,22 +46,29 @@ def read_directory(
         data: The file.
         at: Where the directory stands.
         order: ``<`` if the file is little-endian, ``>`` if it is big-endian.
-        is_kept: By the tag; others are passed over.
+        is_kept: By tag and type; the values of others are not read.
 
     Raises:
-        struct.error: If the directory is cut short, or none at all.
+        struct.error: If the directory is cut short, or none at all, or has more than `MAX_ENTRIES` or `MAX_BYTES`; what
+            comes before that is told.
     """
     if at < 8:
         raise struct.error("a directory within the header")
     (num_entries,) = struct.unpack_from(order + "H", data, at)
-    for where in range(at + 2, at + 2 + 12 * num_entries, 12):
+    num_read = 0
+    for where in range(at + 2, at + 2 + 12 * min(num_entries, MAX_ENTRIES), 12):
         tag, kind, count = struct.unpack_from(order + "HHI", data, where)
-        if not is_kept(tag):
+        if not is_kept(tag, kind):
             continue
         num_bytes = count * _SIZES.get(kind, MAX_BYTES + 1)
         start = where + 8 if num_bytes <= 4 else int(struct.unpack_from(order + "I", data, where + 8)[0])
         is_there = start + num_bytes <= len(data) and num_bytes <= MAX_BYTES
+        num_read += num_bytes if is_there else 0
+        if num_read > MAX_BYTES:
+            raise struct.error("more values than a block has room for")
         yield tag, Entry(tag, kind, count, _to_little(data, start, kind, count, order)) if is_there else None
+    if num_entries > MAX_ENTRIES:
+        raise struct.error("more entries than a directory has")
 
 
 def size_of(entries: Sequence[Entry]) -> int:

@@ -1,19 +1,19 @@
 """EXIF: which way is up, which camera, how it was set."""
 
+import datetime
 import math
-import struct
-import warnings
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Shaped
-from PIL import ExifTags, Image
+from PIL import ExifTags
 from torch import Tensor
 
-from ldr2hdr.io.exif_block import encode_block, parse_block
+from ldr2hdr.io.directories import ASCII, UTF8, Entry
+from ldr2hdr.io.exif_block import parse_block
 
-_T = TypeVar("_T")
 # EXIF orientation: whether rows and columns are exchanged, and then which axes are flipped (CIPA DC-008, Orientation)
 _TURNS: Final[dict[int, tuple[bool, tuple[int, ...]]]] = {
     1: (False, ()),
@@ -26,8 +26,13 @@ _TURNS: Final[dict[int, tuple[bool, tuple[int, ...]]]] = {
     8: (True, (-2,)),
 }
 _INTEROPERABILITY_INDEX: Final = 1
-# whatever a damaged block can make the parser raise
-_DAMAGE: Final = (OSError, SyntaxError, ValueError, KeyError, IndexError, TypeError, struct.error, ZeroDivisionError)
+_Base, _Gps = ExifTags.Base, ExifTags.GPS
+# Numbers by type of TIFF; a fraction is two
+_NUMBERS: Final = {1: "u1", 3: "<u2", 4: "<u4", 5: "<u4", 6: "i1", 8: "<i2", 9: "<i4", 10: "<i4", 11: "<f4", 12: "<f8"}
+_FRACTIONS: Final = (5, 10)
+_MOST_NUMBERS: Final = 3
+"""Of one tag that are looked at: degrees, minutes, seconds."""
+_DATE: Final = "%Y:%m:%d %H:%M:%S"
 
 
 class Place(NamedTuple):
@@ -54,7 +59,7 @@ class Shot(NamedTuple):
         exposure_time_s: In seconds.
         f_number: Of the aperture.
         iso: Sensitivity.
-        taken: Date and time, ``YYYY:MM:DD hh:mm:ss``, of no time zone.
+        taken: Date and time, ``YYYY:MM:DD hh:mm:ss``, of no time zone; None also of a date that is none.
         is_adobe_rgb: Whether the camera marks its colours as Adobe RGB the old way, without a profile.
         focal_length_mm: Of the lens, not converted to 35 mm film.
         lens_make: Of the lens.
@@ -91,23 +96,24 @@ def parse_exif(block: bytes | None) -> Shot:
     References:
         CIPA DC-008-2023 (EXIF 3.0).
     """
-    if block is None:
-        return Shot()
-    main, settings, gps, interoperability = _load(block)
-    orientation = main.get(ExifTags.Base.Orientation)
+    told = parse_block(block)
+    main, settings, gps, rules = (
+        {entry.tag: entry for entry in entries} for entries in (told.main, told.settings, told.place, told.rules)
+    )
+    orientation = _number(main.get(_Base.Orientation))
     return Shot(
-        orientation=orientation if orientation in _TURNS else 1,
-        make=_text(main.get(ExifTags.Base.Make)),
-        model=_text(main.get(ExifTags.Base.Model)),
-        exposure_time_s=_positive(settings.get(ExifTags.Base.ExposureTime)),
-        f_number=_positive(settings.get(ExifTags.Base.FNumber)),
-        iso=_positive(settings.get(ExifTags.Base.ISOSpeedRatings)),
-        taken=_text(settings.get(ExifTags.Base.DateTimeOriginal) or main.get(ExifTags.Base.DateTime)),
-        is_adobe_rgb=interoperability.get(_INTEROPERABILITY_INDEX) == "R03",
-        focal_length_mm=_positive(settings.get(ExifTags.Base.FocalLength)),
-        lens_make=_text(settings.get(ExifTags.Base.LensMake)),
-        lens_model=_text(settings.get(ExifTags.Base.LensModel)),
-        owner=_text(main.get(ExifTags.Base.Copyright)) or _text(main.get(ExifTags.Base.Artist)),
+        orientation=int(orientation) if orientation in _TURNS else 1,
+        make=_text(main.get(_Base.Make)),
+        model=_text(main.get(_Base.Model)),
+        exposure_time_s=_positive(settings.get(_Base.ExposureTime)),
+        f_number=_positive(settings.get(_Base.FNumber)),
+        iso=_positive(settings.get(_Base.ISOSpeedRatings)),
+        taken=_date(settings.get(_Base.DateTimeOriginal)) or _date(main.get(_Base.DateTime)),
+        is_adobe_rgb=_text(rules.get(_INTEROPERABILITY_INDEX)) == "R03",
+        focal_length_mm=_positive(settings.get(_Base.FocalLength)),
+        lens_make=_text(settings.get(_Base.LensMake)),
+        lens_model=_text(settings.get(_Base.LensModel)),
+        owner=_text(main.get(_Base.Copyright), num_parts=2) or _text(main.get(_Base.Artist)),
         place=_place(gps),
     )
 
@@ -131,71 +137,70 @@ def turn_stored(picture: Shaped[Tensor, "*b u v"], orientation: int) -> Shaped[T
     return stored.transpose(-1, -2) if is_transposed else stored
 
 
-def _load(block: bytes) -> tuple[dict[int, Any], ...]:
-    """The main directory, that of the settings, that of the place, and that of interoperability."""
-    sound, whole = Image.Exif(), Image.Exif()
-
-    def main(exif: Image.Exif, data: bytes) -> dict[int, Any]:
-        exif.load(data)
-        return dict(exif)
-
-    # at a damaged value the parser gives up, and would not come to what is behind it
-    told = _or_none(lambda: main(sound, encode_block(parse_block(block)))) or {}
-    _or_none(lambda: main(whole, block))
-    return (
-        told,
-        _or_none(lambda: sound.get_ifd(ExifTags.IFD.Exif)) or {},
-        _or_none(lambda: sound.get_ifd(ExifTags.IFD.GPSInfo)) or {},
-        _or_none(lambda: whole.get_ifd(ExifTags.IFD.Interop)) or {},
-    )
-
-
-def _or_none(read: Callable[[], _T]) -> _T | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged tags, which then tell nothing
-            return read()
-    except _DAMAGE:
-        return None
-
-
-def _place(gps: dict[int, Any]) -> Place | None:
-    latitude = _degrees(gps.get(ExifTags.GPS.GPSLatitude), gps.get(ExifTags.GPS.GPSLatitudeRef), signs="NS", most=90)
-    longitude = _degrees(
-        gps.get(ExifTags.GPS.GPSLongitude), gps.get(ExifTags.GPS.GPSLongitudeRef), signs="EW", most=180
-    )
+def _place(gps: dict[int, Entry]) -> Place | None:
+    latitude = _degrees(gps.get(_Gps.GPSLatitude), gps.get(_Gps.GPSLatitudeRef), signs={"N": 1, "S": -1}, most=90)
+    longitude = _degrees(gps.get(_Gps.GPSLongitude), gps.get(_Gps.GPSLongitudeRef), signs={"E": 1, "W": -1}, most=180)
     if latitude is None or longitude is None:
         return None
-    altitude = _number(gps.get(ExifTags.GPS.GPSAltitude))
-    is_below = gps.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\1")
+    altitude, is_below = _number(gps.get(_Gps.GPSAltitude)), _number(gps.get(_Gps.GPSAltitudeRef)) == 1
     return Place(latitude, longitude, -altitude if altitude is not None and is_below else altitude)
 
 
-def _degrees(value: Any, side: Any, *, signs: str, most: int) -> float | None:  # noqa: ANN401
-    """Degrees, minutes and seconds as a number; None if that is no place on Earth."""
-    parts = [_number(part) for part in value] if isinstance(value, tuple) else []
-    name = _text(side)
-    if len(parts) != 3 or name is None or name not in signs or None in parts:
+def _degrees(value: Entry | None, side: Entry | None, *, signs: dict[str, int], most: int) -> float | None:
+    """Degrees, minutes and seconds as a number, unknown minutes and seconds as 0; None if that is no place on Earth."""
+    parts, sign = _numbers(value), signs.get((_text(side) or "").upper())
+    if len(parts) != 3 or parts[0] is None or sign is None:
         return None
-    degrees = sum(part / 60**power for power, part in enumerate(parts) if part is not None)
-    return degrees * (1 if name == signs[0] else -1) if 0 <= degrees <= most else None
+    degrees = sum((part or 0.0) / 60**power for power, part in enumerate(parts))
+    return degrees * sign if 0 <= degrees <= most else None
 
 
-def _text(value: Any) -> str | None:  # noqa: ANN401 (whatever the file holds under the tag)
-    """Text of one line, which a header of lines cannot be broken with."""
-    if not isinstance(value, str):
+def _text(entry: Entry | None, *, num_parts: int = 1) -> str | None:
+    """Text of one line, which a header of lines cannot be broken with.
+
+    Parts end with a zero, and what stands behind the last one is left over from another text. By the standard, text
+    is ASCII; cameras and programs write UTF-8, and old ones Latin-1.
+    """
+    if entry is None or entry.kind not in (ASCII, UTF8):
         return None
-    return "".join(letter if letter.isprintable() else " " for letter in value).strip() or None
+    parts = [_one_line(part) for part in entry.value.split(b"\0", num_parts)[:num_parts]]
+    return ", ".join(part for part in parts if part) or None
 
 
-def _positive(value: Any) -> float | None:  # noqa: ANN401
-    number = _number(value)
+def _one_line(text: bytes) -> str:
+    try:
+        letters = text.decode("utf-8")
+    except UnicodeDecodeError:
+        letters = text.decode("latin-1")
+    return "".join(letter if letter.isprintable() else " " for letter in letters).strip()
+
+
+def _date(entry: Entry | None) -> str | None:
+    """None of one that is unknown, which is written as zeros or blanks."""
+    text = _text(entry)
+    try:
+        datetime.datetime.strptime(text or "", _DATE)
+    except ValueError:
+        return None
+    return text
+
+
+def _positive(entry: Entry | None) -> float | None:
+    number = _number(entry)
     return number if number is not None and number > 0 else None
 
 
-def _number(value: Any) -> float | None:  # noqa: ANN401
-    try:
-        number = float(value[0] if isinstance(value, tuple) else value)
-    except (TypeError, ValueError, ZeroDivisionError, IndexError):
-        return None
-    return number if math.isfinite(number) else None
+def _number(entry: Entry | None) -> float | None:
+    return next(iter(_numbers(entry)), None)
+
+
+def _numbers(entry: Entry | None) -> Sequence[float | None]:
+    """The first of an entry; None for those that are no finite numbers, such as 0/0, which means unknown."""
+    if entry is None or entry.kind not in _NUMBERS:
+        return ()
+    dtype, width = np.dtype(_NUMBERS[entry.kind]), 2 if entry.kind in _FRACTIONS else 1
+    count = min(entry.num_values, _MOST_NUMBERS) * width
+    numbers = np.frombuffer(entry.value, dtype, count).astype(np.float64).reshape(-1, width)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = (numbers[:, 0] / numbers[:, 1] if width == 2 else numbers[:, 0]).tolist()
+    return [value if math.isfinite(value) else None for value in values]

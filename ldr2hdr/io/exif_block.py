@@ -1,12 +1,13 @@
 """EXIF blocks as directories of entries: of a photograph's, what is true of a picture made of it, and written anew.
 
 Nothing is decoded but the layout: values are copied as they are, so all that a camera tells stays as exact as it was.
-Left out is what describes the old file and not the shot (its layout, its thumbnail, its colour space), and maker notes,
-whose offsets would point astray.
+Left out is what describes the old file and not the shot (its layout, its thumbnail, its colour space), and what would
+not be true in another block: maker notes, whose offsets would point astray, and numbers among bytes of no told type,
+if the order of bytes changes.
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from PIL import ExifTags
@@ -15,7 +16,6 @@ from ldr2hdr.io.directories import (
     ASCII,
     DIRECTORY,
     LONG,
-    MAX_BYTES,
     SHORT,
     Entry,
     encode_directory,
@@ -41,6 +41,13 @@ _DROPPED_SETTINGS: Final = frozenset(
         *(0xEA1C, 0xEA1D),  # Microsoft's padding, and how far it moved the maker notes
     ]
 )
+# Bytes by their type, but with numbers among them that have the order of the block
+_OF_INNER_ORDER: Final = frozenset(
+    [
+        *(_Base.OECF, _Base.SpatialFrequencyResponse, _Base.CFAPattern, _Base.DeviceSettingDescription),
+        0xA462,  # SourceExposureTimesOfCompositeImage
+    ]
+)
 _ORDERS: Final = {b"II": "<", b"MM": ">"}
 _NAMED: Final = 3
 
@@ -54,11 +61,15 @@ class _Wanted(NamedTuple):
     is_kept: Callable[[int], bool]
 
 
-_POINTERS: Final = frozenset([ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo])
+_POINTERS: Final = frozenset([ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop])
 _MAIN: Final = _Wanted("its main directory", 0, ExifTags.TAGS, (_KEPT_MAIN | _POINTERS).__contains__)
 _SETTINGS: Final = _Wanted(
-    "the camera's settings", ExifTags.IFD.Exif, ExifTags.TAGS, lambda tag: tag not in _DROPPED_SETTINGS
+    "the camera's settings",
+    ExifTags.IFD.Exif,
+    ExifTags.TAGS,
+    lambda tag: tag not in _DROPPED_SETTINGS or tag == ExifTags.IFD.Interop,
 )
+_RULES: Final = _Wanted("the rules of the file", ExifTags.IFD.Interop, {}, lambda tag: tag == 1)
 _PLACE: Final = _Wanted("the place", ExifTags.IFD.GPSInfo, ExifTags.GPSTAGS, lambda _: True)
 
 
@@ -70,17 +81,26 @@ class ExifBlock(NamedTuple):
         settings: Of the shot: exposure time, aperture, lens, ...
         place: GPS.
         damaged: Names of what is there and cannot be read.
+        rules: The index of interoperability, which tells the colours of the old pixels, and is not written anew.
     """
 
     main: tuple[Entry, ...] = ()
     settings: tuple[Entry, ...] = ()
     place: tuple[Entry, ...] = ()
     damaged: tuple[str, ...] = ()
+    rules: tuple[Entry, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether it tells nothing."""
         return not (self.main or self.settings or self.place)
+
+
+class Fitted(NamedTuple):
+    """A block that has room in a file, and what had to be left out, in a line; None if nothing."""
+
+    block: ExifBlock
+    damage: str | None
 
 
 def parse_block(block: bytes | None) -> ExifBlock:
@@ -102,13 +122,13 @@ def parse_block(block: bytes | None) -> ExifBlock:
         return ExifBlock(damaged=("its header",))
     (at,) = struct.unpack_from(order + "I", block, 4)
     main = _read_kept(block, at, order, _MAIN)
-    pointers = {entry.tag: int.from_bytes(entry.value[:4], "little") for entry in main.entries}
-    settings, place = (
-        _read_kept(block, pointers[wanted.pointer], order, wanted) if wanted.pointer in pointers else _Directory()
-        for wanted in (_SETTINGS, _PLACE)
+    settings, place = (_read_below(block, main, order, wanted) for wanted in (_SETTINGS, _PLACE))
+    rules = _read_below(block, settings, order, _RULES)
+    damaged = (*main.damaged, *settings.damaged, *place.damaged)
+    camera, shot, gps = (
+        tuple(entry for entry in told.entries if entry.tag not in _POINTERS) for told in (main, settings, place)
     )
-    kept = tuple(entry for entry in main.entries if entry.tag in _KEPT_MAIN)
-    return ExifBlock(kept, settings.entries, place.entries, (*main.damaged, *settings.damaged, *place.damaged))
+    return ExifBlock(camera, shot, gps, damaged, rules.entries)
 
 
 def upright_exif(told: bytes | None, *, height: int, width: int) -> ExifBlock | None:
@@ -169,13 +189,33 @@ def describe_damage(block: ExifBlock) -> str | None:
 
     Example:
         >>> describe_damage(ExifBlock(damaged=("ExposureTime", "FNumber")))
-        'its EXIF is damaged: ExposureTime, FNumber cannot be read; nothing is left'
+        'its EXIF is damaged: ExposureTime, FNumber cannot be read'
     """
-    if not block.damaged:
-        return None
-    rest = len(block.damaged) - _NAMED
-    names = ", ".join(block.damaged[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-    return f"its EXIF is damaged: {names} cannot be read; {'nothing is left' if block.is_empty else 'the rest is kept'}"
+    return f"its EXIF is damaged: {_list(block.damaged)} cannot be read" if block.damaged else None
+
+
+def fit_block(block: ExifBlock, *, max_bytes: int) -> Fitted:
+    """The block without its largest values, so many that it has at most ``max_bytes`` when encoded."""
+    directories = [block.main, block.settings, block.place]
+    excess = len(encode_block(block)) - max_bytes
+    largest_first = sorted(
+        ((which, entry) for which, entries in enumerate(directories) for entry in entries),
+        key=lambda told: -len(told[1].value),
+    )
+    left_out = []
+    for which, entry in largest_first:
+        if excess <= 0:
+            break
+        left_out.append((ExifTags.GPSTAGS if which == 2 else ExifTags.TAGS).get(entry.tag, f"tag {entry.tag}"))
+        directories[which] = tuple(kept for kept in directories[which] if kept.tag != entry.tag)
+        excess -= size_of((entry,)) - size_of(())
+    damage = f"its EXIF is too large for the file: {_list(left_out)} left out" if left_out else None
+    return Fitted(block._replace(main=directories[0], settings=directories[1], place=directories[2]), damage)
+
+
+def _list(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class _Directory(NamedTuple):
@@ -183,24 +223,27 @@ class _Directory(NamedTuple):
     damaged: tuple[str, ...] = ()
 
 
+def _read_below(data: bytes, above: _Directory, order: str, wanted: _Wanted) -> _Directory:
+    """What is kept of the directory that another one points to; nothing if it does not."""
+    places = [int.from_bytes(entry.value[:4], "little") for entry in above.entries if entry.tag == wanted.pointer]
+    return _read_kept(data, places[0], order, wanted) if places else _Directory()
+
+
 def _read_kept(data: bytes, at: int, order: str, wanted: _Wanted) -> _Directory:
     """What is kept of a directory; of a tag that is there twice, the first."""
     entries: dict[int, Entry] = {}
     damaged: list[str] = []
-    num_bytes = 0
 
-    def is_kept(tag: int) -> bool:
-        return tag not in entries and wanted.is_kept(tag)
+    def is_kept(tag: int, kind: int) -> bool:
+        is_spoilt = (kind == DIRECTORY and tag not in _POINTERS) or (order == ">" and tag in _OF_INNER_ORDER)
+        return tag not in entries and wanted.is_kept(tag) and not is_spoilt
 
     try:
         for tag, entry in read_directory(data, at, order=order, is_kept=is_kept):
             if entry is None:
                 damaged.append(wanted.names.get(tag, f"tag {tag}"))
-            elif entry.num_values > 0 and (entry.kind != DIRECTORY or tag in _POINTERS):
+            elif entry.num_values > 0:
                 entries[tag] = entry
-                num_bytes += len(entry.value)
-            if num_bytes > MAX_BYTES:
-                raise struct.error("more values than a block has room for")
     except struct.error:
         damaged.append(wanted.name)
     return _Directory(tuple(entries.values()), tuple(dict.fromkeys(damaged)))

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from ldr2hdr.io.boxes import add_jxl_exif
+from ldr2hdr.io.boxes import add_jxl_exif, mark
 from ldr2hdr.io.exif_block import ExifBlock, encode_block
 from ldr2hdr.io.exr import HALF_MAX
 from ldr2hdr.io.files import replacing
@@ -17,7 +17,7 @@ _EFFORT: Final = 3
 
 def write_jxl(
     path: Path, rgb: Float[np.ndarray, "h w 3"], *, is_half: bool = True, exif: ExifBlock | None = None
-) -> None:
+) -> str | None:
     """Write linear Rec. 709 radiance without loss, whole or not at all.
 
     Values above 1 are kept. Viewers show 1 at the white of ordinary pictures.
@@ -28,6 +28,9 @@ def write_jxl(
         is_half: Store 16-bit floats unless a value is above 65504; else 32 bits.
         exif: Of an upright picture; None for none.
 
+    Returns:
+        Why the file has no EXIF, in a line; None if it has what was asked for.
+
     Raises:
         ImageError: If the package is missing, or the folder does not exist.
     """
@@ -37,5 +40,7 @@ def write_jxl(
     data = imagecodecs.jpegxl_encode(
         np.ascontiguousarray(rgb, dtype=dtype), lossless=True, effort=_EFFORT, usecontainer=True
     )
+    marked = mark(data, None if exif is None else encode_block(exif), add_jxl_exif)
     with replacing(path) as temporary:
-        temporary.write_bytes(data if exif is None else add_jxl_exif(data, encode_block(exif)))
+        temporary.write_bytes(marked.data)
+    return marked.damage

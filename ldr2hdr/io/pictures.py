@@ -70,7 +70,7 @@ def write_image(
     photo: Photo | None = None,
     layers: Mapping[str, Float[Tensor, "_ _"]] | None = None,
     attributes: Mapping[str, str | float] | None = None,
-) -> None:
+) -> str | None:
     """Write a picture in the format of the extension, whole or not at all.
 
     Linear radiance goes to ``.exr``, ``.hdr``, ``.tiff`` (32-bit floats), ``.jxl`` (lossless) and ``.avif`` (PQ, 1
@@ -86,6 +86,9 @@ def write_image(
             shot and place for all formats of linear radiance: as EXIF, else in the words of the format.
         layers: Further channels of ``.exr`` by name, such as ``mask.clipped``, ``mask.invented`` or ``sigma``.
         attributes: Further metadata of ``.exr`` by name.
+
+    Returns:
+        What of the photograph's EXIF the file has no room or no place for, in a line; None if it has for all.
 
     Raises:
         ImageError: If the extension is another, a value or option does not fit the format, the folder is missing, or
@@ -103,17 +106,17 @@ def write_image(
     shot = Shot() if photo is None else photo.source.shot
     exif = None if photo is None else upright_exif(photo.source.exif, height=rgb.shape[0], width=rgb.shape[1])
     if format == "ultrahdr" and photo is not None:
-        write_ultrahdr(path, linear, photo)
-    elif suffix == ".exr":
+        return write_ultrahdr(path, linear, photo)
+    if suffix == ".exr":
         channels = {name: layer.detach().to("cpu", torch.float32).numpy() for name, layer in layers.items()}
         told = {**exr_attributes(shot), **(attributes or {})}
         write_exr(path, rgb, is_half=is_half, layers=channels, attributes=told)
     elif suffix == ".hdr":
         _write_hdr(path, rgb, radiance_lines(shot))
     elif suffix == ".avif":
-        write_avif(path, linear, exif=exif)
+        return write_avif(path, linear, exif=exif)
     elif suffix == ".jxl":
-        write_jxl(path, rgb, is_half=is_half, exif=exif)
+        return write_jxl(path, rgb, is_half=is_half, exif=exif)
     elif suffix in HDR_FORMATS["tiff"]:
         write_tiff(path, rgb, exif=exif)
     elif suffix in _DISPLAY_SUFFIXES:
@@ -121,6 +124,7 @@ def write_image(
     else:
         known = ", ".join([".hdr", *HDR_FORMATS["tiff"], *_DISPLAY_SUFFIXES, ".exr", ".avif"])
         raise ImageError(f"expected a name ending in {known} or .jxl, got {suffix or 'none'!r}: {path}")
+    return None
 
 
 def _check_options(path: Path, format: str | None, photo: Photo | None, *, has_exr_options: bool) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ldr2hdr.io.colour import to_linear
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.exif import turn_stored
-from ldr2hdr.io.exif_block import encode_block, upright_exif
+from ldr2hdr.io.exif_block import encode_block, fit_block, upright_exif
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.gainmap import GainMap, compute_gain_map
 from ldr2hdr.io.gainmap_metadata import ISO_NAME, ISO_VERSION, encode_base_xmp, encode_gain_map_xmp, encode_iso
@@ -51,17 +51,21 @@ _PEAK: Final = PQ_MAX_CD_M2 / WHITE_CD_M2
 
 
 class _Base(NamedTuple):
-    """The picture that old programs show: its file, its linear light as stored, what that light is measured in."""
+    """The picture that old programs show: its file, its linear light as stored, what that light is measured in.
+
+    Of EXIF that has no room in the file, what is left out is told in a line.
+    """
 
     jpeg: JpegFile
     linear: Float[np.ndarray, "h w 3"]
     rec709_from_rgb: Float[np.ndarray, "3 3"]
     orientation: int
+    exif_damage: str | None = None
 
 
 def write_ultrahdr(
     path: Path, exposure: Float[Tensor, "3 h w"], photo: Photo, *, reduction: int = 1, quality: int = 95
-) -> None:
+) -> str | None:
     """Write an Ultra HDR JPEG, whole or not at all.
 
     If the photograph is a JPEG, its picture is taken over as it is: the entropy-coded data, the tables, EXIF and
@@ -78,6 +82,9 @@ def write_ultrahdr(
         reduction: Store one gain for blocks of this many pixels a side.
         quality: Of the gain map's JPEG, 1 to 100.
 
+    Returns:
+        What of the EXIF of a photograph that is no JPEG has no room in one, in a line; None if all has.
+
     Raises:
         ImageError: If the sizes differ, or the folder does not exist.
 
@@ -93,6 +100,7 @@ def write_ultrahdr(
     data = _with_container(base.jpeg, gain_map) + gain_map
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+    return base.exif_damage
 
 
 def _original_base(photo: Photo) -> _Base | None:
@@ -114,10 +122,13 @@ def _encoded_base(photo: Photo, quality: int) -> _Base:
     path, data = photo.source.path, _encode_jpeg(levels, quality)
     jpeg = parse_jpeg(path, data)
     exif = upright_exif(photo.source.exif, height=jpeg.height, width=jpeg.width)
-    payload = b"" if exif is None else EXIF_NAME + encode_block(exif)
-    if 0 < len(payload) <= MAX_PAYLOAD_BYTES:
-        jpeg = jpeg._replace(segments=(jpeg.segments[0], Segment(APP1, payload), *jpeg.segments[1:]))
-    return _base(path, jpeg, data, parse_profile(path, srgb_profile()), 1)
+    base = _base(path, jpeg, data, parse_profile(path, srgb_profile()), 1)
+    if exif is None:
+        return base
+    fitted = fit_block(exif, max_bytes=MAX_PAYLOAD_BYTES - len(EXIF_NAME))
+    segment = Segment(APP1, EXIF_NAME + encode_block(fitted.block))
+    jpeg = jpeg._replace(segments=(jpeg.segments[0], segment, *jpeg.segments[1:]))
+    return base._replace(jpeg=jpeg, exif_damage=fitted.damage)
 
 
 def _base(path: Path, jpeg: JpegFile, data: bytes, profile: Profile, orientation: int) -> _Base:

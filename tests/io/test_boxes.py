@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldr2hdr.io.boxes import Box, add_avif_exif, add_jxl_exif, join_boxes, parse_boxes
+from ldr2hdr.io.boxes import Box, add_avif_exif, add_jxl_exif, join_boxes, mark, parse_boxes
 from ldr2hdr.io.errors import ImageError
 
 
@@ -87,3 +87,15 @@ def test_a_box_of_exif_stands_before_the_codestream(imagecodecs, rng):
     assert names.index(b"Exif") == names.index(b"jxlc") - 1
     assert dict(parse_boxes(written))[b"Exif"] == bytes(4) + b"II*\0 and so on"
     assert [box for box in parse_boxes(written) if box.name != b"Exif"] == parse_boxes(plain)
+
+
+def test_a_file_of_another_layout_goes_without_exif():
+    damaged = b"\0\0\0\x09mdat"
+    expected = "its EXIF is left out, the encoder makes files of a new layout: expected whole boxes, got 8 bytes"
+    for add in (add_avif_exif, add_jxl_exif):
+        marked = mark(damaged, b"II*\0", add)
+        assert marked.data == damaged
+        assert marked.damage is not None
+        assert marked.damage.startswith(expected)
+        assert mark(damaged, None, add) == (damaged, None)
+    assert mark(b"", b"II*\0", add_jxl_exif) == (add_jxl_exif(b"", b"II*\0"), None)

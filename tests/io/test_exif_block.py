@@ -5,13 +5,15 @@ import struct
 import pytest
 from PIL import ExifTags, Image
 
-from ldr2hdr.io.directories import Entry, encode_directory
+from ldr2hdr.io import directories
+from ldr2hdr.io.directories import MAX_BYTES, MAX_ENTRIES, Entry, encode_directory, read_directory
 from ldr2hdr.io.exif import parse_exif
 from ldr2hdr.io.exif_block import (
     ExifBlock,
     describe_damage,
     encode_block,
     exif_of_tiff,
+    fit_block,
     parse_block,
     upright_exif,
 )
@@ -139,7 +141,7 @@ def test_a_damaged_value_is_named_and_the_rest_is_kept(tag, patch, named):
     told[at : at + len(patch)] = patch
     parsed = parse_block(bytes(told))
     assert parsed.damaged == (named,)
-    assert describe_damage(parsed) == f"its EXIF is damaged: {named} cannot be read; the rest is kept"
+    assert describe_damage(parsed) == f"its EXIF is damaged: {named} cannot be read"
     main, settings, place = read(encode_block(upright_exif(bytes(told), height=1, width=1)))
     assert main[Base.Make] == "Nikon"
     assert (Base.Model in main) == (tag != Base.Model)
@@ -149,26 +151,83 @@ def test_a_damaged_value_is_named_and_the_rest_is_kept(tag, patch, named):
 
 def test_damage_is_told_in_one_line():
     many = ExifBlock(damaged=("a", "b", "c", "d", "e"))
-    assert describe_damage(many) == "its EXIF is damaged: a, b, c and 2 more cannot be read; nothing is left"
+    assert describe_damage(many) == "its EXIF is damaged: a, b, c and 2 more cannot be read"
     assert parse_block(b"no TIFF at all").damaged == ("its header",)
     assert parse_block(b"II*\0\x08\0\0\0\x05\0").damaged == ("its main directory",)
 
 
-def test_values_beyond_reason_are_damage_and_take_no_time():
-    """Sixty thousand entries, each the whole file."""
-    value = bytes(2**20)
-    count, start = 60_000, 8 + 2 + 12 * 60_000
-    entries = b"".join(struct.pack("<HHII", tag, 7, len(value), start) for tag in range(count))
-    settings = parse_block(
-        b"II*\0"
-        + struct.pack("<I", start + len(value))
-        + struct.pack("<H", count)
-        + entries
-        + value
-        + struct.pack("<HHHIII", 1, IFD.Exif, 4, 1, 8, 0)
-    )
+def greedy_block(kind, tags):
+    """Entries that each have the same megabyte of values."""
+    value, start = bytes(2**20), 10 + 12 * len(tags)
+    count = len(value) // directories._SIZES[kind]
+    entries = b"".join(struct.pack("<HHII", tag, kind, count, start) for tag in tags)
+    head = b"II*\0" + struct.pack("<I", start + len(value)) + struct.pack("<H", len(tags))
+    return head + entries + value + struct.pack("<HHHIII", 1, IFD.Exif, 4, 1, 8, 0)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 5, 7, 12, 13, 129])
+@pytest.mark.parametrize("tags", [range(60_000), [Base.FNumber] * 60_000])
+def test_values_beyond_reason_are_damage_and_are_not_read(monkeypatch, kind, tags):
+    """Tens of thousands of entries, each the whole file, of different tags or of one."""
+    told, num_read = greedy_block(kind, list(tags)), []
+    to_little = directories._to_little
+
+    def counting(data, start, kind, count, order):
+        value = to_little(data, start, kind, count, order)
+        num_read.append(len(value))
+        return value
+
+    monkeypatch.setattr(directories, "_to_little", counting)
+    settings = parse_block(told)
     assert settings.damaged == ("the camera's settings",)
-    assert sum(len(entry.value) for entry in settings.settings) <= 2**21
+    assert sum(num_read) <= MAX_BYTES + 4  # the pointer to the settings
+    assert len(num_read) <= MAX_ENTRIES
+    assert sum(len(entry.value) for entry in settings.settings) <= MAX_BYTES
+
+
+def test_a_directory_of_very_many_entries_is_read_in_part():
+    entries = b"".join(struct.pack("<HHII", tag, 3, 1, 7) for tag in range(MAX_ENTRIES + 1))
+    tags = []
+    with pytest.raises(struct.error, match="more entries than a directory has"):
+        tags.extend(tag for tag, _ in read_directory(bytes(8) + struct.pack("<H", MAX_ENTRIES + 1) + entries, 8))
+    read = read_directory(bytes(8) + struct.pack("<H", MAX_ENTRIES) + entries, 8)
+    assert [tag for tag, _ in read] == list(range(MAX_ENTRIES))
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [Base.OECF, Base.SpatialFrequencyResponse, Base.CFAPattern, Base.DeviceSettingDescription, 0xA462],
+)
+def test_numbers_among_bytes_are_left_out_where_their_order_changes(tag):
+    """By CIPA DC-008 a CFA pattern begins with two numbers of 16 bits in the order of the block, for one."""
+    for mark, order in ((b"II", "<"), (b"MM", ">")):
+        value = struct.pack(order + "HH", 2, 2) + bytes((0, 1, 1, 2))
+        settings = struct.pack(order + "HHHII", 2, tag, 7, 8, 56)
+        settings += struct.pack(order + "HHIHHI", Base.SensingMethod, 3, 1, 2, 0, 0)
+        main = struct.pack(order + "HHHIII", 1, IFD.Exif, 4, 1, 26, 0)
+        told = mark + struct.pack(order + "HI", 42, 8) + main + settings + value
+        assert told[56:] == value
+        kept = {entry.tag: entry.value for entry in parse_block(told).settings}
+        assert kept == {Base.SensingMethod: b"\2\0"} | ({tag: value} if order == "<" else {})
+
+
+def test_the_largest_values_are_left_out_until_a_block_fits():
+    told = block(
+        Make="Nikon", Artist="a" * 3000, settings={"UserComment": b"ASCII" + bytes(9000), "FNumber": 2.8}, place=PLACE
+    )
+    whole = parse_block(told)
+    num_bytes = len(encode_block(whole))
+    assert fit_block(whole, max_bytes=num_bytes) == (whole, None)
+    fitted = fit_block(whole, max_bytes=num_bytes - 1)
+    assert fitted.damage == "its EXIF is too large for the file: UserComment left out"
+    main, settings, place = read(encode_block(fitted.block))
+    assert (main[Base.Artist], settings, len(place)) == ("a" * 3000, {Base.FNumber: 2.8}, 4)
+    fitted = fit_block(whole, max_bytes=1000)
+    assert fitted.damage == "its EXIF is too large for the file: UserComment, Artist left out"
+    assert len(encode_block(fitted.block)) <= 1000
+    nothing = fit_block(whole, max_bytes=14)
+    assert nothing.block.is_empty
+    assert "UserComment, Artist, GPSLatitude and" in nothing.damage
 
 
 def test_a_block_after_its_name_is_read():

@@ -14,7 +14,10 @@ from handmade import with_chunks, write_dng
 from PIL import ExifTags, Image, ImageOps
 
 from ldr2hdr.convert import Converted, convert_photo
-from ldr2hdr.io import HDR_FORMATS, read_radiance
+from ldr2hdr.io import HDR_FORMATS, ImageError, read_radiance
+from ldr2hdr.io.captions import radiance_lines
+from ldr2hdr.io.exif import Shot
+from ldr2hdr.io.radiance import encode_hdr
 from ldr2hdr.jobs import Job
 
 Base, IFD = ExifTags.Base, ExifTags.IFD
@@ -235,6 +238,76 @@ def test_damaged_exif_stops_nothing_and_is_told(tmp_path: Path, how: str, words:
     assert decode(path).shape[2] == 3
     if how == "count" and name != "hdr":
         assert told_by(path) == pytest.approx({**TOLD, "aperture": None})
+
+
+def test_letters_that_are_not_ascii_are_one_each(tmp_path: Path) -> None:
+    """Cameras and programs write UTF-8 where ASCII should be."""
+    exif = make_exif()
+    exif[Base.Copyright] = "Zoë".encode()
+    photo = take(tmp_path / "a.jpg", exif)
+    header = OpenEXR.File(str(convert(photo, "exr")[0]), header_only=True).header()
+    assert header["owner"] == "Zoë"
+    assert b"\n# owner: Zo?\n" in convert(photo, "hdr")[0].read_bytes()
+
+
+def test_numbers_of_no_told_order_are_in_no_output_of_another_order(tmp_path: Path) -> None:
+    exif = make_exif(">")
+    exif.get_ifd(IFD.Exif)[Base.CFAPattern] = b"\0\2\0\2\0\1\1\2"
+    photo = take(tmp_path / "a.png", exif)
+    for name in ("avif", "jxl", "tiff", "ultrahdr"):
+        path, _ = convert(photo, name)
+        assert told_by(path) == pytest.approx(TOLD)
+        assert Base.CFAPattern not in exif_in(path).get_ifd(IFD.Exif)
+
+
+@pytest.mark.parametrize("length", range(100, 221, 10))
+def test_opencv_reads_radiance_whatever_the_length_of_a_line(tmp_path: Path, length: int) -> None:
+    """It reads pieces of 128 bytes, and takes one that is a whole line without its end for the end of the header."""
+    paths = []
+    for count in range(length, length + 10):
+        name = "x" * (count - len("# owner: "))
+        lines = radiance_lines(Shot(owner=name, model=name, lens_model="é" * count))
+        assert max(map(len, lines)) <= 120
+        paths.append(tmp_path / f"{count}.hdr")
+        paths[-1].write_bytes(encode_hdr(np.full((3, 4, 3), 0.5, np.float32), lines=lines))
+    for path in paths:
+        read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert read is not None, path
+        np.testing.assert_allclose(read, np.full((3, 4, 3), 0.5), rtol=0.01)
+
+
+@pytest.mark.parametrize(("name", "writer"), [("avif", "ldr2hdr.io.avif"), ("jxl", "ldr2hdr.io.jxl")])
+def test_files_of_an_encoder_of_tomorrow_have_no_exif_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, writer: str
+) -> None:
+    """Of a layout that is not known, the picture is as good."""
+
+    def refuse(data: bytes, exif: bytes) -> bytes:
+        raise ImageError("expected another layout")
+
+    monkeypatch.setattr(f"{writer}.add_{name}_exif", refuse)
+    path, converted = convert(take(tmp_path / "a.png", make_exif()), name)
+    assert (converted.exif_damage or "").endswith("expected another layout")
+    assert b"Nikon" not in path.read_bytes()
+    assert_upright(path)
+
+
+def test_what_has_no_room_in_a_jpeg_is_left_out_and_told(tmp_path: Path) -> None:
+    exif = make_exif()
+    exif[Base.ImageDescription] = "a long story " * 6000
+    path, converted = convert(take(tmp_path / "a.png", exif), "ultrahdr")
+    assert converted.exif_damage == "its EXIF is too large for the file: ImageDescription left out"
+    assert told_by(path) == pytest.approx(TOLD)
+    assert Base.ImageDescription not in exif_in(path)
+    assert_upright(path)
+
+
+def test_a_jpeg_keeps_what_could_not_be_read_and_is_told_no_more_than_that(tmp_path: Path) -> None:
+    block = damage(make_exif().tobytes().removeprefix(b"Exif\0\0"), "garbage")
+    Image.fromarray(upright_levels()).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + block)
+    path, converted = convert(tmp_path / "a.jpg", "ultrahdr")
+    assert converted.exif_damage == "its EXIF is damaged: its header cannot be read"
+    assert block in path.read_bytes()
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="a reader in another language")
