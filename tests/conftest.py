@@ -1,12 +1,13 @@
-"""Shared by all tests: one thread, so that numbers repeat, a generator per test, and small training runs."""
+"""Shared by all tests: one thread, so that numbers repeat, a generator per test, a browser, and small training runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from report.devtools import Browser
 
 from ldr2hdr.build import CONF_DIR
 
@@ -25,6 +26,14 @@ def generator() -> torch.Generator:
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Decoded panoramas, once for the session and not in the checkout."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser, for tests that are skipped where there is none."""
+    browser = Browser(tmp_path_factory.mktemp("browser") / "profile")
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from report.devtools import CHROMIUM, Browser
+from report.devtools import CHROMIUM
 
 from ldr2hdr import cli
 from ldr2hdr.app.server import listen
@@ -42,13 +42,6 @@ def url(model):
         yield served.url
         served.stop()
         thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("browser") / "profile")
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

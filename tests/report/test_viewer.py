@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from ldr2hdr.io import read_ldr, read_radiance
 from ldr2hdr.report import write_report
 from ldr2hdr.samples import read_samples
-from report.devtools import CHROMIUM, Browser
+from report.devtools import CHROMIUM
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
 
@@ -37,13 +37,6 @@ def page(evaluation, training, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
     write_report(path, [evaluation, training])
     return path
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("browser") / "profile")
-    yield browser
-    browser.close()
 
 
 @pytest.fixture
