@@ -17,18 +17,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ldr2hdr.adapting.brackets import RefusedBracket
-    from ldr2hdr.adapting.model import AdaptedCamera, Model, load
+    from ldr2hdr.inference.profiles.brackets import RefusedBracket
+    from ldr2hdr.inference.profiles.model import AdaptedCamera, Model, load
     from ldr2hdr.io import ImageError, read_photo, write_image
 
 __all__ = ["AdaptedCamera", "ImageError", "Model", "RefusedBracket", "load", "read_photo", "write_image"]
 
 _HOMES: Final = {
-    "AdaptedCamera": "ldr2hdr.adapting.model",
+    "AdaptedCamera": "ldr2hdr.inference.profiles.model",
     "ImageError": "ldr2hdr.io",
-    "Model": "ldr2hdr.adapting.model",
-    "RefusedBracket": "ldr2hdr.adapting.brackets",
-    "load": "ldr2hdr.adapting.model",
+    "Model": "ldr2hdr.inference.profiles.model",
+    "RefusedBracket": "ldr2hdr.inference.profiles.brackets",
+    "load": "ldr2hdr.inference.profiles.model",
     "read_photo": "ldr2hdr.io",
     "write_image": "ldr2hdr.io",
 }

@@ -19,18 +19,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch.utils.data import Dataset
 
-from ldr2hdr.checkpoints import find_checkpoint, read_checkpoint, require_known_classes
-from ldr2hdr.data.datamodule import TaskDataModule
-from ldr2hdr.data.labels import TeacherLabels
-from ldr2hdr.data.mixing import MixedTasks
-from ldr2hdr.data.places import Split
-from ldr2hdr.data.ranges import Ranges
-from ldr2hdr.data.scenes import AbstractSceneSource
+from ldr2hdr.data.cameras.ranges import Ranges
+from ldr2hdr.data.loading.datamodule import TaskDataModule
+from ldr2hdr.data.scenes.places import Split
+from ldr2hdr.data.scenes.sources import AbstractSceneSource
+from ldr2hdr.data.tasks.labels import TeacherLabels
+from ldr2hdr.data.tasks.mixing import MixedTasks
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.metrics.suite import MetricSuite
-from ldr2hdr.module import MetaModule
-from ldr2hdr.reconstructor import Reconstructor
+from ldr2hdr.response.reconstructor import Reconstructor
 from ldr2hdr.tasks import Task
+from ldr2hdr.training.checkpoints import find_checkpoint, read_checkpoint, require_known_classes
+from ldr2hdr.training.module import MetaModule
 
 # An installed package carries conf/ inside; a checkout, and what is installed from one in place, has it beside.
 _INSIDE = Path(__file__).resolve().parent / "conf"

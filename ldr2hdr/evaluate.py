@@ -22,19 +22,19 @@ from ldr2hdr.build import (
     one_screen_errors,
     set_threads,
 )
-from ldr2hdr.callbacks import provenance
-from ldr2hdr.checkpoints import checkpoint_hash, read_checkpoint
-from ldr2hdr.data.ranges import Ranges
-from ldr2hdr.data.scenes import AbstractSceneSource
-from ldr2hdr.evaluation import Score, Summary, System, compare, score_tasks, strongest, summarize
-from ldr2hdr.figures import draw_panel
+from ldr2hdr.data.cameras.ranges import Ranges
+from ldr2hdr.data.scenes.sources import AbstractSceneSource
+from ldr2hdr.evaluation.figures import draw_panel
+from ldr2hdr.evaluation.results import TABLE_WIDTH, print_tables, write_results
+from ldr2hdr.evaluation.samples import SampledTask, write_samples
+from ldr2hdr.evaluation.scoring import Score, Summary, System, compare, score_tasks, strongest, summarize
+from ldr2hdr.evaluation.systems import LineUp, build_line_up
 from ldr2hdr.io import write_image
-from ldr2hdr.lineup import LineUp, build_line_up
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.metrics.suite import MetricSuite
-from ldr2hdr.results import TABLE_WIDTH, print_tables, write_results
-from ldr2hdr.samples import SampledTask, write_samples
 from ldr2hdr.tasks import Shots
+from ldr2hdr.training.callbacks import provenance
+from ldr2hdr.training.checkpoints import checkpoint_hash, read_checkpoint
 
 
 @hydra.main(version_base="1.3", config_path=CONF_DIR, config_name="evaluate")

@@ -25,9 +25,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from ldr2hdr.build import CONF_DIR, Training, build_training, one_screen_errors
-from ldr2hdr.loggers.metrics_table import MetricsTable
-from ldr2hdr.repeating import choose_config, compare_runs, warn_of_differences
-from ldr2hdr.survival import LastCheckpoint, WholeFiles
+from ldr2hdr.training.checkpointing import LastCheckpoint, WholeFiles
+from ldr2hdr.training.loggers.metrics_table import MetricsTable
+from ldr2hdr.training.replay import choose_config, compare_runs, warn_of_differences
 
 _log = logging.getLogger(__name__)
 

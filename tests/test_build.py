@@ -18,8 +18,8 @@ from ldr2hdr.build import (
     one_screen_errors,
     set_threads,
 )
-from ldr2hdr.checkpoints import checkpoint_hash, read_checkpoint
 from ldr2hdr.io.exr import write_exr
+from ldr2hdr.training.checkpoints import checkpoint_hash, read_checkpoint
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ldr2hdr.samples import read_samples
+from ldr2hdr.evaluation.samples import read_samples
 
 TINY = ("experiment=smoke", "task.crop_px=16")
 

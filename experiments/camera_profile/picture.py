@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from ldr2hdr.figures import draw_panel
+from ldr2hdr.evaluation.figures import draw_panel
 from ldr2hdr.tasks import Shots
 
 HEADINGS = {

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from PIL import ExifTags, Image
 
 from ldr2hdr.build import CONF_DIR
-from ldr2hdr.data.camera import Camera as DrawnCamera
+from ldr2hdr.data.cameras.camera import Camera as DrawnCamera
 from ldr2hdr.radiometry import expose
 
 __all__ = ["DrawnCamera", "draw_camera", "write_bracket", "write_photo"]

@@ -17,20 +17,20 @@ from picture import draw
 from shooting import DrawnCamera, draw_camera, write_bracket, write_photo
 
 import ldr2hdr
-from ldr2hdr.adapting.brackets import RefusedBracket, read_bracket
-from ldr2hdr.adapting.fitting import prepare
-from ldr2hdr.adapting.model import Model
-from ldr2hdr.adapting.support import label_bracket
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.baselines.response_fit import ResponseFit
-from ldr2hdr.convert import assess_photo
-from ldr2hdr.data.scenes import PanoramaSource
+from ldr2hdr.data.scenes.sources import PanoramaSource
+from ldr2hdr.inference.convert import assess_photo
+from ldr2hdr.inference.profiles.brackets import RefusedBracket, read_bracket
+from ldr2hdr.inference.profiles.fitting import prepare
+from ldr2hdr.inference.profiles.model import Model
+from ldr2hdr.inference.profiles.support import label_bracket
+from ldr2hdr.inference.uncertainty import UNKNOWN_CAMERA_STOPS, Trust
 from ldr2hdr.io import read_photo
 from ldr2hdr.metrics.bootstrap import bootstrap_difference, bootstrap_mean
 from ldr2hdr.metrics.functional import Display, log2_rmse, masked_mean, pu21_psnr
 from ldr2hdr.metrics.regions import find_regions
 from ldr2hdr.tasks import Shots
-from ldr2hdr.trust import UNKNOWN_CAMERA_STOPS, Trust
 
 SIDE_PX = 256
 REGIONS = ("all", "well_exposed", "clipped")

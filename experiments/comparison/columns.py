@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 from trainings import Trained
 
-from ldr2hdr.callbacks import write_json
-from ldr2hdr.checkpoints import checkpoint_hash
-from ldr2hdr.comparison.judged import Judged, read_judged
-from ldr2hdr.evaluation import adapted_name, single_shot_name
+from ldr2hdr.evaluation.comparison.judged import Judged, read_judged
+from ldr2hdr.evaluation.scoring import adapted_name, single_shot_name
+from ldr2hdr.training.callbacks import write_json
+from ldr2hdr.training.checkpoints import checkpoint_hash
 
 _RECORD = "evaluation.json"
 

@@ -19,9 +19,9 @@ from omegaconf import OmegaConf
 from tabulating import Cell, as_markdown, tabulate
 from trainings import train_missing
 
-from ldr2hdr.callbacks import provenance
 from ldr2hdr.io.files import replacing
 from ldr2hdr.metrics.bootstrap import Interval
+from ldr2hdr.training.callbacks import provenance
 
 HERE = Path(__file__).parent
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import torch
 from columns import Entry
 
-from ldr2hdr.comparison.judged import Column, Judged
+from ldr2hdr.evaluation.comparison.judged import Column, Judged
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean, is_undecided
 
 REGIONS: Final = ("all", "well_exposed", "clipped", "dark")

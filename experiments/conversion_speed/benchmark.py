@@ -18,11 +18,11 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from ldr2hdr.build import CONF_DIR
-from ldr2hdr.convert import Job, convert_photo
+from ldr2hdr.inference.convert import Job, convert_photo
+from ldr2hdr.inference.tiling import measure_locality, reconstruct_bands
 from ldr2hdr.io import read_ldr
-from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.tiling import measure_locality, reconstruct_bands
+from ldr2hdr.response.reconstructor import Reconstructor
 
 # A name, the file of conf/backbone, and what is not as there
 NETWORKS = {

@@ -10,7 +10,7 @@ from torch import Tensor
 from views import Views, seeded
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
-from ldr2hdr.evaluation import Score, Summary, compare, summarize
+from ldr2hdr.evaluation.scoring import Score, Summary, compare, summarize
 from ldr2hdr.metrics.bootstrap import is_undecided
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.tasks import Shots

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from views import MAX_EXPOSURE, seeded
 
 from ldr2hdr.backbones.unet import UNet
-from ldr2hdr.data.optics import FixedPsf, FreePsf, OpticalEncoder, delta_psf
-from ldr2hdr.data.optics_families import StarPsf
-from ldr2hdr.data.optics_waves import CodedLens, LearnedHeightMap
+from ldr2hdr.data.cameras.optics import FixedPsf, FreePsf, OpticalEncoder, delta_psf
+from ldr2hdr.data.cameras.optics_families import StarPsf
+from ldr2hdr.data.cameras.optics_waves import CodedLens, LearnedHeightMap
 
 Arm = Literal["none", "fixed", "free", "lens", "height"]
 ARMS: Final = get_args(Arm)

@@ -19,12 +19,12 @@ from systems import ARMS, NAMES, Arm, CodedCamera, Design, build_camera
 from training import Budget, settings_of, train
 from views import Views, look, lost_light
 
-from ldr2hdr.callbacks import provenance
-from ldr2hdr.data.scenes import PanoramaSource
-from ldr2hdr.figures import draw_panel
+from ldr2hdr.data.scenes.sources import PanoramaSource
+from ldr2hdr.evaluation.figures import draw_panel
+from ldr2hdr.evaluation.results import write_results
 from ldr2hdr.io.files import replacing
-from ldr2hdr.results import write_results
 from ldr2hdr.tasks import Shots
+from ldr2hdr.training.callbacks import provenance
 
 _COMPARED: Final[tuple[tuple[Arm, Arm], ...]] = (
     ("free", "none"),

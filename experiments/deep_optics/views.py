@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.data.metering import PercentileMetering
-from ldr2hdr.data.scenes import AbstractSceneSource
+from ldr2hdr.data.cameras.metering import PercentileMetering
+from ldr2hdr.data.scenes.sources import AbstractSceneSource
 from ldr2hdr.radiometry import expose
 
 MAX_EXPOSURE: Final = 64.0  # as in the paper: six stops above white

@@ -21,8 +21,8 @@ from cases import AXES, ENGINES, QUICK, Case, Engine, disagreement
 from measuring import count_flops, machine_rates, peak_memory, time_engines, time_in_sequence
 from telling import one_line, write_tables
 
-from ldr2hdr.callbacks import provenance, write_json
 from ldr2hdr.layers.kernels import load_kernels
+from ldr2hdr.training.callbacks import provenance, write_json
 
 # Axes whose process must not have our compiled kernels
 _WITHOUT_KERNELS: Final = ("plain",)

@@ -23,7 +23,7 @@ from torch import distributed
 from torch.profiler import ProfilerActivity, profile
 from training_runs import SILENT, build_run, seconds_per_step
 
-from ldr2hdr.callbacks import provenance
+from ldr2hdr.training.callbacks import provenance
 
 # (processes, threads of each)
 _ALONE, _THREADS, _PROCESSES = (1, 1), (1, 2), (2, 1)

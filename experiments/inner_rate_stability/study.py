@@ -26,8 +26,8 @@ from reporting import as_markdown, draw
 from results import Cell, Result, append_result, missing, read_results
 
 from ldr2hdr.build import CONF_DIR, Training, build_training
-from ldr2hdr.module import MetaModule
 from ldr2hdr.tasks import TaskBatch
+from ldr2hdr.training.module import MetaModule
 
 HERE = Path(__file__).parent
 # nothing but the loss of each outer step is asked for

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ldr2hdr.data.bracket_tasks import BracketTasks
 from ldr2hdr.data.datasets.base import AbstractFileDataset
 from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord
-from ldr2hdr.data.memory import ReusedMemory
-from ldr2hdr.data.packing import PackedBatch, as_batch
-from ldr2hdr.data.prepared_index import read_index, scene_path, write_index
-from ldr2hdr.data.preparing import prepare
+from ldr2hdr.data.loading.memory import ReusedMemory
+from ldr2hdr.data.loading.packing import PackedBatch, as_batch
+from ldr2hdr.data.loading.prepared_index import read_index, scene_path, write_index
+from ldr2hdr.data.loading.preparing import prepare
+from ldr2hdr.data.tasks.brackets import BracketTasks
 from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots, Task
 

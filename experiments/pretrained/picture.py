@@ -10,7 +10,7 @@ from PIL import Image
 
 import ldr2hdr
 from ldr2hdr.build import CONF_DIR
-from ldr2hdr.data.scenes import PanoramaSource
+from ldr2hdr.data.scenes.sources import PanoramaSource
 
 # family of the camera, number of the test place, seed of camera and view
 _ROWS: Final = (("dedicated", 0, 40), ("pointwise", 3, 43))

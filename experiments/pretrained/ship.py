@@ -5,8 +5,8 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from ldr2hdr.checkpoints import checkpoint_hash, read_checkpoint
 from ldr2hdr.io.weights import Weights, write_weights
+from ldr2hdr.training.checkpoints import checkpoint_hash, read_checkpoint
 
 # What rebuilds the network, and what tells how it was trained; the rest is of the machine that it was trained on.
 KEPT = ("response", "backbone", "loss", "algo", "camera", "task", "optimizer", "data", "module", "dataset", "seed")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ldr2hdr.evaluation import Score, Summary, compare, summarize
+from ldr2hdr.evaluation.scoring import Score, Summary, compare, summarize
 
 COLUMNS = {
     ("pu_psnr", "all"): "PU21-PSNR all, dB",

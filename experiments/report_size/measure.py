@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ldr2hdr.report import write_report
+from ldr2hdr.evaluation.report import write_report
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "report"))  # the driver of the browser is the tests' own

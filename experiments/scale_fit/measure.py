@@ -17,11 +17,11 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from ldr2hdr.build import CONF_DIR
-from ldr2hdr.data.camera import CameraFamily
+from ldr2hdr.data.cameras.camera import CameraFamily
 from ldr2hdr.data.datasets.fitting import FittedPixels, fit_pixels
 from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord
-from ldr2hdr.data.places import SPLITS
-from ldr2hdr.data.scenes import PanoramaSource
+from ldr2hdr.data.scenes.places import SPLITS
+from ldr2hdr.data.scenes.sources import PanoramaSource
 from ldr2hdr.radiometry import expose
 
 EVS = tuple(float(ev) for ev in range(-4, 5))

@@ -16,9 +16,9 @@ from runs import Run
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.baselines.response_fit import ResponseFit
 from ldr2hdr.build import CONF_DIR, build_learner, build_source, build_tasks, load_learner
-from ldr2hdr.data.places import Split
-from ldr2hdr.data.scenes import AbstractSceneSource
-from ldr2hdr.evaluation import BaselineSystem, LearnedSystem, Score, System, score_tasks
+from ldr2hdr.data.scenes.places import Split
+from ldr2hdr.data.scenes.sources import AbstractSceneSource
+from ldr2hdr.evaluation.scoring import BaselineSystem, LearnedSystem, Score, System, score_tasks
 from ldr2hdr.io.files import replacing
 from ldr2hdr.meta.supervised import SupervisedLearner
 from ldr2hdr.tasks import Shots, Task

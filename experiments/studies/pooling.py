@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from ldr2hdr.evaluation import Score, Summary, compare, summarize
+from ldr2hdr.evaluation.scoring import Score, Summary, compare, summarize
 from ldr2hdr.metrics.bootstrap import is_undecided, scene_means
 
 Cell = tuple[str, str, str, str]  # system, test set, metric, region

@@ -18,8 +18,8 @@ from pooling import Pooled, keep_best_rates, pool
 from reporting import as_markdown, best_of, write_results
 from runs import Run, make_run, merge, read_record, train
 
-from ldr2hdr.callbacks import provenance
-from ldr2hdr.evaluation import Score
+from ldr2hdr.evaluation.scoring import Score
+from ldr2hdr.training.callbacks import provenance
 
 HERE = Path(__file__).parent
 

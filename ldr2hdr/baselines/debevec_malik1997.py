@@ -49,8 +49,8 @@ class DebevecMalik1997(AbstractBracketMerge):
     """The classical recovery and merge of a bracket.
 
     Attributes:
-        recover_response: ``ldr2hdr.data.merge.recover_response_DebevecMalik1997``, or what is called like it.
-        merge_exposures: ``ldr2hdr.data.merge.merge_DebevecMalik1997``, or what is called like it.
+        recover_response: ``ldr2hdr.calibration.merge.recover_response_DebevecMalik1997``, or what is called like it.
+        merge_exposures: ``ldr2hdr.calibration.merge.merge_DebevecMalik1997``, or what is called like it.
 
     References:
         Debevec and Malik, SIGGRAPH 1997.

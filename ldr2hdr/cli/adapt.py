@@ -13,7 +13,7 @@ from ldr2hdr.cli.outputs import require_writable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ldr2hdr.adapting.model import AdaptedCamera
+    from ldr2hdr.inference.profiles.model import AdaptedCamera
 
 _ABOUT = """\
 Learn a camera from a bracket: three photographs or more of one still scene at different exposures, on a tripod or
@@ -75,7 +75,7 @@ def _run(args: argparse.Namespace) -> int:
         return complain(error, WRONG_USAGE)
     from rich.console import Console
 
-    from ldr2hdr.adapting.model import load
+    from ldr2hdr.inference.profiles.model import load
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:

@@ -28,8 +28,8 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ldr2hdr.comparison import compare_results, print_comparison
-    from ldr2hdr.results import TABLE_WIDTH
+    from ldr2hdr.evaluation.comparison import compare_results, print_comparison
+    from ldr2hdr.evaluation.results import TABLE_WIDTH
 
     try:
         comparison = compare_results(args.a, args.b, pairs=args.systems and [tuple(args.systems)])

@@ -11,10 +11,10 @@ from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ldr2hdr.convert import Converted
-    from ldr2hdr.jobs import Job
+    from ldr2hdr.inference.convert import Converted
+    from ldr2hdr.inference.outputs import Job
     from ldr2hdr.meta.base import Predictor
-    from ldr2hdr.reconstructor import Reconstructor
+    from ldr2hdr.response.reconstructor import Reconstructor
 
 _FORMATS = ("exr", "hdr", "ultrahdr", "avif", "jxl", "tiff")
 _ABOUT = """\
@@ -101,7 +101,7 @@ class _System(NamedTuple):
 def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ldr2hdr.jobs import plan_jobs
+    from ldr2hdr.inference.outputs import plan_jobs
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
@@ -128,8 +128,8 @@ def _load_system(args: argparse.Namespace) -> _System:
         ValueError: If checkpoint, profile or bracket are refused.
         OSError: If a file is not there.
     """
-    from ldr2hdr.adapting.model import load
-    from ldr2hdr.trust import UNKNOWN_CAMERA_STOPS
+    from ldr2hdr.inference.profiles.model import load
+    from ldr2hdr.inference.uncertainty import UNKNOWN_CAMERA_STOPS
 
     model = load(args.ckpt, device=args.device)
     if args.camera is None and args.bracket is None:
@@ -170,8 +170,8 @@ def _find_photos(words: Sequence[str]) -> list[Path]:
 
 def _list_folder(folder: Path) -> list[Path]:
     """Photographs in a folder; of a RAW file and what the camera developed from it, the latter."""
-    from ldr2hdr.adapting.brackets import PHOTO_SUFFIXES
     from ldr2hdr.data.datasets.files import list_files
+    from ldr2hdr.inference.profiles.brackets import PHOTO_SUFFIXES
     from ldr2hdr.io import RAW_SUFFIXES
 
     developed = list_files(folder, PHOTO_SUFFIXES)
@@ -187,7 +187,7 @@ def _require_exr(jobs: Sequence["Job"]) -> None:
 
 def _convert_all(jobs: Sequence["Job"], system: _System, console: "Console", args: argparse.Namespace) -> int:
     """Convert one after the other, whatever happens to the others; returns how many failed."""
-    from ldr2hdr.convert import convert_photo
+    from ldr2hdr.inference.convert import convert_photo
 
     num_failed = 0
     for job in _with_progress(jobs, console):

@@ -42,8 +42,8 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ldr2hdr.doctor.command import examine_folder
-    from ldr2hdr.doctor.report import TABLE_WIDTH, print_report
+    from ldr2hdr.data.doctor.command import examine_folder
+    from ldr2hdr.data.doctor.report import TABLE_WIDTH, print_report
 
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     try:

@@ -8,7 +8,7 @@ from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 from ldr2hdr.cli.outputs import require_writable
 
 if TYPE_CHECKING:
-    from ldr2hdr.export.onnx_file import Exported
+    from ldr2hdr.inference.export.onnx_file import Exported
 
 _ABOUT = """\
 Write a network as an ONNX file, for programs without Python: single-shot, or adapted to the camera of a profile.
@@ -73,9 +73,9 @@ def _export(args: argparse.Namespace) -> "Exported":
         ValueError: If the checkpoint, the profile or the network is refused.
         OSError: If a file is not there.
     """
-    from ldr2hdr.adapting.model import load
-    from ldr2hdr.export.onnx_file import export_onnx
-    from ldr2hdr.reconstructor import Reconstructor
+    from ldr2hdr.inference.export.onnx_file import export_onnx
+    from ldr2hdr.inference.profiles.model import load
+    from ldr2hdr.response.reconstructor import Reconstructor
 
     model = load(args.ckpt)
     about = {

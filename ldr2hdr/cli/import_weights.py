@@ -23,7 +23,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ldr2hdr.import_weights import import_weights
+    from ldr2hdr.inference.import_weights import import_weights
 
     try:
         written = import_weights(args.kind, args.file, args.out, is_forced=args.force)

@@ -45,8 +45,8 @@ def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from ldr2hdr.data.preparing import prepare
-    from ldr2hdr.doctor.known_sets import guess_set, open_set
+    from ldr2hdr.data.doctor.known_sets import guess_set, open_set
+    from ldr2hdr.data.loading.preparing import prepare
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

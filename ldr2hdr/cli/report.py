@@ -44,7 +44,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ldr2hdr.report import write_report
+    from ldr2hdr.evaluation.report import write_report
 
     if not args.max_mb > 0 or args.max_scenes < 0:
         message = f"--max-mb must be positive and --max-scenes not negative, got {args.max_mb:g} and {args.max_scenes}"

@@ -19,7 +19,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ldr2hdr.results import TABLE_WIDTH, print_tables, read_results
+    from ldr2hdr.evaluation.results import TABLE_WIDTH, print_tables, read_results
 
     try:
         results = read_results(args.file)

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.io.boxes import add_avif_exif, mark
 from ldr2hdr.io.exif_block import ExifBlock, encode_block
 from ldr2hdr.io.files import replacing
+from ldr2hdr.io.isobmff import add_avif_exif, mark
 from ldr2hdr.io.optional import import_optional
 from ldr2hdr.io.pq import encode_display
 

@@ -12,16 +12,7 @@ from typing import Final, NamedTuple
 
 from PIL import ExifTags
 
-from ldr2hdr.io.directories import (
-    ASCII,
-    DIRECTORY,
-    LONG,
-    SHORT,
-    Entry,
-    encode_directory,
-    read_directory,
-    size_of,
-)
+from ldr2hdr.io.directories import ASCII, DIRECTORY, LONG, SHORT, Entry, encode_directory, read_directory, size_of
 
 _Base: Final = ExifTags.Base
 _KEPT_MAIN: Final = frozenset(

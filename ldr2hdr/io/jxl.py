@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from ldr2hdr.io.boxes import add_jxl_exif, mark
 from ldr2hdr.io.exif_block import ExifBlock, encode_block
 from ldr2hdr.io.exr import HALF_MAX
 from ldr2hdr.io.files import replacing
+from ldr2hdr.io.isobmff import add_jxl_exif, mark
 from ldr2hdr.io.optional import import_optional
 
 _EFFORT: Final = 3

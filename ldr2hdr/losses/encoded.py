@@ -6,14 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.losses.distance import distance, require_non_negative, require_positive
-from ldr2hdr.radiometry import (
-    PU21_MAX_CD_M2,
-    PU21_MIN_CD_M2,
-    Pu21Curve,
-    encode_log,
-    encode_mu_law,
-    encode_pu21,
-)
+from ldr2hdr.radiometry import PU21_MAX_CD_M2, PU21_MIN_CD_M2, Pu21Curve, encode_log, encode_mu_law, encode_pu21
 
 
 @dataclass(frozen=True)

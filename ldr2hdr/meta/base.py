@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ldr2hdr.meta.inner_loop import AbstractInnerLoop, Adaptation, FastInnerLoop, Loss
+from ldr2hdr.meta.inner_optimizers import SGD, AbstractDescent, AbstractRule
 from ldr2hdr.meta.learn2learn_loop import Learn2LearnInnerLoop
-from ldr2hdr.meta.rules import SGD, AbstractDescent, AbstractRule
 from ldr2hdr.meta.task_threads import TaskThreads
 from ldr2hdr.tasks import Shots, TaskBatch
 

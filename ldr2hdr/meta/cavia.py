@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ldr2hdr.meta.base import Predictor
 from ldr2hdr.meta.folding import FoldedNetwork
 from ldr2hdr.meta.inner_loop import Loss
+from ldr2hdr.meta.inner_optimizers import AbstractDescent
 from ldr2hdr.meta.maml import MAMLLearner
-from ldr2hdr.meta.rules import AbstractDescent
 from ldr2hdr.tasks import Shots
 
 

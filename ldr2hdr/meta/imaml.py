@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
 from ldr2hdr.meta.inner_loop import Loss, zeros_for_none
-from ldr2hdr.meta.rules import AbstractDescent, AbstractRule, Iterate
+from ldr2hdr.meta.inner_optimizers import AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.meta.unrolled import gradient_or_zero
 from ldr2hdr.tasks import Shots
 

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ldr2hdr.meta.inner_optimizers import AbstractRule, Iterate
 from ldr2hdr.meta.replica import Replica
-from ldr2hdr.meta.rules import AbstractRule, Iterate
 from ldr2hdr.tasks import Shots
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ldr2hdr.meta.inner_loop import AbstractInnerLoop, Adapted, Order
+from ldr2hdr.meta.inner_optimizers import SGD
 from ldr2hdr.meta.learn2learn import MAML, clone_module, update_module
-from ldr2hdr.meta.rules import SGD
 from ldr2hdr.tasks import Shots
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
 from ldr2hdr.meta.inner_loop import FastInnerLoop, Loss, Order
-from ldr2hdr.meta.rules import AbstractDescent
+from ldr2hdr.meta.inner_optimizers import AbstractDescent
 from ldr2hdr.meta.unrolled import differentiate_stepwise, differentiate_unrolled, gradient_or_zero
 from ldr2hdr.tasks import Shots
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ldr2hdr.meta.base import OuterStep
 from ldr2hdr.meta.inner_loop import Loss, Order
+from ldr2hdr.meta.inner_optimizers import AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.meta.maml import MAMLLearner
-from ldr2hdr.meta.rules import AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.tasks import TaskBatch
 
 

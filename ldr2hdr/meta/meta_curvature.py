@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from ldr2hdr.meta.inner_optimizers import AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.meta.learn2learn import MetaCurvatureTransform
 from ldr2hdr.meta.maml import MAMLLearner
-from ldr2hdr.meta.rules import AbstractDescent, AbstractRule, Iterate
 
 
 class MetaCurvatureLearner(MAMLLearner):

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ldr2hdr.meta.inner_optimizers import AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.meta.maml import MAMLLearner
-from ldr2hdr.meta.rules import AbstractDescent, AbstractRule, Iterate
 
 
 class MetaSGDLearner(MAMLLearner):

@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from ldr2hdr.layers.closing import close_layers
+from ldr2hdr.layers.fast_layers import close_layers
 
 _Tensors = dict[str, Tensor | None]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ldr2hdr.meta.inner_loop import AbstractInnerLoop, FastInnerLoop, Order, zeros_for_none
-from ldr2hdr.meta.rules import Iterate
+from ldr2hdr.meta.inner_optimizers import Iterate
 from ldr2hdr.tasks import Shots
 
 

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.radiometry import LOG_OFFSET
-from ldr2hdr.response.candidates import CANDIDATES, FIXED
 from ldr2hdr.response.features import (
     NUM_LOCAL,
     NUM_WHITE,
@@ -23,6 +22,7 @@ from ldr2hdr.response.features import (
     split_folds,
     surroundings_of,
 )
+from ldr2hdr.response.fit_hypotheses import CANDIDATES, FIXED
 from ldr2hdr.response.ridge import inverse_gamma_curve, knot_roughness, solve
 from ldr2hdr.tasks import Shots
 

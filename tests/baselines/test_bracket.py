@@ -14,7 +14,7 @@ from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.baselines.mertens2007 import Mertens2007
 from ldr2hdr.baselines.response_fit import ResponseFit
 from ldr2hdr.baselines.robertson1999 import Robertson1999
-from ldr2hdr.data.merge import merge_DebevecMalik1997, recover_response_DebevecMalik1997
+from ldr2hdr.calibration.merge import merge_DebevecMalik1997, recover_response_DebevecMalik1997
 from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots
 

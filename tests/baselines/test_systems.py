@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from ldr2hdr.baselines.bracket import AbstractBracketMerge
 from ldr2hdr.build import CONF_DIR
-from ldr2hdr.data.merge import merge_DebevecMalik1997, recover_response_DebevecMalik1997
-from ldr2hdr.evaluation import AbstractBaseline
+from ldr2hdr.calibration.merge import merge_DebevecMalik1997, recover_response_DebevecMalik1997
+from ldr2hdr.evaluation.scoring import AbstractBaseline
 from ldr2hdr.tasks import Shots
 
 NAMES = sorted(path.stem for path in (Path(CONF_DIR) / "systems").glob("*.yaml"))

@@ -34,7 +34,7 @@ OPTIONS = sorted(
 @pytest.fixture
 def picture_folder(tmp_path):
     """What dataset=hdr_folder needs, which has no default: two pictures for each split."""
-    from ldr2hdr.data.places import SPLITS, split_by_hash
+    from ldr2hdr.data.scenes.places import SPLITS, split_by_hash
     from ldr2hdr.io import write_image
 
     folder = tmp_path / "pictures"

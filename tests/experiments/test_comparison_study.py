@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from ldr2hdr import evaluate
 from ldr2hdr.build import CONF_DIR, build_learner
-from ldr2hdr.comparison.judged import Column, Judged, Picture
+from ldr2hdr.evaluation.comparison.judged import Column, Judged, Picture
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "comparison"
 NAMES = ("trainings", "columns", "tabulating", "charting", "compare", "metahdr_protocol")

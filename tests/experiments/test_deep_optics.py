@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ldr2hdr.data.scenes import PanoramaSource
-from ldr2hdr.evaluation import Summary
+from ldr2hdr.data.scenes.sources import PanoramaSource
+from ldr2hdr.evaluation.scoring import Summary
 from ldr2hdr.metrics.bootstrap import Interval
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "deep_optics"

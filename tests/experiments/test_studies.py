@@ -8,9 +8,9 @@ import torch
 from load_scripts import load_scripts
 from omegaconf import OmegaConf
 
-from ldr2hdr.data.ranges import parse_range
-from ldr2hdr.data.scenes import PanoramaSource
-from ldr2hdr.evaluation import Score
+from ldr2hdr.data.cameras.ranges import parse_range
+from ldr2hdr.data.scenes.sources import PanoramaSource
+from ldr2hdr.evaluation.scoring import Score
 from ldr2hdr.metrics.bootstrap import Interval
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"

@@ -13,12 +13,12 @@ import pytest
 from handmade import with_chunks, write_dng
 from PIL import ExifTags, Image, ImageOps
 
-from ldr2hdr.convert import Converted, convert_photo
+from ldr2hdr.inference.convert import Converted, convert_photo
+from ldr2hdr.inference.outputs import Job
 from ldr2hdr.io import HDR_FORMATS, ImageError, read_radiance
-from ldr2hdr.io.captions import radiance_lines
 from ldr2hdr.io.exif import Shot
 from ldr2hdr.io.radiance import encode_hdr
-from ldr2hdr.jobs import Job
+from ldr2hdr.io.shot_metadata import radiance_lines
 
 Base, IFD = ExifTags.Base, ExifTags.IFD
 TOLD = {

@@ -22,13 +22,13 @@ from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.meta.cavia import CAVIALearner
 from ldr2hdr.meta.from_scratch import FromScratchLearner
 from ldr2hdr.meta.imaml import IMAMLLearner
+from ldr2hdr.meta.inner_optimizers import SGD, Adam, Momentum
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.maml_plus_plus import MAMLPlusPlusLearner
 from ldr2hdr.meta.meta_curvature import MetaCurvatureLearner
 from ldr2hdr.meta.meta_sgd import MetaSGDLearner
 from ldr2hdr.meta.r2d2 import R2D2Learner
 from ldr2hdr.meta.reptile import ReptileLearner
-from ldr2hdr.meta.rules import SGD, Adam, Momentum
 from ldr2hdr.meta.supervised import SupervisedLearner
 
 # what is made of MAML, and so can take its steps twice

@@ -8,7 +8,7 @@ from quadratic import LR, STEPS, W0, A, B, Constant, half_square, shots
 from torch import Tensor
 
 from ldr2hdr.meta.imaml import IMAMLLearner, conjugate_gradients
-from ldr2hdr.meta.rules import Adam
+from ldr2hdr.meta.inner_optimizers import Adam
 
 STRENGTH = 0.5
 BLACK = torch.zeros(1, 3, 1, 1, dtype=torch.float64)

@@ -6,9 +6,9 @@ from networks import LOSS, flat, reconstructor
 from networks import shots as pictures
 from quadratic import LR, STEPS, W0, A, B, Constant, adapted, half_square, shots
 
+from ldr2hdr.meta.inner_optimizers import Adam
 from ldr2hdr.meta.learn2learn import MetaSGD
 from ldr2hdr.meta.meta_sgd import MetaSGDLearner
-from ldr2hdr.meta.rules import Adam
 
 
 @pytest.mark.parametrize("steps", STEPS)

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ldr2hdr.metrics.bootstrap import (
-    Interval,
-    bootstrap_difference,
-    bootstrap_mean,
-    is_undecided,
-    scene_means,
-)
+from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean, is_undecided, scene_means
 
 
 def seeded(seed=0):

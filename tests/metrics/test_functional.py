@@ -4,14 +4,7 @@ import pytest
 import torch
 
 from ldr2hdr.metrics.colour import delta_e_itp
-from ldr2hdr.metrics.functional import (
-    PSNR_CAP_DB,
-    Display,
-    log2_rmse,
-    pu21_psnr,
-    pu21_psnr_y,
-    region_share,
-)
+from ldr2hdr.metrics.functional import PSNR_CAP_DB, Display, log2_rmse, pu21_psnr, pu21_psnr_y, region_share
 from ldr2hdr.metrics.mu_law import psnr_clipped, psnr_linear, psnr_mu, psnr_mu_ntire2021
 from ldr2hdr.radiometry import luminance
 

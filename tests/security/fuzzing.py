@@ -24,12 +24,12 @@ from PIL import ExifTags, Image, ImageCms
 from pillow_heif import from_pillow
 from safetensors.torch import save_file
 
-from ldr2hdr.adapting.profiles import FORMAT, read_profile
-from ldr2hdr.checkpoints import read_checkpoint
-from ldr2hdr.importers.archives import read_npz_list, read_torch_state
+from ldr2hdr.backbones.importers.archives import read_npz_list, read_torch_state
+from ldr2hdr.inference.profiles.files import FORMAT, read_profile
 from ldr2hdr.io import ImageError, read_photo, read_radiance
 from ldr2hdr.io.exr import write_exr
 from ldr2hdr.io.radiance import encode_hdr
+from ldr2hdr.training.checkpoints import read_checkpoint
 
 # Above what the libraries take when they are loaded
 _HEADROOM_BYTES = 3 * 2**30

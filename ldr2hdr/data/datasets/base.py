@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.data.cache import CachedPicture, cache_picture
-from ldr2hdr.data.crops import draw_window, shrink
-from ldr2hdr.data.datasets.candidates import Candidate, Scan, examine
 from ldr2hdr.data.datasets.files import HDR_SUFFIXES, check_root
 from ldr2hdr.data.datasets.fitting import fit_record
 from ldr2hdr.data.datasets.pixels import read_linear
 from ldr2hdr.data.datasets.record import AbstractDataset, HdrReference, Problem, SceneRecord, Transfer
-from ldr2hdr.data.places import Split, look_up, split_by_hash
-from ldr2hdr.data.scenes import AbstractSceneSource
+from ldr2hdr.data.datasets.scan import Candidate, Scan, examine
+from ldr2hdr.data.scenes.cache import CachedPicture, cache_picture
+from ldr2hdr.data.scenes.crops import draw_window, shrink
+from ldr2hdr.data.scenes.places import Split, look_up, split_by_hash
+from ldr2hdr.data.scenes.sources import AbstractSceneSource
 
 
 class AbstractFileDataset(AbstractDataset, AbstractSceneSource):

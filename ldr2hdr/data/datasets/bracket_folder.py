@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.ev import EXPOSURES_FILE, Told, tell_by_csv, tell_by_names
 from ldr2hdr.data.datasets.files import HDR_SUFFIXES, LDR_SUFFIXES, list_files, list_folders
 from ldr2hdr.data.datasets.record import HdrReference, Problem
+from ldr2hdr.data.datasets.scan import Candidate
 
 
 class BracketFolder(AbstractFileDataset):

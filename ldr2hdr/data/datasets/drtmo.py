@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.ev import Told
 from ldr2hdr.data.datasets.files import LDR_SUFFIXES, by_stem, list_files, list_folders
 from ldr2hdr.data.datasets.headers import Setting
 from ldr2hdr.data.datasets.record import Problem
+from ldr2hdr.data.datasets.scan import Candidate
 
 _FOLDER: Final = re.compile(r"(?P<scene>.+)_-?[\d.]+_-?[\d.]+_-?[\d.]+_(?P<response>.+)")
 _LETTERS: Final = "abcdefghi"

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
+from ldr2hdr.calibration.scale import ScaleFit, fit_scale
 from ldr2hdr.data.datasets.ev import sort_exposures
 from ldr2hdr.data.datasets.pixels import read_exposures, read_linear
 from ldr2hdr.data.datasets.record import HdrReference, Problem, SceneRecord
-from ldr2hdr.data.datasets.scale import ScaleFit, fit_scale
 from ldr2hdr.io import ImageError
 from ldr2hdr.io.files import replacing
 

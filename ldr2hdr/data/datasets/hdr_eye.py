@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.pair_folders import find_pair_folders
 from ldr2hdr.data.datasets.record import Problem
+from ldr2hdr.data.datasets.scan import Candidate
 
 
 class HdrEye(AbstractFileDataset):

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.files import HDR_SUFFIXES, by_key, list_files
 from ldr2hdr.data.datasets.record import HdrReference, Problem
+from ldr2hdr.data.datasets.scan import Candidate
 
 
 class AbstractHdrFiles(AbstractFileDataset):

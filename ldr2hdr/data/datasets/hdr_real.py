@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.files import HDR_SUFFIXES, LDR_SUFFIXES, by_stem, check_root, find_orphans, list_files
 from ldr2hdr.data.datasets.pair_folders import find_pair_folders
 from ldr2hdr.data.datasets.record import HdrReference, Problem
-from ldr2hdr.data.places import Split
+from ldr2hdr.data.datasets.scan import Candidate
+from ldr2hdr.data.scenes.places import Split
 
 
 class HdrReal(AbstractFileDataset):

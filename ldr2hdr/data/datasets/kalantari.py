@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.ev import tell_by_text
 from ldr2hdr.data.datasets.files import list_files
 from ldr2hdr.data.datasets.record import HdrReference, Problem
-from ldr2hdr.data.places import Split
+from ldr2hdr.data.datasets.scan import Candidate
+from ldr2hdr.data.scenes.places import Split
 
 _EXPOSURE_FILES: Final = ("exposure.txt", "input_exp.txt")
 _HDR_FILES: Final = ("HDRImg.hdr", "ref_hdr_aligned.hdr")

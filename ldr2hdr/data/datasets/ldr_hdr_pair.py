@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.ev import Told
 from ldr2hdr.data.datasets.files import HDR_SUFFIXES, LDR_SUFFIXES, by_stem, find_orphans, list_files
 from ldr2hdr.data.datasets.fingerprint import content_hash
 from ldr2hdr.data.datasets.headers import Setting
 from ldr2hdr.data.datasets.record import HdrReference, Problem
+from ldr2hdr.data.datasets.scan import Candidate
 
 _EV_OF_FOLDER: Final = {"LDR_exposure_-2": -2.0, "LDR_exposure_0": 0.0, "LDR_exposure_+2": 2.0}
 

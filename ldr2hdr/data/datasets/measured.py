@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.data.crf import SrgbCurve
-from ldr2hdr.data.datasets.curve import is_well_exposed, levels_of
+from ldr2hdr.calibration.curve import is_well_exposed, levels_of
+from ldr2hdr.data.cameras.crf import SrgbCurve
 from ldr2hdr.data.datasets.ev import Told
 from ldr2hdr.data.datasets.headers import Setting
 from ldr2hdr.data.datasets.pixels import read_exposures

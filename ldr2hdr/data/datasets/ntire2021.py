@@ -16,11 +16,11 @@ from typing import ClassVar, Final
 import numpy as np
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.ev import Told, tell_by_text
 from ldr2hdr.data.datasets.headers import Setting
 from ldr2hdr.data.datasets.record import HdrReference, Problem, Transfer
-from ldr2hdr.data.places import Split
+from ldr2hdr.data.datasets.scan import Candidate
+from ldr2hdr.data.scenes.places import Split
 
 _EXPONENT: Final = 2.24
 _MAX_CODE: Final = 65535.0

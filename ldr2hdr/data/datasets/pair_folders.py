@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.files import HDR_SUFFIXES, LDR_SUFFIXES, by_stem, list_files, list_folders
 from ldr2hdr.data.datasets.record import HdrReference, Problem
+from ldr2hdr.data.datasets.scan import Candidate
 
 
 def find_pair_folders(root: Path, *, prefix: str = "") -> Iterator[Candidate | Problem]:

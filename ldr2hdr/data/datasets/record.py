@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ldr2hdr.data.datasets.fingerprint import content_hash
-from ldr2hdr.data.places import Split, split_by_hash
+from ldr2hdr.data.scenes.places import Split, split_by_hash
 
 EvSource = Literal["file", "exif", "name", "pixels"]
 

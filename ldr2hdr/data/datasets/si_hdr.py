@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.candidates import Candidate
 from ldr2hdr.data.datasets.files import HDR_SUFFIXES, LDR_SUFFIXES, by_stem, find_orphans, list_files
 from ldr2hdr.data.datasets.record import HdrReference, Problem
+from ldr2hdr.data.datasets.scan import Candidate
 
 _LDR_FOLDERS: Final = ("clip_95", "clip_97")
 _SCALE: Final = 1 / 65536

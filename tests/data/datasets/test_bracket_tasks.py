@@ -7,10 +7,10 @@ import pytest
 import torch
 from lookalikes import BRACKETS, GAMMA, HEIGHT, LOOKALIKES, light_of, shoot, write_hdr, write_ldr
 
-from ldr2hdr.data.bracket_tasks import BracketTasks
 from ldr2hdr.data.datasets.bracket_folder import BracketFolder
 from ldr2hdr.data.datasets.drtmo import Drtmo
-from ldr2hdr.data.scenes import PanoramaSource
+from ldr2hdr.data.scenes.sources import PanoramaSource
+from ldr2hdr.data.tasks.brackets import BracketTasks
 from ldr2hdr.tasks import collate
 
 

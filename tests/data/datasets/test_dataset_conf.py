@@ -8,7 +8,7 @@ from lookalikes import BRACKETS, LOOKALIKES
 
 from ldr2hdr import cli
 from ldr2hdr.build import CONF_DIR, RunError, build_training, one_screen_errors
-from ldr2hdr.data.bracket_tasks import BracketTasks
+from ldr2hdr.data.tasks.brackets import BracketTasks
 
 SMALL = ("task.crop_px=16", "backbone.widths=[4,8]", "~callbacks.progress")
 OPTIONS = {path.stem for path in (Path(CONF_DIR) / "dataset").glob("*.yaml")}

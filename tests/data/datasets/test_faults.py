@@ -18,7 +18,7 @@ from lookalikes import BRACKETS, HEIGHT, LOOKALIKES, PAIRED, WIDTH, light_of, sh
 from PIL import ExifTags, Image
 
 from ldr2hdr.data.datasets.pixels import read_exposures, read_linear
-from ldr2hdr.data.places import SPLITS
+from ldr2hdr.data.scenes.places import SPLITS
 
 ALL = pytest.mark.parametrize("name", LOOKALIKES)
 NUMBERS = (1, 4, 7)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from lookalikes import BRACKETS, HEIGHT, LOOKALIKES, PAIRED, UNIT, WIDTH
 
-from ldr2hdr.data.places import SPLITS
+from ldr2hdr.data.scenes.places import SPLITS
 
 NUMBERS = (1, 2, 4, 7, 8, 9)  # gaps are no fault
 ALL = pytest.mark.parametrize("name", LOOKALIKES)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ldr2hdr.data.crf import GammaCurve, SigmoidCurve, SrgbCurve
-from ldr2hdr.data.datasets.curve import MAX_LEVEL, MIN_LEVEL
+from ldr2hdr.calibration.curve import MAX_LEVEL, MIN_LEVEL
+from ldr2hdr.calibration.scale import fit_scale
+from ldr2hdr.data.cameras.crf import GammaCurve, SigmoidCurve, SrgbCurve
 from ldr2hdr.data.datasets.fitting import fit_pixels, fit_record
 from ldr2hdr.data.datasets.pixels import read_exposures, read_sensor_exposure
 from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord
-from ldr2hdr.data.datasets.scale import fit_scale
 from ldr2hdr.io import ImageError, write_image
 
 CURVES = [

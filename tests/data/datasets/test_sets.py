@@ -27,7 +27,7 @@ from ldr2hdr.data.datasets.ldr_hdr_pair import LdrHdrPair
 from ldr2hdr.data.datasets.ntire2021 import Ntire2021
 from ldr2hdr.data.datasets.pixels import read_linear
 from ldr2hdr.data.datasets.si_hdr import SiHdr
-from ldr2hdr.data.places import SPLITS
+from ldr2hdr.data.scenes.places import SPLITS
 
 
 def problems_of(dataset):

@@ -1,0 +1,1 @@
+"""Camera calibration: response recovery, exposure merging, alignment and scale, from photographs of one scene."""

@@ -1,0 +1,57 @@
+"""What the viewer of the report shows of one photograph: itself, and its light, no larger than a screen."""
+
+import math
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from ldr2hdr.evaluation.report.encoding import encode_light, pack
+from ldr2hdr.evaluation.report.pictures import Scene
+
+_LONGEST_PX: Final = 1280
+_DARKEST_EV, _LEAST_DARK_EV = -16, -4
+
+
+def shrink(picture: Float[Tensor, "3 h w"]) -> Float[np.ndarray, "3 _ _"]:
+    """Means over areas, which keep the light; the picture itself if it is small."""
+    pixels = picture.movedim(0, -1).float().contiguous().numpy()
+    height, width = pixels.shape[:2]
+    scale = _LONGEST_PX / max(height, width)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+
+
+def make_scene(photo: Float[np.ndarray, "3 h w"], exposure: Float[np.ndarray, "3 h w"]) -> Scene:
+    """Pack both for the viewer.
+
+    Args:
+        photo: Display-referred, in [0, 1].
+        exposure: Sensor exposure.
+    """
+    levels = np.round(photo * 255).astype(np.int32)
+    codes = encode_light(np.moveaxis(exposure, 0, -1))
+    packed = {"photograph": pack(levels), "HDR": pack(codes, levels=levels)}
+    pictures: list[dict[str, Any]] = [
+        {"name": name, "base": one.base, "smoothed": one.is_smoothed, "scores": {}} for name, one in packed.items()
+    ]
+    about = {
+        # words that the report has for its samples
+        **dict.fromkeys(("place", "camera", "table", "run", "seed"), ""),
+        "height": levels.shape[1],
+        "width": levels.shape[2],
+        "darkest": _darkest_ev(float(exposure.max())),
+        "right": 1,
+        "pictures": pictures,
+    }
+    return Scene(about, tuple(one.data for one in packed.values()), "")
+
+
+def _darkest_ev(brightest: float) -> int:
+    """The exposure at which nothing is clipped any more, in whole stops."""
+    stops = math.ceil(math.log2(brightest)) if brightest > 0 else 0
+    return max(_DARKEST_EV, min(_LEAST_DARK_EV, -stops))

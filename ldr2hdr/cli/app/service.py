@@ -1,0 +1,203 @@
+"""What the page works with: photographs one at a time, their results, cameras; all in one folder that goes away."""
+
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ldr2hdr.cli.app.preview import make_scene, shrink
+from ldr2hdr.cli.app.uploads import Upload, naming
+from ldr2hdr.evaluation.report.pictures import Scene
+from ldr2hdr.inference.convert import Converted, convert_photo
+from ldr2hdr.inference.outputs import Job
+from ldr2hdr.inference.profiles.model import MAX_STEPS, AdaptedCamera, Model
+from ldr2hdr.io import read_photo, read_radiance, write_image
+from ldr2hdr.meta.base import Predictor
+from ldr2hdr.response.reconstructor import Reconstructor
+
+OnShare = Callable[[float], None]
+"""Told how much is done, from 0 to 1; whatever it raises ends the work."""
+_PROFILE: Final = "profile.ldr2hdr"
+_MAX_RESULTS: Final = 4
+_MAX_CAMERAS: Final = 8
+_Kept = TypeVar("_Kept", "Result", "Camera")
+
+
+class Result(NamedTuple):
+    """A converted photograph.
+
+    Attributes:
+        folder: Holds its files, and nothing else does.
+        upload: The photograph.
+        converted: What the conversion wrote.
+        scene: For the viewer.
+        camera: Key of the camera that it was converted by; None for a single shot.
+        about: Words about that.
+    """
+
+    folder: Path
+    upload: Upload
+    converted: Converted
+    scene: Scene
+    camera: str | None
+    about: str
+
+
+class Camera(NamedTuple):
+    """A camera that was learned from a bracket.
+
+    Attributes:
+        folder: Holds its profile.
+        adapted: What converts.
+        title: Words for people.
+    """
+
+    folder: Path
+    adapted: AdaptedCamera
+    title: str
+
+    @property
+    def profile(self) -> Path:
+        """The file that `ldr2hdr convert --camera` takes."""
+        return self.folder / _PROFILE
+
+
+class Desk:
+    """Converts and adapts; not for two threads at once.
+
+    Args:
+        model: What converts.
+        folder: For all files; it is the caller's to remove.
+        max_pixels: Larger photographs are refused before they are decoded.
+    """
+
+    def __init__(self, model: Model, folder: Path, *, max_pixels: int) -> None:
+        self._model = model
+        self._folder = folder
+        self._max_pixels = max_pixels
+        self.results: dict[str, Result] = {}
+        self.cameras: dict[str, Camera] = {}
+
+    def make_folder(self) -> Path:
+        """A new folder for one task."""
+        folder = self._folder / secrets.token_hex(8)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def convert(self, upload: Upload, camera: str | None, on_share: OnShare) -> str:
+        """Convert a photograph.
+
+        Args:
+            upload: The photograph, alone in its folder, which then is the result's.
+            camera: A key of ``cameras``; None for a single shot.
+            on_share: Told of the progress.
+
+        Returns:
+            A key of ``results``.
+
+        Raises:
+            ValueError: If the photograph is refused, or there is no such camera; the message is for its owner.
+        """
+        known = None if camera is None else self.cameras.get(camera)
+        if camera is not None and known is None:
+            raise ValueError("that camera is gone: load the page again, and teach it anew")
+        with naming(upload):
+            photo = shrink(read_photo(upload.path, max_pixels=self._max_pixels).ldr)
+            job = Job(upload.path, upload.path.with_name("result.exr"))
+            predictor, context = self._predictor(known, on_share)
+            converted = convert_photo(job, predictor, context=context)
+            scene = make_scene(photo, shrink(read_radiance(job.output)))
+        words = known.title if known else "any camera (single-shot)"
+        result = Result(upload.path.parent, upload, converted, scene, camera, words)
+        return _keep(self.results, result, most=_MAX_RESULTS)
+
+    def ultrahdr(self, result: Result) -> Path:
+        """The result as an Ultra HDR JPEG, made when it is first asked for.
+
+        Raises:
+            ValueError: If the light cannot be stored so.
+        """
+        path = result.folder / "result.jpg"
+        if not path.exists():
+            exposure = read_radiance(result.converted.output)
+            write_image(path, exposure, format="ultrahdr", photo=read_photo(result.upload.path))
+        return path
+
+    def adapt(self, uploads: Sequence[Upload], evs: Sequence[float] | None, on_share: OnShare) -> str:
+        """Learn a camera from a bracket.
+
+        Args:
+            uploads: The photographs, alone in their folder, which then is the camera's.
+            evs: Exposures in stops, in the order of the photographs; None if EXIF tells.
+            on_share: Told of the progress.
+
+        Returns:
+            A key of ``cameras``.
+
+        Raises:
+            ValueError: If the bracket is refused; the message is for its owner.
+        """
+        folder = uploads[0].path.parent
+        with naming(*uploads):
+            for upload in uploads:
+                read_photo(upload.path, max_pixels=self._max_pixels)  # which read_bracket has no limit of its own for
+            adapted = self._model.adapt(
+                folder,
+                evs=evs,
+                is_checked=len(uploads) > 2,
+                on_step=lambda step, *errors: on_share(step / MAX_STEPS),
+            )
+        for upload in uploads:
+            upload.path.unlink()
+        adapted.save(folder / _PROFILE)
+        return _keep(self.cameras, Camera(folder, adapted, _describe(adapted)), most=_MAX_CAMERAS)
+
+    def _predictor(self, camera: Camera | None, on_share: OnShare) -> tuple[Reconstructor | Predictor, object]:
+        predictor, context = (self._model.single_shot(), None) if camera is None else camera.adapted.predictor()
+        if isinstance(predictor, Reconstructor):
+            predictor = _Watched(predictor.response, predictor.backbone, on_share)
+        return predictor, context
+
+
+class _Watched(Reconstructor):
+    """A network that tells how much of a picture it has seen; the layers are the given ones."""
+
+    def __init__(self, response: nn.Module, backbone: nn.Module, on_share: OnShare) -> None:
+        super().__init__(response, backbone)
+        self._on_share = on_share
+
+    def survey(self, strips: object, size: tuple[int, int]) -> object:
+        """As the network's; tells the size."""
+        self._size = size
+        return super().survey(strips, size)  # type: ignore[arg-type]
+
+    def reconstruct(
+        self, part: Float[Tensor, "b 3 h w"], context: object = None, *, survey: object, window: tuple[slice, slice]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """As the network's; tells where it is."""
+        (height, width), (rows, columns) = self._size, window
+        self._on_share((rows.start + (rows.stop - rows.start) * columns.start / width) / height)
+        return super().reconstruct(part, context, survey=survey, window=window)
+
+
+def _keep(kept: dict[str, _Kept], new: _Kept, *, most: int) -> str:
+    """Keep by a key that nobody guesses, and let go of the oldest."""
+    key = secrets.token_urlsafe(16)
+    kept[key] = new
+    while len(kept) > most:
+        old = kept.pop(next(iter(kept)))
+        shutil.rmtree(old.folder, ignore_errors=True)
+    return key
+
+
+def _describe(adapted: AdaptedCamera) -> str:
+    profile = adapted.profile
+    words = f"{profile.camera or 'camera not named by EXIF'}, from {profile.num_frames} photographs"
+    if profile.check is None:
+        return words
+    after = profile.check.stops[profile.steps]
+    return f"{words}: {profile.check.single_shot_stops:.2f} stops off before, {after:.2f} after"

@@ -1,0 +1,103 @@
+"""Batches of tasks in few bytes, as they travel from the loader to the training device."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import torch
+from jaxtyping import Float, UInt
+from torch import Tensor
+
+from ldr2hdr.data.loading.memory import ReusedMemory
+from ldr2hdr.tasks import Shots, Task, TaskBatch, collate
+
+_LARGEST_CODE: Final = {torch.uint8: 255.0, torch.uint16: 65535.0}
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """T tasks, each of one scene at N exposures: codes as they are stored, and the light once for all of them.
+
+    `to` unpacks: pictures are ``codes / largest code``, their sensor exposure is ``light * units * gains``.
+
+    Attributes:
+        codes: Pictures, K of the support and then those of the query; 8 or 16 bits.
+        light: Linear, in half or single precision.
+        units: What brings the light to sensor exposure at ``ev=0``.
+        gains: ``2**ev`` of each picture.
+        num_shots: K.
+        query_places: Of each task, the place that each query shows.
+        cameras: Of each task.
+
+    Raises:
+        ValueError: If shapes or counts do not match, or there is no support or no query.
+    """
+
+    codes: UInt[Tensor, "t n 3 h w"]
+    light: Float[Tensor, "t 3 h w"]
+    units: Float[Tensor, " t"]
+    gains: Float[Tensor, "t n"]
+    num_shots: int
+    query_places: tuple[tuple[str, ...], ...]
+    cameras: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        num_tasks, num_pictures, *picture = self.codes.shape
+        matches = (
+            (self.light.shape, (num_tasks, *picture)),
+            (self.units.shape, (num_tasks,)),
+            (self.gains.shape, (num_tasks, num_pictures)),
+            ((len(self.query_places), len(self.cameras)), (num_tasks, num_tasks)),
+        )
+        if any(got != wanted for got, wanted in matches) or not 0 < self.num_shots < num_pictures:
+            raise ValueError(
+                "a packed batch needs codes (T, N, 3, H, W), light (T, 3, H, W), T units, (T, N) gains, one name per "
+                f"task and 0 < K < N, got {tuple(self.codes.shape)}, {tuple(self.light.shape)}, "
+                f"{tuple(self.units.shape)}, {tuple(self.gains.shape)}, {len(self.query_places)} lists of places, "
+                f"{len(self.cameras)} cameras and K={self.num_shots}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    def to(
+        self, device: torch.device | str, *, non_blocking: bool = False, memory: ReusedMemory | None = None
+    ) -> TaskBatch:
+        """Copy to a device and unpack there; Lightning calls this.
+
+        Args:
+            device: Where the batch is used.
+            non_blocking: Whether not to wait for the copy, from page-locked memory.
+            memory: Where the batch is put if the device is the CPU.
+        """
+        codes, light, units, gains = (
+            tensor.to(device, non_blocking=non_blocking) for tensor in (self.codes, self.light, self.units, self.gains)
+        )
+        make = _on(codes.device, memory)
+        ldr, exposure, at_0_ev = make(codes.shape), make(codes.shape), make(light.shape[1:])
+        # by a number torch divides in another way on a GPU, which rounds otherwise
+        largest = torch.tensor(_LARGEST_CODE[codes.dtype], device=codes.device)
+        # in portions that the caches of a CPU hold from one pass to the next
+        for picture, of_picture in zip(ldr.flatten(0, 1), codes.flatten(0, 1), strict=True):
+            picture.copy_(of_picture).div_(largest)
+        for pictures, of_task, unit, gain in zip(exposure, light, units, gains, strict=True):
+            torch.mul(at_0_ev.copy_(of_task).mul_(unit), gain[:, None, None, None], out=pictures)
+        support, query = (
+            Shots(ldr[:, part], exposure[:, part]) for part in (slice(self.num_shots), slice(self.num_shots, None))
+        )
+        return TaskBatch(support, query, self.query_places, self.cameras)
+
+    def pin_memory(self) -> "PackedBatch":
+        """Copy to page-locked memory, from which a GPU reads faster; the DataLoader calls this."""
+        return replace(self, codes=self.codes.pin_memory(), light=self.light.pin_memory())
+
+
+def as_batch(fetched: PackedBatch | Sequence[Task]) -> PackedBatch | TaskBatch:
+    """What a loader hands over: the batch as packed by its data set, or single tasks stacked."""
+    return fetched if isinstance(fetched, PackedBatch) else collate(fetched)
+
+
+def _on(device: torch.device, memory: ReusedMemory | None) -> Callable[[Sequence[int]], Tensor]:
+    if memory is not None and device.type == "cpu":
+        return memory.empty
+    return lambda shape: torch.empty(*shape, device=device)

@@ -1,0 +1,1 @@
+"""Scenes: linear radiance maps, the places that they show, and the views that are cut from them."""

@@ -1,0 +1,1 @@
+"""Tasks: which pictures and labels make the support and the query of one mapping."""

@@ -1,0 +1,1 @@
+"""Evaluation: systems, scores, comparisons and reports."""

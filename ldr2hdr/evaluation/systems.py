@@ -1,0 +1,195 @@
+"""Which systems an evaluation puts in its table: baselines, checkpoints at every stage, and their opponents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from ldr2hdr.baselines.inverse_gamma import InverseGamma
+from ldr2hdr.baselines.response_fit import ResponseFit
+from ldr2hdr.build import CONF_DIR, build_learner, choose_device, load_learner
+from ldr2hdr.evaluation.scoring import (
+    AbstractBaseline,
+    BaselineSystem,
+    LearnedSystem,
+    System,
+    adapted_name,
+    single_shot_name,
+)
+from ldr2hdr.meta.base import AbstractMetaLearner
+
+_LDR_INPUT, _INVERSE_GAMMA, _RESPONSE_FIT = "LDR input", "inverse gamma 2.2", "response fit"
+# By their names in conf/systems; in every table, for nobody can judge a figure without them
+_ALWAYS: Final = {"ldr_input": _LDR_INPUT, "inverse_gamma": _INVERSE_GAMMA, "response_fit": _RESPONSE_FIT}
+
+_NOT_SPLITTING: Final = ("cache_dir", "train_root", "fov_deg", "pitch_deg", "max_scale")
+
+
+@dataclass(frozen=True)
+class LineUp:
+    """The systems to judge.
+
+    Attributes:
+        systems: All of them.
+        learner: The meta-learner of the checkpoint; None if only systems without one are judged.
+        main_steps: Of the steps to report, those nearest to the number trained with.
+        adapted: Name of the meta-learner after these steps, which is compared with the opponents.
+        opponents: What it is compared with.
+        fine_tuned: Opponents of which only the strongest in each table counts.
+    """
+
+    systems: list[System]
+    learner: AbstractMetaLearner | None = None
+    main_steps: int = 0
+    adapted: str = ""
+    opponents: Sequence[str] = field(default=())
+    fine_tuned: Sequence[str] = field(default=())
+
+
+def build_line_up(cfg: DictConfig) -> LineUp:
+    """Gather what ``ckpt``, ``supervised_ckpt``, ``others`` and ``systems`` name.
+
+    Raises:
+        ValueError: If a system needs a bracket of the scene that is judged and the task shows other scenes, or a
+            checkpoint does not fit.
+    """
+    baselines = _baselines(cfg)
+    others = _others(cfg)
+    if cfg.ckpt is None:
+        return LineUp([*baselines, *others])
+    device = choose_device(cfg.device)
+    learner, trained = _load(cfg, cfg.ckpt, device)
+    name = _algorithm(trained)
+    torch.manual_seed(cfg.seed)
+    # a fresh network passes its response stage through: the closed form before any training
+    untrained = LearnedSystem("untrained", build_learner(trained).eval().to(device), (0,), with_single_shot=False)
+    fine_tuned = _fine_tuned(cfg, device)
+    main_steps = _nearest_steps(cfg, learner)
+    opponents = [single_shot_name(name), _RESPONSE_FIT, adapted_name("untrained", 0)]
+    if 0 in cfg.steps and main_steps > 0:
+        opponents.append(adapted_name(name, 0))
+    opponents += [baseline.name for baseline in baselines if baseline.name not in _ALWAYS.values()]
+    opponents += [adapted_name(other.name, _nearest_steps(cfg, other.learner)) for other in others]
+    return LineUp(
+        [*baselines, untrained, LearnedSystem(name, learner, cfg.steps), *others, *fine_tuned],
+        learner,
+        main_steps,
+        adapted_name(name, main_steps),
+        opponents,
+        [
+            adapted_name(system.name, steps, verb=system.verb)
+            for system in fine_tuned
+            if not system.with_single_shot
+            for steps in system.steps
+        ],
+    )
+
+
+def _baselines(cfg: DictConfig) -> list[BaselineSystem]:
+    """Those in every table, then those asked for."""
+    always: dict[str, AbstractBaseline] = {
+        _LDR_INPUT: InverseGamma(1.0),
+        _INVERSE_GAMMA: InverseGamma(2.2),
+        _RESPONSE_FIT: ResponseFit(),
+    }
+    asked = {name: instantiate(node) for name, node in (cfg.systems or {}).items() if name not in _ALWAYS}
+    shows_one_scene = not cfg.task._target_.endswith(".CameraTasks")
+    for name, baseline in asked.items():
+        if getattr(baseline, "needs_one_scene", False) and not shows_one_scene:
+            raise ValueError(
+                f"systems={name} merges a bracket of the scene that it is judged on, and task=camera shows others; "
+                "use task=scene or task=bracket, or leave it out"
+            )
+    return [BaselineSystem(name, baseline) for name, baseline in (always | asked).items()]
+
+
+def _others(cfg: DictConfig) -> list[LearnedSystem]:
+    device = choose_device(cfg.device)
+    return [
+        LearnedSystem(str(name), _load(cfg, path, device)[0], cfg.steps) for name, path in (cfg.others or {}).items()
+    ]
+
+
+def _fine_tuned(cfg: DictConfig, device: torch.device) -> list[LearnedSystem]:
+    """The supervised network as it is, and fine-tuned at each rate."""
+    if cfg.supervised_ckpt is None:
+        return []
+    learner, trained = _load(cfg, cfg.supervised_ckpt, device)
+    if _algorithm(trained) != "supervised":
+        raise ValueError(
+            f"supervised_ckpt={cfg.supervised_ckpt} must be trained with algo=supervised, got {_algorithm(trained)}"
+        )
+    steps = [number for number in cfg.steps if number > 0]
+    tuned = [
+        LearnedSystem(f"supervised lr {rate:g}", learner, steps, lr=rate, with_single_shot=False, verb="fine-tuned")
+        for rate in cfg.fine_tune_lrs
+    ]
+    return [LearnedSystem("supervised", learner, ()), *tuned]
+
+
+def _load(cfg: DictConfig, path: str, device: torch.device) -> tuple[AbstractMetaLearner, DictConfig]:
+    learner, trained = load_learner(path)
+    _require_unseen_places(cfg, trained)
+    return learner.to(device), trained
+
+
+def _nearest_steps(cfg: DictConfig, learner: AbstractMetaLearner) -> int:
+    return int(min(cfg.steps, key=lambda steps: (abs(steps - learner.inner_steps), steps)))
+
+
+def _algorithm(trained: DictConfig) -> str:
+    """The option of ``conf/algo`` that a run was made with, by its class; or by a setting, as FOMAML is MAML with one.
+
+    Of the options of the class it is the one of whose own settings the run has most; the one they begin with has none.
+    """
+    node = cast(dict[str, Any], OmegaConf.to_container(trained.algo))
+    options = {name: own for name, (target, own) in _algorithms().items() if target == node["_target_"]}
+    fitting = {name: len(own) for name, own in options.items() if len(options) == 1 or own.items() <= node.items()}
+    if not fitting:
+        return str(node["_target_"]).rsplit(".", 1)[-1].removesuffix("Learner").lower()
+    return max(fitting, key=lambda name: fitting[name])
+
+
+def _algorithms() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Of every option of ``conf/algo`` its class, and its settings where it begins with those of another option."""
+    files = sorted(Path(CONF_DIR, "algo").glob("*.yaml"))
+    nodes = {file.stem: cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(file))) for file in files}
+    found = {}
+    for name, node in nodes.items():
+        base = nodes[node["defaults"][0]] if "defaults" in node else None
+        own = {} if base is None else {key: value for key, value in node.items() if key not in ("defaults", "_target_")}
+        found[name] = ({**(base or {}), **node}["_target_"], own)
+    return found
+
+
+def _require_unseen_places(cfg: DictConfig, trained: DictConfig) -> None:
+    """Refuse the data set of training with another split: its training places would be tested.
+
+    Raises:
+        ValueError: If so.
+    """
+    for name in set(_sets(cfg)) & set(_sets(trained)):
+        tested, learned = _sets(cfg)[name], _sets(trained)[name]
+        if tested.get("root") is not None and tested.get("root") == learned.get("train_root"):
+            raise ValueError(f"the checkpoint was trained on all of {tested['root']}; give another dataset.root")
+        here, there = _splitting(tested), _splitting(learned)
+        if here != there and here.get("root") == there.get("root"):
+            raise ValueError(
+                f"the checkpoint was trained on dataset.{name}={there}, and {here} splits the same places otherwise; "
+                "give the same settings, or another dataset.root"
+            )
+
+
+def _splitting(node: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the split of a data set: neither what is shown of a place, nor what is trained on besides."""
+    return {key: value for key, value in node.items() if key not in _NOT_SPLITTING}
+
+
+def _sets(cfg: DictConfig) -> dict[str, dict[str, Any]]:
+    """Settings of each data set."""
+    sets = cast(dict[str, Any], OmegaConf.to_container(cfg.dataset, resolve=True))
+    return {name: node for name, node in sets.items() if isinstance(node, dict) and "_target_" in node}

@@ -1,0 +1,1 @@
+"""Inference on photographs: conversion, camera profiles, uncertainty, outputs and export."""

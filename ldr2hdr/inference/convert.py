@@ -1,0 +1,196 @@
+"""One photograph to an HDR file."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ldr2hdr.inference.outputs import Job, formats_of
+from ldr2hdr.inference.tiling import Read, measure_locality, reconstruct_bands
+from ldr2hdr.inference.uncertainty import LAYERS, Trust, assess, vary
+from ldr2hdr.io import Photo, read_photo, write_image
+from ldr2hdr.io.exr import HALF_MAX
+from ldr2hdr.meta.base import Predictor
+from ldr2hdr.response.reconstructor import Reconstructor
+
+# What is reconstructed whole, if it cannot be done on tiles: 2.5 GB for the default network, were it one of those.
+_WHOLE_PX: Final = 2**22
+
+
+class Converted(NamedTuple):
+    """What a conversion wrote.
+
+    Attributes:
+        output: The HDR file.
+        width: In pixels.
+        height: In pixels.
+        stops_above_white: The brightest value of any channel relative to the sensor's white, in stops; minus
+            infinity if the picture is black.
+        camera: That took the photograph, by EXIF; None if unknown.
+        exif_damage: What of its EXIF cannot be read, or has no room or place in the file, in a line; None if all is
+            well.
+    """
+
+    output: Path
+    width: int
+    height: int
+    stops_above_white: float
+    camera: str | None = None
+    exif_damage: str | None = None
+
+
+def reconstruct_photo(
+    ldr: Float[Tensor, "3 h w"], predictor: Reconstructor | Predictor, *, context: object = None
+) -> Float[Tensor, "3 h w"]:
+    """Sensor exposure of a photograph, on the CPU; arguments and errors as for `convert_photo`."""
+    size = (ldr.shape[1], ldr.shape[2])
+    bands = _reconstruct(_reader(ldr), size, predictor, context)
+    return _gather(bands, size, dtype=torch.float32).picture
+
+
+def assess_photo(
+    ldr: Float[Tensor, "3 h w"],
+    predictor: Reconstructor | Predictor,
+    *,
+    context: object = None,
+    tone_error_stops: float,
+) -> Trust:
+    """How far to trust what `reconstruct_photo` makes of a photograph; arguments and errors as for `convert_photo`."""
+    size = (ldr.shape[1], ldr.shape[2])
+    bands = _reconstruct(_reader(ldr), size, predictor, context)
+    others = [_reconstruct(read, size, predictor, context) for read in vary(ldr)]
+    bands = _with_trust(ldr, bands, others, strength=1.0, tone_error_stops=tone_error_stops)
+    return Trust(*_gather(bands, size, dtype=torch.float32).picture[3:])
+
+
+def limit_highlights(exposure: Float[Tensor, "*s"], strength: float) -> Float[Tensor, "*s"]:
+    """Take back part of what is above white, in stops; what is below stays as it is.
+
+    Args:
+        exposure: Sensor exposure.
+        strength: 1 for all that was reconstructed; 0 for nothing above white, the photograph linearised.
+
+    Example:
+        >>> limit_highlights(torch.tensor([0.5, 1.0, 16.0]), 0.5)
+        tensor([0.5000, 1.0000, 4.0000])
+    """
+    return exposure if strength == 1 else exposure.clamp_max(1) * exposure.clamp_min(1).pow(strength)
+
+
+def convert_photo(
+    job: Job,
+    predictor: Reconstructor | Predictor,
+    *,
+    context: object = None,
+    strength: float = 1.0,
+    is_half: bool = True,
+    tone_error_stops: float | None = None,
+) -> Converted:
+    """Read, reconstruct, write: the HDR file is there whole or not at all.
+
+    Args:
+        job: What to convert to what; the extension tells the format.
+        predictor: Maps LDR pictures ``(1, 3, H, W)`` to sensor exposure, 1 at the camera's white. A `Reconstructor`
+            works on tiles, on the device that it is on; anything else gets the picture whole, on the CPU.
+        context: For a `Reconstructor`, what its ``summarize`` made of the camera's support; None for a single shot.
+        strength: How much of what is above white is kept, see `limit_highlights`.
+        is_half: Store 16-bit floats where the format has them and the values fit.
+        tone_error_stops: Error of the camera's tones, the least that ``sigma`` is. Given, the channels of
+            `ldr2hdr.inference.uncertainty` are written too, which takes three reconstructions. None leaves them out.
+
+    Raises:
+        ImageError: If the photograph cannot be read, or the reconstruction cannot be stored.
+        ValueError: If the photograph is large, and the network cannot work on tiles.
+    """
+    photo = read_photo(job.photo)
+    height, width = photo.ldr.shape[1:]
+    bands = _reconstruct(_reader(photo.ldr), (height, width), predictor, context)
+    bands = (limit_highlights(band, strength) for band in bands)
+    if tone_error_stops is not None:
+        others = [_reconstruct(read, (height, width), predictor, context) for read in vary(photo.ldr)]
+        bands = _with_trust(photo.ldr, bands, others, strength=strength, tone_error_stops=tone_error_stops)
+    gathered = _gather(bands, (height, width), dtype=torch.float16 if is_half else torch.float32)
+    (format, *_) = formats_of(job.output)
+    if format != "ultrahdr":
+        photo = _without_pixels(photo)  # writing takes as much memory again
+    layers = dict(zip(LAYERS, gathered.picture[3:], strict=False))
+    lost = write_image(job.output, gathered.picture[:3], format=format, photo=photo, layers=layers, is_half=is_half)
+    stops = math.log2(gathered.peak) if gathered.peak > 0 else -math.inf
+    source = photo.source
+    damage = "; ".join(told for told in (source.exif_damage, lost) if told) or None
+    return Converted(job.output, width, height, stops, source.shot.camera, damage)
+
+
+class _Gathered(NamedTuple):
+    picture: Float[Tensor, "c h w"]
+    peak: float
+
+
+def _reader(ldr: Float[Tensor, "3 h w"]) -> Read:
+    return lambda *window: ldr[:, *window]
+
+
+def _reconstruct(
+    read: Read, size: tuple[int, int], predictor: Reconstructor | Predictor, context: object
+) -> Iterator[Float[Tensor, "3 _ w"]]:
+    """Sensor exposure from top to bottom, in as many bands as the predictor makes of the picture."""
+    num_pixels = size[0] * size[1]
+    if not isinstance(predictor, Reconstructor):
+        return _reconstruct_whole(read, size, predictor)
+    try:
+        locality = measure_locality(predictor.backbone)
+    except ValueError as error:
+        if num_pixels > _WHOLE_PX:
+            raise ValueError(
+                f"{error}. Only photographs of up to {_WHOLE_PX / 1e6:.1f} megapixels are converted whole, "
+                f"got {num_pixels / 1e6:.1f}; make it smaller"
+            ) from error
+        device = next(predictor.backbone.parameters(), torch.empty(0)).device
+        return _reconstruct_whole(read, size, lambda pictures: predictor(pictures.to(device), context).cpu())
+    return reconstruct_bands(predictor, read, size=size, context=context, locality=locality)
+
+
+def _reconstruct_whole(read: Read, size: tuple[int, int], predictor: Predictor) -> Iterator[Float[Tensor, "3 h w"]]:
+    with torch.inference_mode():
+        exposure = predictor(read(slice(0, size[0]), slice(0, size[1]))[None])[0]
+    yield exposure
+
+
+def _with_trust(
+    ldr: Float[Tensor, "3 h w"],
+    bands: Iterator[Float[Tensor, "3 _ w"]],
+    others: Sequence[Iterator[Float[Tensor, "3 _ w"]]],
+    *,
+    strength: float,
+    tone_error_stops: float,
+) -> Iterator[Float[Tensor, "6 _ w"]]:
+    """Bands with the channels of `ldr2hdr.inference.uncertainty` below the colours."""
+    top = 0
+    for band, darker, mirrored in zip(bands, *others, strict=True):
+        rows = slice(top, top + band.shape[1])
+        made = [band, limit_highlights(darker, strength), limit_highlights(mirrored.flip(2), strength)]
+        yield torch.cat([band, torch.stack(assess(ldr[:, rows], made, tone_error_stops=tone_error_stops))])
+        top = rows.stop
+
+
+def _without_pixels(photo: Photo) -> Photo:
+    return photo._replace(ldr=photo.ldr.new_empty(3, 0, 0))
+
+
+def _gather(bands: Iterator[Float[Tensor, "c _ w"]], size: tuple[int, int], *, dtype: torch.dtype) -> _Gathered:
+    """Put bands together, in half precision only as long as it can hold them, as in the files."""
+    rows, top, peak = torch.empty(0, dtype=dtype), 0, 0.0
+    for band in bands:
+        if top == 0:
+            rows = torch.empty(*size, len(band), dtype=dtype)
+        brightest = band[:3].max().item()
+        if brightest > HALF_MAX and rows.dtype == torch.float16:
+            rows = rows.float()
+        rows[top : top + band.shape[1]] = band.movedim(0, -1)
+        top += band.shape[1]
+        peak = max(peak, brightest)
+    return _Gathered(rows.movedim(-1, 0), peak)

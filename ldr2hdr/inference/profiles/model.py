@@ -1,0 +1,204 @@
+"""A trained model for people with photographs: load it, adapt it to a camera, convert."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ldr2hdr.build import choose_device, load_learner
+from ldr2hdr.inference.convert import reconstruct_photo
+from ldr2hdr.inference.profiles.brackets import read_bracket
+from ldr2hdr.inference.profiles.contexts import flatten, rebuild
+from ldr2hdr.inference.profiles.files import Profile, read_profile, write_profile
+from ldr2hdr.inference.profiles.fitting import OnStep, check, fit, prepare
+from ldr2hdr.inference.weights import SHIPPED
+from ldr2hdr.io import read_photo
+from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
+from ldr2hdr.meta.folding import Foldable
+from ldr2hdr.response.reconstructor import Reconstructor
+from ldr2hdr.training.checkpoints import checkpoint_hash
+
+MAX_STEPS: Final = 10
+"""Inner steps that are tried, unless asked for others."""
+# Below a five-hundredth of a stop, the profile takes half the space and nobody sees it.
+_HALF_TOLERANCE_STOPS: Final = 0.002
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptedCamera:
+    """A model adapted to one camera: photographs of that camera in, sensor exposure out.
+
+    Attributes:
+        network: Holds phi.
+        context: What its closed-form part knows of the camera.
+        profile: What is stored of it.
+    """
+
+    network: nn.Module
+    context: object
+    profile: Profile
+
+    def __call__(self, photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:
+        """Reconstruct a photograph.
+
+        Args:
+            photo: A file, or display-referred values ``(3, H, W)`` in [0, 1].
+
+        Returns:
+            Linear Rec. 709 sensor exposure on the CPU, 1 at the camera's white, unbounded above.
+
+        Raises:
+            ImageError: If the file cannot be read.
+            ValueError: If the photograph is large, and the network cannot work on tiles.
+        """
+        predictor, context = self.predictor()
+        return reconstruct_photo(_picture(photo), predictor, context=context)
+
+    def save(self, path: Path | str) -> None:
+        """Write the profile, whole or not at all; errors as for `write_profile`."""
+        write_profile(path, self.profile)
+
+    def predictor(self) -> tuple[Reconstructor | Predictor, object]:
+        """Return the network and its context, or a predictor that needs none, for `ldr2hdr.inference.convert`."""
+        network, context = self.network, self.context
+        if isinstance(network, Foldable):
+            network, context = network.fold(context)
+        return (network, context) if isinstance(network, Reconstructor) else (self._predict_whole, None)
+
+    def _predict_whole(self, ldr: Tensor) -> Tensor:
+        prediction: Tensor = self.network(ldr.to(_device_of(self.network)), self.context)
+        return prediction.cpu()
+
+
+class Model:
+    """A checkpoint, ready for photographs.
+
+    Args:
+        learner: Theta, and how it adapts.
+        sha256: Of the checkpoint's file, which profiles name.
+    """
+
+    def __init__(self, learner: AbstractMetaLearner, sha256: str) -> None:
+        self.learner = learner
+        self.sha256 = sha256
+
+    def __call__(self, photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:
+        """Reconstruct a photograph by any camera; arguments, result and errors as for `AdaptedCamera`."""
+        return reconstruct_photo(_picture(photo), self.single_shot())
+
+    def single_shot(self) -> Reconstructor | Predictor:
+        """What predicts without knowing the camera."""
+        predictor, device = self.learner.single_shot(), _device_of(self.learner)
+        return predictor if isinstance(predictor, Reconstructor) else lambda ldr: predictor(ldr.to(device)).cpu()
+
+    def adapt(
+        self,
+        *brackets: Path | str,
+        evs: Sequence[float] | None = None,
+        max_steps: int = MAX_STEPS,
+        is_checked: bool = True,
+        on_step: OnStep | None = None,
+    ) -> AdaptedCamera:
+        """Adapt to the camera of one bracket or several.
+
+        One photograph is kept out, and decides how many inner steps are taken; then all are adapted to.
+
+        Args:
+            brackets: Folders, each with the exposures of one scene.
+            evs: In stops, in the order of the file names, the same for each folder; None if ``exposures.csv`` or EXIF
+                tell.
+            max_steps: Most inner steps.
+            is_checked: Keep a photograph out. Without, two exposures are enough, and no inner step is taken: there is
+                the closed-form part alone.
+            on_step: Told the number of each inner step that is checked, its error in stops, and that without any.
+
+        Raises:
+            ImageError: If a photograph cannot be read.
+            RefusedBracket: If the brackets cannot teach; the message says why.
+            ValueError: If there is no bracket, or ``max_steps`` is negative.
+        """
+        if not brackets or max_steps < 0:
+            raise ValueError(
+                f"expected a bracket or more and max_steps of at least 0, got {len(brackets)} and {max_steps}"
+            )
+        prepared = prepare([read_bracket(folder, evs=evs) for folder in brackets])
+        found = check(self.learner, prepared, max_steps=max_steps, on_step=on_step) if is_checked else None
+        steps = 0 if found is None else found.best_steps
+        fitted = fit(self.learner, prepared, steps=steps)
+        is_half = fitted.half_error_stops <= _HALF_TOLERANCE_STOPS
+        profile = Profile(
+            model_sha256=self.sha256,
+            camera=prepared[0].camera,
+            check=found,
+            steps=steps,
+            num_frames=fitted.num_frames,
+            half_error_stops=fitted.half_error_stops if is_half else 0.0,
+            delta={name: part.half() if is_half else part for name, part in fitted.delta.items()},
+            context=flatten(fitted.context),
+        )
+        return self._adapted(profile, fitted.context)
+
+    def camera(self, path: Path | str) -> AdaptedCamera:
+        """Take up a camera profile that this model made.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no profile, damaged, or another model's.
+        """
+        profile = read_profile(path)
+        if profile.model_sha256 != self.sha256:
+            raise ValueError(
+                f"the camera profile was made with another model: sha256 {profile.model_sha256[:10]}, and this "
+                f"checkpoint has {self.sha256[:10]}; use that one, or make the profile anew: {path}"
+            )
+        try:
+            _require_fitting(self.learner.model, profile)
+            context = rebuild(self.learner.context, profile.context, device=_device_of(self.learner))
+        except ValueError as error:
+            raise ValueError(f"the camera profile does not fit the model that it names: {error}: {path}") from error
+        return self._adapted(profile, context)
+
+    def _adapted(self, profile: Profile, context: object) -> AdaptedCamera:
+        network = copy.deepcopy(self.learner.model).eval().requires_grad_(False)
+        parameters = dict(network.named_parameters())
+        for name, part in profile.delta.items():
+            parameters[name].add_(part.to(parameters[name]))
+        return AdaptedCamera(network, context, profile)
+
+
+def load(ckpt: Path | str | None = None, *, device: str | None = "cpu") -> Model:
+    """Load the model that ships with the package, or a checkpoint that ``ldr2hdr.train`` wrote.
+
+    Args:
+        ckpt: The file; None for the model that ships.
+        device: Such as ``cpu`` or ``cuda:1``; None for the GPU if there is one.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint of ldr2hdr, or the device is not there.
+    """
+    ckpt = SHIPPED if ckpt is None else ckpt
+    learner, _ = load_learner(ckpt)
+    return Model(learner.to(choose_device(device)), checkpoint_hash(ckpt))
+
+
+def _require_fitting(model: nn.Module, profile: Profile) -> None:
+    parameters = dict(model.named_parameters())
+    for name, part in profile.delta.items():
+        if name not in parameters or parameters[name].shape != part.shape:
+            raise ValueError(f"it changes {name} {tuple(part.shape)}, which the model has not")
+        if not (part.is_floating_point() and bool(part.isfinite().all())):
+            raise ValueError(f"its change of {name} is not finite")
+
+
+def _picture(photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:
+    return photo if isinstance(photo, Tensor) else read_photo(photo).ldr
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters(), torch.empty(0)).device

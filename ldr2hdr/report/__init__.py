@@ -1,5 +1,0 @@
-"""One page about evaluations and training runs, with a viewer of their pictures."""
-
-from ldr2hdr.report.page import DEFAULT_MAX_MB, DEFAULT_MAX_SCENES, write_report
-
-__all__ = ["DEFAULT_MAX_MB", "DEFAULT_MAX_SCENES", "write_report"]

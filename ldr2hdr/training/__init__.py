@@ -1,0 +1,1 @@
+"""Training with Lightning: the module, checkpoints, callbacks, loggers and sweeps."""

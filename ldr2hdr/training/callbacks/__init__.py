@@ -1,0 +1,21 @@
+"""What a run writes and shows of itself, and what watches it."""
+
+from ldr2hdr.training.callbacks.bad_tensors import BadTensorWatch
+from ldr2hdr.training.callbacks.manifest import (
+    RunManifest,
+    describe_run,
+    provenance,
+    read_manifest,
+    theta_hash,
+    write_json,
+)
+
+__all__ = [
+    "BadTensorWatch",
+    "RunManifest",
+    "describe_run",
+    "provenance",
+    "read_manifest",
+    "theta_hash",
+    "write_json",
+]

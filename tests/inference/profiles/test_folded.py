@@ -1,0 +1,33 @@
+"""Learners that put something around the network: what they adapted to is converted on tiles, as the network's own."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import ldr2hdr
+from ldr2hdr import cli
+from ldr2hdr.data.cameras.camera import Camera
+from ldr2hdr.io import read_ldr, read_radiance
+from ldr2hdr.response.reconstructor import Reconstructor
+from profiles.photographs import save_checkpoint, write_photo
+
+
+@pytest.mark.parametrize("algo", ["cavia", "r2d2"])
+def test_the_command_converts_with_every_learner(
+    tmp_path: Path, bracket: Path, scenes: dict[str, Tensor], camera: Camera, algo: str
+) -> None:
+    ckpt = save_checkpoint(tmp_path / "net.ckpt", f"algo={algo}", "response=local")
+    photo, profile = write_photo(tmp_path / "photo.jpg", scenes["venice_sunset"], camera), tmp_path / "a.ldr2hdr"
+    model = ldr2hdr.load(ckpt)
+    phi = model.adapt(bracket, is_checked=False)
+    phi.save(profile)
+    network, _ = phi.predictor()
+    assert isinstance(network, Reconstructor)
+    with torch.no_grad():
+        whole = phi.network(read_ldr(photo)[None], phi.context)[0]
+    for options, expected in (([], model(photo)), (["--camera", str(profile)], whole)):
+        out = tmp_path / f"{len(options)}.exr"
+        assert cli.main(["convert", str(photo), "-o", str(out), "--ckpt", str(ckpt), *options]) == 0
+        torch.testing.assert_close(read_radiance(out), expected, rtol=2e-3, atol=1e-5)

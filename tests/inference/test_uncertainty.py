@@ -1,0 +1,51 @@
+"""What is said of a reconstruction's pixels is what can be known of them."""
+
+import pytest
+import torch
+
+from ldr2hdr.inference.uncertainty import LAYERS, LEVEL, Trust, assess, vary
+
+
+def grey(*levels: float) -> torch.Tensor:
+    return torch.tensor(levels).expand(3, 1, -1)
+
+
+def test_channels_are_named_in_order() -> None:
+    assert LAYERS == ("mask.clipped", "mask.invented", "sigma")
+    assert Trust._fields == ("clipped", "invented", "sigma")
+
+
+def test_what_is_above_white_in_a_clipped_channel_is_invented() -> None:
+    ldr = torch.tensor([1.0, 0.5, 0.0]).view(3, 1, 1)
+    made = torch.tensor([4.0, 0.75, 0.25]).view(3, 1, 1)
+    trust = assess(ldr, [made, made], tone_error_stops=0.5)
+    assert trust.clipped.item() == 1
+    assert trust.invented.item() == pytest.approx(3 / 5)
+    # two stops above white in one channel of three
+    assert trust.sigma.item() == pytest.approx((0.5**2 + 2.0**2 / 3) ** 0.5)
+
+
+def test_an_exposure_above_white_that_the_photograph_tells_is_not_invented() -> None:
+    trust = assess(grey(0.9), [grey(2.0), grey(2.0)], tone_error_stops=0.25)
+    assert (trust.clipped.item(), trust.invented.item(), trust.sigma.item()) == (0, 0, 0.25)
+
+
+def test_the_spread_is_in_stops() -> None:
+    trust = assess(grey(0.5, 0.5), [grey(0.1, 0.1), grey(0.1, 0.4), grey(0.1, 0.2)], tone_error_stops=0.0)
+    torch.testing.assert_close(trust.sigma, torch.tensor([[0.0, 1.0]]))
+
+
+def test_one_reconstruction_has_no_spread() -> None:
+    with pytest.raises(ValueError, match="two reconstructions or more, got 1"):
+        assess(grey(0.5), [grey(0.5)], tone_error_stops=0.1)
+
+
+def test_variants_are_a_level_away_and_one_is_mirrored(generator: torch.Generator) -> None:
+    ldr = torch.randint(256, (3, 5, 9), generator=generator) / 255
+    darker, mirrored = vary(ldr)
+    whole = (slice(0, 5), slice(0, 9))
+    torch.testing.assert_close(darker(*whole), (ldr - LEVEL).clamp_min(0))
+    torch.testing.assert_close(mirrored(*whole), (ldr.flip(2) + LEVEL).clamp_max(1))
+    window = (slice(1, 4), slice(2, 5))
+    for read in (darker, mirrored):
+        assert torch.equal(read(*window), read(*whole)[:, *window])
