@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Statistics: TypeAlias = tuple[Any, ...] | None
+"""What a model's closed-form part keeps of a support: a NamedTuple of tensors, and of such; None without support."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
+from ldr2hdr.tasks import Statistics
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,14 +86,14 @@ class _System(NamedTuple):
 
     Attributes:
         predictor: Maps photographs to sensor exposure.
-        context: What it knows of the camera.
+        statistics: What it knows of the camera.
         camera: That it is of, by EXIF.
         tone_error_stops: How wrong its tones are, as far as that is known.
         about: A line about it.
     """
 
     predictor: "Reconstructor | Predictor"
-    context: object
+    statistics: Statistics
     camera: str | None
     tone_error_stops: float
     about: str
@@ -195,7 +196,7 @@ def _convert_all(jobs: Sequence["Job"], system: _System, console: "Console", arg
             converted = convert_photo(
                 job,
                 system.predictor,
-                context=system.context,
+                statistics=system.statistics,
                 strength=args.strength,
                 is_half=not args.float,
                 tone_error_stops=system.tone_error_stops if args.trust else None,

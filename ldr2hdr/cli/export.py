@@ -83,11 +83,11 @@ def _export(args: argparse.Namespace) -> "Exported":
         "ldr2hdr.licence": "MIT" if args.ckpt is None else "that of the checkpoint which model_sha256 names",
         "ldr2hdr.camera": "any (single-shot)",
     }
-    predictor, context = model.single_shot(), None
+    predictor, statistics = model.single_shot(), None
     if args.camera is not None:
         adapted = model.camera(args.camera)
-        predictor, context = adapted.predictor()
+        predictor, statistics = adapted.predictor()
         about["ldr2hdr.camera"] = adapted.profile.camera or "not named by EXIF"
     if not isinstance(predictor, Reconstructor):
         raise ValueError("this algorithm's adapted network is no network of its own, which an ONNX file could hold")
-    return export_onnx(args.onnx, predictor, context=context, about=about)
+    return export_onnx(args.onnx, predictor, statistics=statistics, about=about)

@@ -16,6 +16,7 @@ from ldr2hdr.io import Photo, read_photo, write_image
 from ldr2hdr.io.exr import HALF_MAX
 from ldr2hdr.meta.base import Predictor
 from ldr2hdr.response.reconstructor import Reconstructor
+from ldr2hdr.tasks import Statistics
 
 # What is reconstructed whole, if it cannot be done on tiles: 2.5 GB for the default network, were it one of those.
 _WHOLE_PX: Final = 2**22
@@ -44,11 +45,11 @@ class Converted(NamedTuple):
 
 
 def reconstruct_photo(
-    ldr: Float[Tensor, "3 h w"], predictor: Reconstructor | Predictor, *, context: object = None
+    ldr: Float[Tensor, "3 h w"], predictor: Reconstructor | Predictor, *, statistics: Statistics = None
 ) -> Float[Tensor, "3 h w"]:
     """Sensor exposure of a photograph, on the CPU; arguments and errors as for `convert_photo`."""
     size = (ldr.shape[1], ldr.shape[2])
-    bands = _reconstruct(_reader(ldr), size, predictor, context)
+    bands = _reconstruct(_reader(ldr), size, predictor, statistics)
     return _gather(bands, size, dtype=torch.float32).picture
 
 
@@ -56,13 +57,13 @@ def assess_photo(
     ldr: Float[Tensor, "3 h w"],
     predictor: Reconstructor | Predictor,
     *,
-    context: object = None,
+    statistics: Statistics = None,
     tone_error_stops: float,
 ) -> Trust:
     """How far to trust what `reconstruct_photo` makes of a photograph; arguments and errors as for `convert_photo`."""
     size = (ldr.shape[1], ldr.shape[2])
-    bands = _reconstruct(_reader(ldr), size, predictor, context)
-    others = [_reconstruct(read, size, predictor, context) for read in vary(ldr)]
+    bands = _reconstruct(_reader(ldr), size, predictor, statistics)
+    others = [_reconstruct(read, size, predictor, statistics) for read in vary(ldr)]
     bands = _with_trust(ldr, bands, others, strength=1.0, tone_error_stops=tone_error_stops)
     return Trust(*_gather(bands, size, dtype=torch.float32).picture[3:])
 
@@ -85,7 +86,7 @@ def convert_photo(
     job: Job,
     predictor: Reconstructor | Predictor,
     *,
-    context: object = None,
+    statistics: Statistics = None,
     strength: float = 1.0,
     is_half: bool = True,
     tone_error_stops: float | None = None,
@@ -96,7 +97,7 @@ def convert_photo(
         job: What to convert to what; the extension tells the format.
         predictor: Maps LDR pictures ``(1, 3, H, W)`` to sensor exposure, 1 at the camera's white. A `Reconstructor`
             works on tiles, on the device that it is on; anything else gets the picture whole, on the CPU.
-        context: For a `Reconstructor`, what its ``summarize`` made of the camera's support; None for a single shot.
+        statistics: For a `Reconstructor`, what its ``sufficient_statistics`` made of the camera's support; None for a single shot.
         strength: How much of what is above white is kept, see `limit_highlights`.
         is_half: Store 16-bit floats where the format has them and the values fit.
         tone_error_stops: Error of the camera's tones, the least that ``sigma`` is. Given, the channels of
@@ -108,10 +109,10 @@ def convert_photo(
     """
     photo = read_photo(job.photo)
     height, width = photo.ldr.shape[1:]
-    bands = _reconstruct(_reader(photo.ldr), (height, width), predictor, context)
+    bands = _reconstruct(_reader(photo.ldr), (height, width), predictor, statistics)
     bands = (limit_highlights(band, strength) for band in bands)
     if tone_error_stops is not None:
-        others = [_reconstruct(read, (height, width), predictor, context) for read in vary(photo.ldr)]
+        others = [_reconstruct(read, (height, width), predictor, statistics) for read in vary(photo.ldr)]
         bands = _with_trust(photo.ldr, bands, others, strength=strength, tone_error_stops=tone_error_stops)
     gathered = _gather(bands, (height, width), dtype=torch.float16 if is_half else torch.float32)
     (format, *_) = formats_of(job.output)
@@ -135,7 +136,7 @@ def _reader(ldr: Float[Tensor, "3 h w"]) -> Read:
 
 
 def _reconstruct(
-    read: Read, size: tuple[int, int], predictor: Reconstructor | Predictor, context: object
+    read: Read, size: tuple[int, int], predictor: Reconstructor | Predictor, statistics: Statistics
 ) -> Iterator[Float[Tensor, "3 _ w"]]:
     """Sensor exposure from top to bottom, in as many bands as the predictor makes of the picture."""
     num_pixels = size[0] * size[1]
@@ -150,8 +151,8 @@ def _reconstruct(
                 f"got {num_pixels / 1e6:.1f}; make it smaller"
             ) from error
         device = next(predictor.backbone.parameters(), torch.empty(0)).device
-        return _reconstruct_whole(read, size, lambda pictures: predictor(pictures.to(device), context).cpu())
-    return reconstruct_bands(predictor, read, size=size, context=context, locality=locality)
+        return _reconstruct_whole(read, size, lambda pictures: predictor(pictures.to(device), statistics).cpu())
+    return reconstruct_bands(predictor, read, size=size, statistics=statistics, locality=locality)
 
 
 def _reconstruct_whole(read: Read, size: tuple[int, int], predictor: Predictor) -> Iterator[Float[Tensor, "3 h w"]]:

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ldr2hdr.tasks import Statistics
+
 Window = tuple[slice, slice]
 """Rows and columns of a picture."""
 Read = Callable[[slice, slice], Float[Tensor, "3 h w"]]
@@ -28,10 +30,10 @@ class TileableModel(Protocol):
 
     backbone: nn.Module
 
-    def survey(self, strips: Iterable[Tensor], size: tuple[int, int]) -> object:
+    def global_statistics(self, strips: Iterable[Tensor], size: tuple[int, int]) -> object:
         """What the model needs of a whole picture before it sees parts."""
 
-    def reconstruct(self, part: Tensor, context: object, *, survey: object, window: Window) -> Tensor:
+    def reconstruct(self, part: Tensor, statistics: Statistics, *, global_statistics: object, window: Window) -> Tensor:
         """Reconstruct a part; it may be wrong near its sides."""
 
 
@@ -109,7 +111,7 @@ def reconstruct_bands(
     read: Read,
     *,
     size: tuple[int, int],
-    context: object = None,
+    statistics: Statistics = None,
     locality: Locality | None = None,
     tile_px: int = TILE_PX,
 ) -> Iterator[Float[Tensor, "3 _ w"]]:
@@ -122,7 +124,7 @@ def reconstruct_bands(
         model: Maps the picture; it computes on the device of its backbone.
         read: Gives windows of the picture.
         size: Height and width of the picture.
-        context: What the model's ``summarize`` made of the camera's support; None for a single shot.
+        statistics: What the model's ``sufficient_statistics`` made of the camera's support; None for a single shot.
         locality: Of the model's backbone; measured if None.
         tile_px: Side of a tile without its halo; a multiple of the backbone's down-sampling leaves nothing over.
 
@@ -142,13 +144,13 @@ def reconstruct_bands(
         return part if device.type == "cpu" else part.pin_memory().to(device, non_blocking=True)
 
     with torch.inference_mode():
-        survey = model.survey((load(row.given, slice(0, size[1])) for row in rows), size)
+        global_statistics = model.global_statistics((load(row.given, slice(0, size[1])) for row in rows), size)
     for row in rows:
         with torch.inference_mode():
             tiles = []
             for column in columns:
                 window = (row.seen, column.seen)
-                tile = model.reconstruct(load(*window), context, survey=survey, window=window)
+                tile = model.reconstruct(load(*window), statistics, global_statistics=global_statistics, window=window)
                 tiles.append(tile[0, :, row.crop(), column.crop()])
             band = torch.cat(tiles, dim=2).cpu()
         yield band  # outside, for the mode is the thread's and not the function's

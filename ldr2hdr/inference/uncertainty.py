@@ -60,7 +60,7 @@ def assess(
 
     ``sigma**2`` is the sum of three squares: the error of the camera's tones; the standard deviation of the
     reconstructions, which grows where a level is many stops wide (in the shadows) and where the network guesses by
-    context; and the stops by which clipped channels were raised above white, times `clip_shares`, for nothing in the
+    statistics; and the stops by which clipped channels were raised above white, times `clip_shares`, for nothing in the
     photograph bounds them. The last two are means over the channels.
 
     It ranks pixels by the error to expect, one scale for the whole picture left free, and only weakly: on photographs

@@ -15,7 +15,7 @@ from ldr2hdr.meta.inner_loop import AbstractInnerLoop, Adaptation, FastInnerLoop
 from ldr2hdr.meta.inner_optimizers import SGD, AbstractDescent, AbstractRule
 from ldr2hdr.meta.learn2learn_loop import Learn2LearnInnerLoop
 from ldr2hdr.meta.task_threads import TaskThreads
-from ldr2hdr.tasks import Shots, TaskBatch
+from ldr2hdr.tasks import Shots, Statistics, TaskBatch
 
 Predictor = Callable[[Tensor], Tensor]
 
@@ -50,7 +50,7 @@ class OuterStep(NamedTuple):
 class AbstractMetaLearner(nn.Module, ABC):
     """A model with a rule that adapts it, and a rule that learns from adapting it.
 
-    The model maps ``(ldr, context)`` to a prediction, and has ``summarize(support)``, which makes the context that
+    The model maps ``(ldr, statistics)`` to a prediction, and has ``sufficient_statistics(support)``, which makes the statistics that
     its closed-form part needs; nothing else is asked of it.
 
     Args:
@@ -118,9 +118,9 @@ class AbstractMetaLearner(nn.Module, ABC):
         """What the outer loop learns, in a fixed order: theta, then parameters of the inner optimiser."""
         return [p for p in (*self.model.parameters(), *self.rule.parameters()) if p.requires_grad]
 
-    def context(self, support: Shots) -> object:
+    def statistics(self, support: Shots) -> Statistics:
         """What the closed-form part of the model gets to know of the support."""
-        return self.model.summarize(support)  # type: ignore[operator]
+        return self.model.sufficient_statistics(support)  # type: ignore[operator]
 
     def inner_loop(self, *, lr: float | None = None) -> AbstractInnerLoop:
         """This thread's inner loop.
@@ -194,9 +194,9 @@ class AbstractMetaLearner(nn.Module, ABC):
 
         Each is good until the next one is asked for: the steps share one set of parameters.
         """
-        context = self.context(support)
-        for adapted in self.inner_loop(lr=lr).unroll(support, context, order="none"):
-            yield partial(_predict, adapted.predict, context)
+        statistics = self.statistics(support)
+        for adapted in self.inner_loop(lr=lr).unroll(support, statistics, order="none"):
+            yield partial(_predict, adapted.predict, statistics)
 
 
 class _ThreadLocalLoops(threading.local):
@@ -218,8 +218,8 @@ class _ThreadLocalLoops(threading.local):
         return _ThreadLocalLoops, ()
 
 
-def _predict(predict: Callable[[Tensor, object], Tensor], context: object, ldr: Tensor) -> Tensor:
-    return predict(ldr, context)
+def _predict(predict: Callable[[Tensor, Statistics], Tensor], statistics: Statistics, ldr: Tensor) -> Tensor:
+    return predict(ldr, statistics)
 
 
 def _choose(model: nn.Module, patterns: Sequence[str]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from ldr2hdr.meta.folding import FoldedNetwork
 from ldr2hdr.meta.inner_loop import Loss
 from ldr2hdr.meta.inner_optimizers import AbstractDescent
 from ldr2hdr.meta.maml import MAMLLearner
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, Statistics
 
 
 class CAVIALearner(MAMLLearner):
@@ -107,17 +107,17 @@ class Modulated(nn.Module):
         # columns of about unit length: a step of the context is one of the same rate on what it shifts
         self.directions = nn.Parameter(torch.randn(total, num_context) / total**0.5)
 
-    def summarize(self, support: Shots) -> object:
+    def sufficient_statistics(self, support: Shots) -> object:
         """What the network's closed-form part needs of the support."""
-        return self.network.summarize(support)  # type: ignore[operator]
+        return self.network.sufficient_statistics(support)  # type: ignore[operator]
 
-    def forward(self, ldr: Tensor, context: object = None) -> Tensor:
+    def forward(self, ldr: Tensor, context: Statistics = None) -> Tensor:
         """Predict with the shifted gains and biases."""
         prediction: Tensor = torch.func.functional_call(self.network, self._shifted(), (ldr, context))
         return prediction
 
     @torch.no_grad()
-    def fold(self, context: object) -> FoldedNetwork:
+    def fold(self, context: Statistics) -> FoldedNetwork:
         """The network with its gains and biases shifted for good."""
         network = copy.deepcopy(self.network)
         network.load_state_dict(self._shifted(), strict=False)

@@ -72,14 +72,14 @@ class IMAMLLearner(AbstractMetaLearner):
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
         """Differentiate the query loss at the inner loop's minimum, by the implicit function theorem."""
-        loop, context = self.inner_loop(), self.context(support)
-        steps = zip(range(self.inner_steps + 1), loop.unroll(support, context, order="none"), strict=False)
+        loop, statistics = self.inner_loop(), self.statistics(support)
+        steps = zip(range(self.inner_steps + 1), loop.unroll(support, statistics, order="none"), strict=False)
         *_, (_, (predict, parameters)) = steps
         learned = [index for index, parameter in enumerate(self.model.parameters()) if parameter.requires_grad]
         with torch.enable_grad():
-            loss_after = self.loss(predict(query.ldr, context), query.exposure)
+            loss_after = self.loss(predict(query.ldr, statistics), query.exposure)
             direct = gradient_or_zero(loss_after, [parameters[index] for index in learned])
-            support_loss = self.loss(predict(support.ldr, context), support.exposure)
+            support_loss = self.loss(predict(support.ldr, statistics), support.exposure)
             gradient = self._implicit(support_loss, parameters, dict(zip(learned, direct, strict=True)))
         with torch.no_grad():
             loss_before = self.loss(loop.at_theta()(query.ldr, None), query.exposure)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ldr2hdr.meta.inner_optimizers import AbstractRule, Iterate
 from ldr2hdr.meta.replica import Replica
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, Statistics
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Order = Literal["second", "first", "none"]
@@ -22,11 +22,11 @@ class Adapted(NamedTuple):
     """The model between two inner steps.
 
     Attributes:
-        predict: ``(ldr, context) -> prediction`` by the adapted parameters phi.
+        predict: ``(ldr, statistics) -> prediction`` by the adapted parameters phi.
         parameters: All parameters, in the order of ``model.parameters()``; those that adapt are phi.
     """
 
-    predict: Callable[[Tensor, object], Tensor]
+    predict: Callable[[Tensor, Statistics], Tensor]
     parameters: list[Tensor]
 
 
@@ -85,15 +85,15 @@ class AbstractInnerLoop(ABC):
         self.adaptation = adaptation
 
     @abstractmethod
-    def unroll(self, support: Shots, context: object, *, order: Order) -> Iterator[Adapted]:
+    def unroll(self, support: Shots, statistics: Statistics, *, order: Order) -> Iterator[Adapted]:
         """Yield the model after 0, 1, 2, ... inner steps, without end.
 
         Each is good until the next one is asked for.
         """
 
     @abstractmethod
-    def at_theta(self) -> Callable[[Tensor, object], Tensor]:
-        """``(ldr, context) -> prediction`` by theta."""
+    def at_theta(self) -> Callable[[Tensor, Statistics], Tensor]:
+        """``(ldr, statistics) -> prediction`` by theta."""
 
 
 class FastInnerLoop(AbstractInnerLoop):
@@ -110,15 +110,15 @@ class FastInnerLoop(AbstractInnerLoop):
             closed = all(parameter.device.type == "cpu" for parameter in adaptation.model.parameters())
         self.replica = Replica(adaptation.model, closed=closed)
 
-    def unroll(self, support: Shots, context: object, *, order: Order) -> Iterator[Adapted]:
+    def unroll(self, support: Shots, statistics: Statistics, *, order: Order) -> Iterator[Adapted]:
         """Yield the model after 0, 1, 2, ... inner steps, without end; each stays good."""
         iterate = self.start(order=order)
         for number in count():
             yield self.at(iterate.parameters)
-            iterate = self.advance(iterate, support, context, number=number, order=order)
+            iterate = self.advance(iterate, support, statistics, number=number, order=order)
 
-    def at_theta(self) -> Callable[[Tensor, object], Tensor]:
-        """``(ldr, context) -> prediction`` by theta."""
+    def at_theta(self) -> Callable[[Tensor, Statistics], Tensor]:
+        """``(ldr, statistics) -> prediction`` by theta."""
         self.replica.refresh()
         return partial(self.replica, [_channels_last(parameter) for parameter in self.replica.theta()])
 
@@ -140,9 +140,11 @@ class FastInnerLoop(AbstractInnerLoop):
         return Adapted(partial(self.replica, parameters), parameters)
 
     @torch.enable_grad()
-    def advance(self, iterate: Iterate, support: Shots, context: object, *, number: int, order: Order) -> Iterate:
+    def advance(
+        self, iterate: Iterate, support: Shots, statistics: Statistics, *, number: int, order: Order
+    ) -> Iterate:
         """Take one inner step on the support."""
-        prediction = self.at(iterate.parameters).predict(support.ldr, context)
+        prediction = self.at(iterate.parameters).predict(support.ldr, statistics)
         loss = self.adaptation.loss(prediction, support.exposure)
         return self.adaptation.advance(iterate, loss, number=number, order=order)
 

@@ -8,25 +8,25 @@ from torch import Tensor
 from ldr2hdr.meta.inner_loop import AbstractInnerLoop, Adapted, Order
 from ldr2hdr.meta.inner_optimizers import SGD
 from ldr2hdr.meta.learn2learn import MAML, clone_module, update_module
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, Statistics
 
 
 class Learn2LearnInnerLoop(AbstractInnerLoop):
     """Plain gradient steps on all parameters by learn2learn's ``MAML``; anything else on its module clones."""
 
-    def unroll(self, support: Shots, context: object, *, order: Order) -> Iterator[Adapted]:
+    def unroll(self, support: Shots, statistics: Statistics, *, order: Order) -> Iterator[Adapted]:
         """Yield the model after 0, 1, 2, ... inner steps, without end; all share one clone."""
         rule = self.adaptation.rule
         everything = len(self.adaptation.adapted) == len(list(self.adaptation.model.parameters()))
         if type(rule) is SGD and rule.decay == 1 and everything and self.adaptation.clip is None:
-            return self._unroll_maml(support, context, lr=rule.lr, order=order)
-        return self._unroll_clone(support, context, order=order)
+            return self._unroll_maml(support, statistics, lr=rule.lr, order=order)
+        return self._unroll_clone(support, statistics, order=order)
 
-    def at_theta(self) -> Callable[[Tensor, object], Tensor]:
-        """``(ldr, context) -> prediction`` by theta."""
+    def at_theta(self) -> Callable[[Tensor, Statistics], Tensor]:
+        """``(ldr, statistics) -> prediction`` by theta."""
         return self.adaptation.model
 
-    def _unroll_maml(self, support: Shots, context: object, *, lr: float, order: Order) -> Iterator[Adapted]:
+    def _unroll_maml(self, support: Shots, statistics: Statistics, *, lr: float, order: Order) -> Iterator[Adapted]:
         model, loss = self.adaptation.model, self.adaptation.loss
         with torch.enable_grad():
             wrapper = MAML(model, lr=lr, first_order=order != "second", allow_nograd=True, allow_unused=True)
@@ -34,9 +34,9 @@ class Learn2LearnInnerLoop(AbstractInnerLoop):
         while True:
             yield Adapted(learner, list(learner.module.parameters()))
             with torch.enable_grad():
-                learner.adapt(loss(learner(support.ldr, context), support.exposure))
+                learner.adapt(loss(learner(support.ldr, statistics), support.exposure))
 
-    def _unroll_clone(self, support: Shots, context: object, *, order: Order) -> Iterator[Adapted]:
+    def _unroll_clone(self, support: Shots, statistics: Statistics, *, order: Order) -> Iterator[Adapted]:
         adaptation = self.adaptation
         with torch.enable_grad():
             clone = clone_module(adaptation.model)
@@ -46,7 +46,7 @@ class Learn2LearnInnerLoop(AbstractInnerLoop):
         while True:
             yield Adapted(clone, list(clone.parameters()))
             with torch.enable_grad():
-                loss = adaptation.loss(clone(support.ldr, context), support.exposure)
+                loss = adaptation.loss(clone(support.ldr, statistics), support.exposure)
                 iterate = adaptation.advance(iterate, loss, number=number, order="first" if order == "none" else order)
                 updates: list[Tensor | None] = [None] * len(parameters)
                 current = list(clone.parameters())

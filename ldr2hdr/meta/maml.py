@@ -92,7 +92,7 @@ class MAMLLearner(AbstractMetaLearner):
             loop,
             support,
             query,
-            context=self.context(support),
+            statistics=self.statistics(support),
             weights=self.query_weights(),
             wanted=wanted,
             order=self.order(),

@@ -14,7 +14,7 @@ from ldr2hdr.meta.folding import FoldedNetwork
 from ldr2hdr.meta.inner_loop import Loss
 from ldr2hdr.meta.inner_optimizers import AbstractDescent
 from ldr2hdr.meta.maml import MAMLLearner
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, Statistics
 
 
 class SolvableHead(Protocol):
@@ -35,7 +35,7 @@ class SolvableNetwork(Protocol):
 
     head: SolvableHead
 
-    def features(self, ldr: Tensor, context: object) -> tuple[Tensor, Tensor]:
+    def features(self, ldr: Tensor, context: Statistics) -> tuple[Tensor, Tensor]:
         """Features ``(B, C, H, W)`` for the head, and the linearised pictures."""
 
 
@@ -126,9 +126,9 @@ class RidgeHead(nn.Module):
         self.network = network
         self.log_ridge_weight = nn.Parameter(torch.tensor(math.log(ridge_weight)))
 
-    def summarize(self, support: Shots) -> HeadContext:
+    def sufficient_statistics(self, support: Shots) -> HeadContext:
         """The support itself: features of it are a matter of the parameters."""
-        return HeadContext(self.network.summarize(support), support)  # type: ignore[operator]
+        return HeadContext(self.network.sufficient_statistics(support), support)  # type: ignore[operator]
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"], context: HeadContext | None = None) -> Float[Tensor, "b 3 h w"]:
         """Predict by the fitted last layer, or by the network's own without support."""

@@ -7,6 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from ldr2hdr.layers.fast_layers import close_layers
+from ldr2hdr.tasks import Statistics
 
 _Tensors = dict[str, Tensor | None]
 
@@ -43,11 +44,11 @@ class Replica:
         for slots, buffer in zip(self._buffers, self.model.buffers(), strict=True):
             _fill(slots, buffer)
 
-    def __call__(self, parameters: Sequence[Tensor], ldr: Tensor, context: object) -> Tensor:
+    def __call__(self, parameters: Sequence[Tensor], ldr: Tensor, statistics: Statistics) -> Tensor:
         """Predict with these parameters, in the order of ``model.parameters()``."""
         for slots, parameter in zip(self._parameters, parameters, strict=True):
             _fill(slots, parameter)
-        prediction: Tensor = self._copy(ldr, context)
+        prediction: Tensor = self._copy(ldr, statistics)
         return prediction
 
 

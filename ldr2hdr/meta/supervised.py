@@ -14,8 +14,8 @@ class SupervisedLearner(AbstractMetaLearner):
     what it would gain there is not supervised learning.
     """
 
-    def context(self, support: Shots) -> None:
-        """No context: the network alone has to know the camera."""
+    def statistics(self, support: Shots) -> None:
+        """No statistics: the network alone has to know the camera."""
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
         """Differentiate the loss at theta over the K + Q pictures."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ldr2hdr.meta.inner_loop import AbstractInnerLoop, FastInnerLoop, Order, zeros_for_none
 from ldr2hdr.meta.inner_optimizers import Iterate
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, Statistics
 
 
 class UnrolledGradient(NamedTuple):
@@ -23,7 +23,7 @@ def differentiate_unrolled(
     support: Shots,
     query: Shots,
     *,
-    context: object,
+    statistics: Statistics,
     weights: Sequence[float],
     wanted: Sequence[Tensor],
     order: Order,
@@ -34,7 +34,7 @@ def differentiate_unrolled(
         loop: Runs the inner steps.
         support: Adapted on.
         query: Judged on.
-        context: What the closed-form part of the model knows of the support.
+        statistics: What the closed-form part of the model knows of the support.
         weights: The ``w_k`` of the query loss after k = 0, 1, ..., K steps; those that are 0 are not computed, the
             last one excepted.
         wanted: With respect to what.
@@ -42,10 +42,10 @@ def differentiate_unrolled(
     """
     steps = len(weights) - 1
     losses: list[Tensor] = []
-    for weight, adapted in zip(weights, loop.unroll(support, context, order=order), strict=False):
+    for weight, adapted in zip(weights, loop.unroll(support, statistics, order=order), strict=False):
         # the caller of unroll must not ask for a step too many: it would be computed
         if weight or len(losses) == steps:
-            losses.append(loop.adaptation.loss(adapted.predict(query.ldr, context), query.exposure))
+            losses.append(loop.adaptation.loss(adapted.predict(query.ldr, statistics), query.exposure))
         else:
             losses.append(query.exposure.new_zeros(()))
     objective = sum((weight * loss for weight, loss in zip(weights, losses, strict=True) if weight), losses[-1] * 0)
@@ -57,7 +57,7 @@ def differentiate_stepwise(
     support: Shots,
     query: Shots,
     *,
-    context: object,
+    statistics: Statistics,
     weights: Sequence[float],
     wanted: Sequence[Tensor],
     order: Order,
@@ -75,7 +75,7 @@ def differentiate_stepwise(
     steps = len(weights) - 1
     iterates = [loop.start(order="none")]
     for number in range(steps):
-        iterates.append(loop.advance(iterates[-1], support, context, number=number, order="none"))
+        iterates.append(loop.advance(iterates[-1], support, statistics, number=number, order="none"))
     total = [torch.zeros_like(tensor) for tensor in wanted]
     arriving: list[Tensor] | None = None
     loss_after = query.exposure.new_zeros(())
@@ -84,11 +84,11 @@ def differentiate_stepwise(
         inputs = [*here.parameters, *here.memory]
         outputs, given = [], []
         if arriving is not None:
-            following = loop.advance(here, support, context, number=number, order=order)
+            following = loop.advance(here, support, statistics, number=number, order=order)
             outputs, given = [*following.parameters, *following.memory], arriving
         if weights[number] or number == steps:
             with torch.enable_grad():
-                prediction = loop.at(here.parameters).predict(query.ldr, context)
+                prediction = loop.at(here.parameters).predict(query.ldr, statistics)
                 loss = loop.adaptation.loss(prediction, query.exposure)
             outputs, given = [*outputs, loss], [*given, torch.full_like(loss, weights[number])]
             loss_after = loss.detach() if number == steps else loss_after

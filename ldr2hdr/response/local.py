@@ -125,7 +125,7 @@ class LocalRidgeResponse(nn.Module):
         self.display_curve: Tensor
 
     @torch.no_grad()
-    def summarize(self, support: Shots) -> Moments:
+    def sufficient_statistics(self, support: Shots) -> Moments:
         """Reduce the support to its moments: all that the fit depends on.
 
         Args:
@@ -147,42 +147,47 @@ class LocalRidgeResponse(nn.Module):
         whites = [_gram(white_columns, features.whiteness, fold) for fold in folds]
         return Moments(torch.stack(shades) / num_pixels, torch.stack(whites).sum(dim=0) / num_pixels)
 
-    def weights(self, context: Moments | None) -> Weights:
+    def weights(self, statistics: Moments | None) -> Weights:
         """The fit to the support, or the prior without one."""
-        if context is None:
+        if statistics is None:
             return self._assemble(torch.cat([self.curve_prior, self.local_prior], dim=1), whites=None)
-        total = context.shades.sum(dim=0)
+        total = statistics.shades.sum(dim=0)
         # the first fit sees all folds, the others leave out one each
-        candidates = self._solve_shades(torch.cat([total[None], total - context.shades]))
+        candidates = self._solve_shades(torch.cat([total[None], total - statistics.shades]))
         residual = F.pad(candidates[:, 1:], (0, 1), value=-1.0)
-        error = torch.einsum("gfci,fcij,gfcj->g", residual, context.shades, residual).clamp_min(0)
+        error = torch.einsum("gfci,fcij,gfcj->g", residual, statistics.shades, residual).clamp_min(0)
         share = torch.softmax(-self.log_trust.exp() * torch.log(error + _FINEST_ERROR), dim=0)
-        return self._assemble(torch.einsum("g,gcs->cs", share, candidates[:, 0]), whites=context.whites)
+        return self._assemble(torch.einsum("g,gcs->cs", share, candidates[:, 0]), whites=statistics.whites)
 
-    def forward(self, ldr: Float[Tensor, "b 3 h w"], context: Moments | None = None) -> Float[Tensor, "b 3 h w"]:
+    def forward(self, ldr: Float[Tensor, "b 3 h w"], statistics: Moments | None = None) -> Float[Tensor, "b 3 h w"]:
         """Linearise pictures.
 
         Args:
             ldr: Pictures in [0, 1].
-            context: What ``summarize`` made of the support, or None.
+            statistics: What ``sufficient_statistics`` made of the support, or None.
 
         Returns:
             Exposure, non-negative; white is what light above the sensor's white is estimated to be.
         """
-        return _evaluate(extract_features(ldr), self.weights(context))
+        return _evaluate(extract_features(ldr), self.weights(statistics))
 
-    def survey(self, strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> Surroundings:
+    def global_statistics(self, strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> Surroundings:
         """What ``linearize`` needs of whole pictures; arguments as for `surroundings_of`."""
         return surroundings_of(strips, size)
 
     def linearize(
-        self, part: Float[Tensor, "b 3 h w"], context: Moments | None, *, survey: Surroundings, window: Window
+        self,
+        part: Float[Tensor, "b 3 h w"],
+        statistics: Moments | None,
+        *,
+        global_statistics: Surroundings,
+        window: Window,
     ) -> Float[Tensor, "b 3 h w"]:
         """Linearise a part of pictures, as ``forward`` would within the whole.
 
-        Arguments as for ``Reconstructor.reconstruct``; the survey is what ``survey`` made of the whole.
+        Arguments as for ``Reconstructor.reconstruct``; the global_statistics is what ``global_statistics`` made of the whole.
         """
-        return _evaluate(extract_features(part, survey, window=window), self.weights(context))
+        return _evaluate(extract_features(part, global_statistics, window=window), self.weights(statistics))
 
     def _solve_shades(self, moments: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "g f 3 p"]:
         """Weights ``[curve, local]`` of each candidate."""

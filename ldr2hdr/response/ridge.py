@@ -10,20 +10,25 @@ from torch import Tensor, nn
 
 from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.response.features import WHITE_LEVEL, level_to_tone, tone_to_level
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, Statistics
 
 
 class PointwiseResponse(nn.Module):
     """A stage that looks at one pixel at a time, so that a part of a picture is linearised as the whole would be."""
 
-    def survey(self, strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> None:
+    def global_statistics(self, strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> None:
         """Nothing is needed of the whole picture; the strips are not read."""
 
     def linearize(
-        self, part: Float[Tensor, "b 3 h w"], context: object, *, survey: None, window: tuple[slice, slice]
+        self,
+        part: Float[Tensor, "b 3 h w"],
+        statistics: Statistics,
+        *,
+        global_statistics: None,
+        window: tuple[slice, slice],
     ) -> Float[Tensor, "b 3 h w"]:
-        """The same as ``forward(part, context)``; arguments as for ``Reconstructor.reconstruct``."""
-        linear: Tensor = self(part, context)
+        """The same as ``forward(part, statistics)``; arguments as for ``Reconstructor.reconstruct``."""
+        linear: Tensor = self(part, statistics)
         return linear
 
 
@@ -40,10 +45,10 @@ class InverseGammaResponse(PointwiseResponse):
             raise ValueError(f"response.gamma must be positive, got {gamma}")
         self.gamma = gamma
 
-    def summarize(self, support: Shots) -> None:
+    def sufficient_statistics(self, support: Shots) -> None:
         """Nothing to learn from the support."""
 
-    def forward(self, ldr: Float[Tensor, "b 3 h w"], context: None = None) -> Float[Tensor, "b 3 h w"]:
+    def forward(self, ldr: Float[Tensor, "b 3 h w"], statistics: None = None) -> Float[Tensor, "b 3 h w"]:
         """Linearise by ``ldr ** gamma``."""
         return ldr.pow(self.gamma)
 
@@ -102,7 +107,7 @@ class RidgeResponse(PointwiseResponse):
         self.roughness: Tensor
 
     @torch.no_grad()
-    def summarize(self, support: Shots) -> Float[Tensor, "3 j j_plus_1"]:
+    def sufficient_statistics(self, support: Shots) -> Float[Tensor, "3 j j_plus_1"]:
         """Reduce the support to the normal equations of the fit: all that the curve depends on.
 
         Args:
@@ -127,28 +132,28 @@ class RidgeResponse(PointwiseResponse):
                 moments.scatter_add_(1, row * columns + column, value * other)
         return moments.view(3, self.num_knots + 1, columns) / levels.shape[1]
 
-    def weights(self, context: Float[Tensor, "3 j j_plus_1"] | None) -> Float[Tensor, "3 j"]:
+    def weights(self, statistics: Float[Tensor, "3 j j_plus_1"] | None) -> Float[Tensor, "3 j"]:
         """Log exposure at the knots, and white's height above the last: the fit, or the prior without support."""
-        if context is None:
+        if statistics is None:
             return self.prior
         identity = torch.eye(self.num_knots + 1, dtype=self.prior.dtype, device=self.prior.device)
         penalty = self.log_prior_weight.exp() * identity + self.log_smoothness_weight.exp() * self.roughness
-        matrix, moments = context[..., :-1], context[..., -1]
+        matrix, moments = statistics[..., :-1], statistics[..., -1]
         return solve(matrix + penalty, moments + self.prior @ penalty)
 
     def forward(
-        self, ldr: Float[Tensor, "b 3 h w"], context: Float[Tensor, "3 j j_plus_1"] | None = None
+        self, ldr: Float[Tensor, "b 3 h w"], statistics: Float[Tensor, "3 j j_plus_1"] | None = None
     ) -> Float[Tensor, "b 3 h w"]:
         """Linearise by the curve.
 
         Args:
             ldr: Pictures in [0, 1].
-            context: What ``summarize`` made of the support, or None.
+            statistics: What ``sufficient_statistics`` made of the support, or None.
 
         Returns:
             Exposure, non-negative; white is what light above the sensor's white is on average.
         """
-        weights = self.weights(context)
+        weights = self.weights(statistics)
         knot, fraction, is_white = self._locate(ldr.transpose(0, 1).flatten(1))
         log_exposure = torch.lerp(weights.gather(1, knot), weights.gather(1, knot + 1), fraction)
         log_exposure = log_exposure + is_white * weights[:, -1:]

@@ -29,7 +29,7 @@ class Product(torch.nn.Module):
         super().__init__()
         self.w = torch.nn.Parameter(torch.tensor(value))
 
-    def summarize(self, support):
+    def sufficient_statistics(self, support):
         """No closed-form part."""
 
     def forward(self, ldr, context=None):

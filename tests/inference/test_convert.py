@@ -111,9 +111,9 @@ def test_a_large_photo_is_reconstructed_on_tiles_as_the_whole_would_be(
     ldr = write_photo(tmp_path / "a.png", (40, 1300), generator)
     model = make_model()
     support = Shots(ldr[None, :, :, :64], ldr[None, :, :, :64].pow(1.5) * 2)
-    context = model.summarize(support)
-    for given in (None, context):
-        converted = convert_photo(Job(tmp_path / "a.png", tmp_path / "a.exr"), model, context=given)
+    statistics = model.sufficient_statistics(support)
+    for given in (None, statistics):
+        converted = convert_photo(Job(tmp_path / "a.png", tmp_path / "a.exr"), model, statistics=given)
         with torch.inference_mode():
             expected = model(ldr[None], given)[0]
         torch.testing.assert_close(read_radiance(tmp_path / "a.exr"), expected, atol=1e-5, rtol=6e-4)

@@ -59,12 +59,12 @@ def test_tiles_make_the_whole_picture(backbone: str, response: str, generator: t
     model = shaken(model, generator)
     halo = measure_locality(model.backbone).halo
     support = torch.rand(2, 3, 20, 30, generator=generator, dtype=torch.float64)
-    context = model.summarize(Shots(support, 1.2 * support**1.7))
+    statistics = model.sufficient_statistics(Shots(support, 1.2 * support**1.7))
     for height, width in [(1, 1), (3, 2 * halo + 101), *draw_sizes(generator, most=2 * halo + 120, count=2)]:
         ldr = torch.rand(3, height, width, generator=generator, dtype=torch.float64).mul(1.1).clamp(max=1)
-        bands = list(reconstruct_bands(model, reader(ldr), size=(height, width), context=context, tile_px=80))
+        bands = list(reconstruct_bands(model, reader(ldr), size=(height, width), statistics=statistics, tile_px=80))
         with torch.no_grad():
-            expected = model(ldr[None], context)[0]
+            expected = model(ldr[None], statistics)[0]
         torch.testing.assert_close(torch.cat(bands, dim=1), expected, atol=1e-9, rtol=1e-9)
 
 

@@ -16,10 +16,10 @@ class Constant(nn.Module):
         super().__init__()
         self.w = nn.Parameter(torch.tensor(value, dtype=torch.float64))
 
-    def summarize(self, support: Shots) -> None:
+    def sufficient_statistics(self, support: Shots) -> None:
         """No closed-form part."""
 
-    def forward(self, ldr: Tensor, context: None = None) -> Tensor:
+    def forward(self, ldr: Tensor, statistics: None = None) -> Tensor:
         return self.w.expand_as(ldr)
 
 

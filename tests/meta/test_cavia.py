@@ -20,7 +20,7 @@ class Bias(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.tensor([W0], dtype=torch.float64))
 
-    def summarize(self, support: Shots) -> None:
+    def sufficient_statistics(self, support: Shots) -> None:
         """No closed-form part."""
 
     def forward(self, ldr: Tensor, context: None = None) -> Tensor:

@@ -57,16 +57,18 @@ def test_a_network_has_the_gradient_of_the_exact_linear_solve(engine: str) -> No
         engine=engine,
     )
     found = learner.task_gradient(support, query)
-    context = model.summarize(support)
+    statistics = model.sufficient_statistics(support)
     parameters = dict(model.named_parameters())
     adapting = [name for name in parameters if name.startswith("backbone.head") or name == "response.prior"]
     (*_, last) = (
-        step for _, step in zip(range(5), learner.inner_loop().unroll(support, context, order="none"), strict=False)
+        step for _, step in zip(range(5), learner.inner_loop().unroll(support, statistics, order="none"), strict=False)
     )
     minimum = {name: tensor.detach() for name, tensor in zip(parameters, last.parameters, strict=True)}
 
     def loss_at(changed: dict[str, Tensor], shots_: object) -> Tensor:
-        return LOSS(torch.func.functional_call(model, {**minimum, **changed}, (shots_.ldr, context)), shots_.exposure)
+        return LOSS(
+            torch.func.functional_call(model, {**minimum, **changed}, (shots_.ldr, statistics)), shots_.exposure
+        )
 
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in minimum.items()}
     phi = [leaves[name] for name in adapting]

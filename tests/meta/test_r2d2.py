@@ -47,7 +47,7 @@ def test_the_prediction_is_that_of_a_network_with_this_last_layer() -> None:
     with torch.no_grad():
         network.head.conv.weight.copy_(solution[:-1].T[..., None, None])
         network.head.conv.bias.copy_(solution[-1])
-        expected = network(query.ldr, network.summarize(support))
+        expected = network(query.ldr, network.sufficient_statistics(support))
         torch.testing.assert_close(learner.adapt(support)(query.ldr), expected, rtol=1e-9, atol=1e-12)
 
 

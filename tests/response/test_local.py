@@ -44,7 +44,7 @@ def shoot(exposure: Tensor, *, strength: float = 0.0, gamma: float = 1.7) -> Ten
 def stop_errors(response: torch.nn.Module, exposure: Tensor, ldr: Tensor) -> float:
     """RMSE in stops on the last two of four pictures, adapted to the first two."""
     with torch.no_grad():
-        linear = response(ldr[2:], response.summarize(Shots(ldr[:2], exposure[:2])))
+        linear = response(ldr[2:], response.sufficient_statistics(Shots(ldr[:2], exposure[:2])))
     seen = (ldr[2:] > 0.05) & (exposure[2:] < 0.75)
     return torch.log2((linear + LOG_OFFSET) / (exposure[2:] + LOG_OFFSET))[seen].square().mean().sqrt().item()
 
@@ -118,7 +118,7 @@ def test_weights_are_the_stack_of_least_squares_fits_by_held_out_error(generator
         errors.append(squares)
     share = torch.softmax(-2.0 * torch.log(torch.tensor(errors).double() + 1e-4), dim=0)
     assert share.max() < 0.99, "a test of stacking needs more than one candidate"
-    weights = response.weights(response.summarize(support))
+    weights = response.weights(response.sufficient_statistics(support))
     for channel in range(3):
         expected = sum(s * fit(channel, [0, 1], strength) for s, strength in zip(share, STRENGTHS, strict=True))
         torch.testing.assert_close(weights.curve[channel], expected[:6], atol=1e-7, rtol=1e-7)
@@ -138,7 +138,7 @@ def test_without_support_the_weights_are_the_prior(generator: torch.Generator) -
 def test_flat_pictures_and_any_number_of_shots_stay_finite(count: int, level: float) -> None:
     response = LocalRidgeResponse()
     support = Shots(torch.full((count, 3, 9, 7), level), torch.full((count, 3, 9, 7), 2 * level))
-    linear = response(support.ldr, response.summarize(support))
+    linear = response(support.ldr, response.sufficient_statistics(support))
     assert bool(linear.isfinite().all())
     assert bool((linear >= 0).all())
 
@@ -147,7 +147,7 @@ def test_pictures_that_contradict_each_other_leave_the_prior(generator: torch.Ge
     exposure = scenes(generator, count=2).clamp(max=0.9)
     ldr = torch.stack([exposure[0] ** (1 / 1.6), exposure[1] ** (1 / 2.8)])
     response = LocalRidgeResponse().double()
-    weights = response.weights(response.summarize(Shots(ldr, exposure)))
+    weights = response.weights(response.sufficient_statistics(Shots(ldr, exposure)))
     # both are as far from gamma 2.2, which the prior is, and farther from each other
     slope, expected = (curve[:, 20] - curve[:, 10] for curve in (weights.curve, response.curve_prior))
     torch.testing.assert_close(slope, expected, rtol=0.03, atol=0)
@@ -159,7 +159,7 @@ def test_single_precision_is_enough(generator: torch.Generator) -> None:
         ldr = shoot(exposure, strength=0.3)
         response = LocalRidgeResponse(trust=1e-6)  # all candidates count alike
         single, double = (
-            net.weights(net.summarize(Shots(ldr.to(dtype), exposure.to(dtype)))).curve
+            net.weights(net.sufficient_statistics(Shots(ldr.to(dtype), exposure.to(dtype)))).curve
             for net, dtype in ((response, torch.float32), (copy.deepcopy(response).double(), torch.float64))
         )
         torch.testing.assert_close(single.double(), double, atol=5e-3, rtol=0)
@@ -171,7 +171,7 @@ def test_a_display_gamma_is_found_whatever_the_learned_prior(generator: torch.Ge
     response = LocalRidgeResponse().double()
     with torch.no_grad():
         response.curve_prior.mul_(0.4)
-    weights = response.weights(response.summarize(Shots(ldr, exposure)))
+    weights = response.weights(response.sufficient_statistics(Shots(ldr, exposure)))
     display = inverse_gamma_curve(24, 2.2).double()
     torch.testing.assert_close(
         (weights.curve[1, 20] - weights.curve[1, 10]), display[20] - display[10], rtol=0.03, atol=0
@@ -198,7 +198,9 @@ def test_white_is_never_darker_than_where_the_shades_end() -> None:
 def test_light_far_above_white_counts_as_one_stop(generator: torch.Generator) -> None:
     response = LocalRidgeResponse()
     white = torch.ones(2, 3, 8, 8)
-    bright, lamp = (response.summarize(Shots(white, torch.full_like(white, value))) for value in (2.0, 1000.0))
+    bright, lamp = (
+        response.sufficient_statistics(Shots(white, torch.full_like(white, value))) for value in (2.0, 1000.0)
+    )
     torch.testing.assert_close(response(white, lamp), response(white, bright), atol=1e-2, rtol=0)
 
 
@@ -206,11 +208,11 @@ def test_priors_strengths_and_trust_get_exact_gradients(generator: torch.Generat
     response = LocalRidgeResponse(num_knots=4, prior_weight=1e-2, trust=1.0).double()
     exposure = scenes(generator, count=3, size=6)
     ldr = shoot(exposure, strength=0.2)
-    context = response.summarize(Shots(ldr[:2], exposure[:2]))
+    statistics = response.sufficient_statistics(Shots(ldr[:2], exposure[:2]))
     names = [name for name, _ in response.named_parameters()]
 
     def output(*values: Tensor) -> Tensor:
-        return torch.func.functional_call(response, dict(zip(names, values, strict=True)), (ldr[2:], context)).mean()
+        return torch.func.functional_call(response, dict(zip(names, values, strict=True)), (ldr[2:], statistics)).mean()
 
     arguments = tuple(parameter.detach().requires_grad_() for parameter in response.parameters())
     assert torch.autograd.gradcheck(output, arguments)
@@ -223,7 +225,7 @@ def test_a_diverged_prior_gives_numbers_that_the_guards_see(make: type, generato
     with torch.no_grad():
         next(response.parameters()).fill_(float("nan"))
         response.log_smoothness_weight.fill_(float("inf"))
-    linear = response(exposure.clamp(max=1), response.summarize(Shots(exposure.clamp(max=1), exposure)))
+    linear = response(exposure.clamp(max=1), response.sufficient_statistics(Shots(exposure.clamp(max=1), exposure)))
     assert not bool(linear.isfinite().all())
 
 

@@ -39,7 +39,7 @@ def dense_oracle(response: RidgeResponse, support: Shots, channel: int) -> torch
 
 def test_the_curve_is_the_least_squares_solution(generator: torch.Generator) -> None:
     response, support = RidgeResponse(num_knots=12, prior_weight=1e-4).double(), camera_shots(generator)
-    weights = response.weights(response.summarize(support))
+    weights = response.weights(response.sufficient_statistics(support))
     for channel in range(3):
         torch.testing.assert_close(weights[channel], dense_oracle(response, support, channel), atol=1e-8, rtol=1e-8)
 
@@ -48,8 +48,8 @@ def test_the_fit_undoes_a_camera_that_inverse_gamma_does_not(generator: torch.Ge
     response, support, query = RidgeResponse().double(), camera_shots(generator), camera_shots(generator)
     seen = (query.ldr > 0.05) & (query.ldr < 0.98)
     errors = [
-        (torch.log(response(query.ldr, context) / query.exposure))[seen].square().mean().sqrt().item()
-        for context in (response.summarize(support), None)
+        (torch.log(response(query.ldr, statistics) / query.exposure))[seen].square().mean().sqrt().item()
+        for statistics in (response.sufficient_statistics(support), None)
     ]
     assert errors[0] < 0.03
     assert errors[1] > 0.3
@@ -67,7 +67,7 @@ def test_white_is_the_mean_log_of_the_light_that_clipped() -> None:
     response = RidgeResponse(prior_weight=1e-12).double()
     exposure = torch.linspace(1, 4, 3 * 64, dtype=torch.float64).view(1, 3, 8, 8)
     support = Shots(torch.ones_like(exposure), exposure)
-    white = response(torch.ones(1, 3, 1, 1, dtype=torch.float64), response.summarize(support))[0, :, 0, 0]
+    white = response(torch.ones(1, 3, 1, 1, dtype=torch.float64), response.sufficient_statistics(support))[0, :, 0, 0]
     expected = torch.log(exposure + OFFSET).mean(dim=(0, 2, 3)).exp() - OFFSET
     torch.testing.assert_close(white, expected, atol=1e-6, rtol=1e-6)
 
@@ -77,16 +77,21 @@ def test_levels_that_the_support_does_not_show_stay_near_the_prior(level: float)
     response = RidgeResponse().double()
     exposure = torch.full((1, 3, 8, 8), response(torch.full((1, 3, 1, 1), level).double()).mean().item()).double()
     support = Shots(torch.full_like(exposure, level), exposure)
-    torch.testing.assert_close(response.weights(response.summarize(support)), response.prior, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(
+        response.weights(response.sufficient_statistics(support)), response.prior, atol=1e-6, rtol=1e-6
+    )
 
 
 def test_prior_and_strengths_get_exact_gradients(generator: torch.Generator) -> None:
     response, support = RidgeResponse(num_knots=5).double(), camera_shots(generator, size=6)
-    context, query = response.summarize(support), torch.rand(1, 3, 4, 4, generator=generator, dtype=torch.float64)
+    statistics, query = (
+        response.sufficient_statistics(support),
+        torch.rand(1, 3, 4, 4, generator=generator, dtype=torch.float64),
+    )
 
     def output(prior: torch.Tensor, ridge: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
         names = {"prior": prior, "log_prior_weight": ridge, "log_smoothness_weight": smooth}
-        return torch.func.functional_call(response, names, (query, context))
+        return torch.func.functional_call(response, names, (query, statistics))
 
     arguments = tuple(parameter.detach().requires_grad_() for parameter in response.parameters())
     assert torch.autograd.gradcheck(output, arguments)
@@ -97,7 +102,7 @@ def test_the_summary_does_not_depend_on_parameters(generator: torch.Generator) -
     first, second = RidgeResponse(gamma=2.2), RidgeResponse(gamma=1.0)
     support = camera_shots(generator)
     support = Shots(support.ldr.float(), support.exposure.float())
-    assert torch.equal(first.summarize(support), second.summarize(support))
+    assert torch.equal(first.sufficient_statistics(support), second.sufficient_statistics(support))
 
 
 def test_no_response_is_a_fixed_gamma() -> None:

@@ -24,7 +24,7 @@ class Constant(nn.Module):
         super().__init__()
         self.w = nn.Parameter(torch.tensor(value))
 
-    def summarize(self, support):
+    def sufficient_statistics(self, support):
         """No closed-form part."""
 
     def forward(self, ldr, context=None):

@@ -18,6 +18,7 @@ from ldr2hdr.inference.profiles.model import MAX_STEPS, AdaptedCamera, Model
 from ldr2hdr.io import read_photo, read_radiance, write_image
 from ldr2hdr.meta.base import Predictor
 from ldr2hdr.response.reconstructor import Reconstructor
+from ldr2hdr.tasks import Statistics
 
 OnShare = Callable[[float], None]
 """Told how much is done, from 0 to 1; whatever it raises ends the work."""
@@ -108,8 +109,8 @@ class Desk:
         with naming(upload):
             photo = shrink(read_photo(upload.path, max_pixels=self._max_pixels).ldr)
             job = Job(upload.path, upload.path.with_name("result.exr"))
-            predictor, context = self._predictor(known, on_share)
-            converted = convert_photo(job, predictor, context=context)
+            predictor, statistics = self._predictor(known, on_share)
+            converted = convert_photo(job, predictor, statistics=statistics)
             scene = make_scene(photo, shrink(read_radiance(job.output)))
         words = known.title if known else "any camera (single-shot)"
         result = Result(upload.path.parent, upload, converted, scene, camera, words)
@@ -157,10 +158,10 @@ class Desk:
         return _keep(self.cameras, Camera(folder, adapted, _describe(adapted)), most=_MAX_CAMERAS)
 
     def _predictor(self, camera: Camera | None, on_share: OnShare) -> tuple[Reconstructor | Predictor, object]:
-        predictor, context = (self._model.single_shot(), None) if camera is None else camera.adapted.predictor()
+        predictor, statistics = (self._model.single_shot(), None) if camera is None else camera.adapted.predictor()
         if isinstance(predictor, Reconstructor):
             predictor = _Watched(predictor.response, predictor.backbone, on_share)
-        return predictor, context
+        return predictor, statistics
 
 
 class _Watched(Reconstructor):
@@ -170,18 +171,23 @@ class _Watched(Reconstructor):
         super().__init__(response, backbone)
         self._on_share = on_share
 
-    def survey(self, strips: object, size: tuple[int, int]) -> object:
+    def global_statistics(self, strips: object, size: tuple[int, int]) -> object:
         """As the network's; tells the size."""
         self._size = size
-        return super().survey(strips, size)  # type: ignore[arg-type]
+        return super().global_statistics(strips, size)  # type: ignore[arg-type]
 
     def reconstruct(
-        self, part: Float[Tensor, "b 3 h w"], context: object = None, *, survey: object, window: tuple[slice, slice]
+        self,
+        part: Float[Tensor, "b 3 h w"],
+        statistics: Statistics = None,
+        *,
+        global_statistics: object,
+        window: tuple[slice, slice],
     ) -> Float[Tensor, "b 3 h w"]:
         """As the network's; tells where it is."""
         (height, width), (rows, columns) = self._size, window
         self._on_share((rows.start + (rows.stop - rows.start) * columns.start / width) / height)
-        return super().reconstruct(part, context, survey=survey, window=window)
+        return super().reconstruct(part, statistics, global_statistics=global_statistics, window=window)
 
 
 def _keep(kept: dict[str, _Kept], new: _Kept, *, most: int) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from ldr2hdr.inference.export.whole import WholePicture, probe_picture
 from ldr2hdr.io.files import replacing
 from ldr2hdr.response.reconstructor import Reconstructor
+from ldr2hdr.tasks import Statistics
 
 SUFFIX: Final = ".onnx"
 TOLERANCE: Final = 1e-4
@@ -61,7 +62,7 @@ def export_onnx(
     path: Path,
     network: Reconstructor,
     *,
-    context: object = None,
+    statistics: Statistics = None,
     about: Mapping[str, str] | None = None,
 ) -> Exported:
     """Write a network as an ONNX file, whole or not at all: one that torch disagrees with is not left.
@@ -69,7 +70,7 @@ def export_onnx(
     Args:
         path: The file; replaced if it exists.
         network: At theta, or adapted to a camera.
-        context: What its ``summarize`` made of the camera's support; None for a single shot.
+        statistics: What its ``sufficient_statistics`` made of the camera's support; None for a single shot.
         about: Further metadata, beside what goes in and what comes out.
 
     Raises:
@@ -80,12 +81,12 @@ def export_onnx(
     if path.suffix.lower() != SUFFIX:
         raise ValueError(f"expected a name ending in {SUFFIX}, got {path}")
     onnx, _, runtime = (_import(package) for package in _PACKAGES)
-    model = _translate(WholePicture(network, context), path)
+    model = _translate(WholePicture(network, statistics), path)
     _tidy(model)
     onnx.helper.set_model_props(model, {**_UNITS, **(about or {})})
     with replacing(path) as temporary:
         onnx.save_model(model, str(temporary))
-        difference = _compare(network, context, runtime.InferenceSession(str(temporary), providers=_ON))
+        difference = _compare(network, statistics, runtime.InferenceSession(str(temporary), providers=_ON))
         if not difference <= TOLERANCE:
             raise ValueError(
                 f"ONNX Runtime's numbers are not torch's: they differ by {difference:.2g}, and {TOLERANCE:g} are "
@@ -155,13 +156,13 @@ def _tidy(model: Any) -> None:  # noqa: ANN401
     model.producer_name = "ldr2hdr"
 
 
-def _compare(network: Reconstructor, context: object, session: Any) -> float:  # noqa: ANN401
+def _compare(network: Reconstructor, statistics: Statistics, session: Any) -> float:  # noqa: ANN401
     """Largest difference at all sizes to the network itself; NaN if a number is not finite."""
     worst = 0.0
     for seed, size in enumerate(_CHECKED):
         picture = probe_picture(*size, seed=seed)
         with torch.inference_mode():
-            expected = network(picture, context)
+            expected = network(picture, statistics)
         (got,) = session.run(None, {INPUT: picture.numpy()})
         worst = float(np.maximum(worst, relative_difference(torch.from_numpy(got), expected)))
     return worst

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ldr2hdr.response.reconstructor import Reconstructor
+from ldr2hdr.tasks import Statistics
 
 
 class WholePicture(nn.Module):
@@ -21,17 +22,17 @@ class WholePicture(nn.Module):
 
     Args:
         network: At theta, or adapted; it is copied to the CPU.
-        context: What its ``summarize`` made of the support; None for a single shot.
+        statistics: What its ``sufficient_statistics`` made of the support; None for a single shot.
     """
 
-    def __init__(self, network: Reconstructor, context: object = None) -> None:
+    def __init__(self, network: Reconstructor, statistics: Statistics = None) -> None:
         super().__init__()
         response: Any = network.response
         # a stage without weights of its own has nothing to solve
-        weights = _detached(response.weights(context)) if hasattr(response, "weights") else None
+        weights = _detached(response.weights(statistics)) if hasattr(response, "weights") else None
         response = copy.deepcopy(response).cpu()
         if weights is not None:
-            response.weights = lambda context: weights
+            response.weights = lambda statistics: weights
         self.response, self.backbone = response, copy.deepcopy(network.backbone).cpu()
         self.eval().requires_grad_(False)
 
@@ -40,8 +41,8 @@ class WholePicture(nn.Module):
         size = (ldr.shape[2], ldr.shape[3])
         window = (slice(0, size[0]), slice(0, size[1]))
         with _AnyLength():
-            survey = self.response.survey([ldr], size)
-            linear = self.response.linearize(ldr, None, survey=survey, window=window)
+            global_statistics = self.response.global_statistics([ldr], size)
+            linear = self.response.linearize(ldr, None, global_statistics=global_statistics, window=window)
         exposure: Tensor = self.backbone(ldr, linear)
         return exposure
 

@@ -6,33 +6,35 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, Statistics
 
-# Two supports that differ in all that a context's shape may depend on.
+# Two supports that differ in all that a statistics's shape may depend on.
 _TRIALS: Final = ((2, 16, 24), (3, 32, 16))
 
 
-def flatten(context: object) -> dict[str, Tensor]:
-    """Tensors of a context by name: of a tensor, None, and NamedTuples and shots of such.
+def flatten(statistics: Statistics) -> dict[str, Tensor]:
+    """Tensors of a statistics by name: of a tensor, None, and NamedTuples and shots of such.
 
     Raises:
         TypeError: If there is anything else in it.
     """
-    return {".".join(path) or "value": tensor for path, tensor in _leaves(context, ())}
+    return {".".join(path) or "value": tensor for path, tensor in _leaves(statistics, ())}
 
 
-def rebuild(summarize: Callable[[Shots], object], tensors: Mapping[str, Tensor], *, device: torch.device) -> object:
-    """The context that these tensors are of, in the shape that the model makes contexts of.
+def rebuild(
+    sufficient_statistics: Callable[[Shots], object], tensors: Mapping[str, Tensor], *, device: torch.device
+) -> object:
+    """The statistics that these tensors are of, in the shape that the model makes contexts of.
 
     Args:
-        summarize: Makes contexts of supports; it is tried on two made-up ones.
+        sufficient_statistics: Makes contexts of supports; it is tried on two made-up ones.
         tensors: From `flatten`, on the CPU.
-        device: Where the model computes, and the context will be.
+        device: Where the model computes, and the statistics will be.
 
     Raises:
         ValueError: If names, types or sizes are not those of this model's contexts, or a value is not finite.
     """
-    templates = [summarize(_made_up(*trial, device=device)) for trial in _TRIALS]
+    templates = [sufficient_statistics(_made_up(*trial, device=device)) for trial in _TRIALS]
     expected, other = (flatten(template) for template in templates)
     if set(tensors) != set(expected):
         raise ValueError(f"expected the tensors {sorted(expected) or 'none'}, got {sorted(tensors) or 'none'}")

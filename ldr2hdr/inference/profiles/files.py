@@ -34,7 +34,7 @@ class Profile(NamedTuple):
         num_frames: Exposures adapted to.
         half_error_stops: Error of storing ``delta`` in half precision; 0 if it is in full.
         delta: What is added to theta, by parameter.
-        context: Tensors of the closed-form part, by name.
+        statistics: Tensors of the closed-form part, by name.
     """
 
     model_sha256: str
@@ -44,7 +44,7 @@ class Profile(NamedTuple):
     num_frames: int
     half_error_stops: float
     delta: Mapping[str, Tensor]
-    context: Mapping[str, Tensor]
+    statistics: Mapping[str, Tensor]
 
 
 def write_profile(path: Path | str, profile: Profile) -> None:
@@ -55,7 +55,7 @@ def write_profile(path: Path | str, profile: Profile) -> None:
         OSError: If it cannot be written to.
     """
     path = Path(path)
-    tensors = _prefixed(profile.delta, _DELTA) | _prefixed(profile.context, _CONTEXT)
+    tensors = _prefixed(profile.delta, _DELTA) | _prefixed(profile.statistics, _CONTEXT)
     about = json.dumps(_facts(profile), sort_keys=True)
     metadata = {
         "format": FORMAT,
@@ -132,7 +132,7 @@ def _parse(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Profile:
         num_frames=_count(facts["num_frames"]),
         half_error_stops=_number(facts["half_error_stops"]),
         delta={name.removeprefix(_DELTA): part for name, part in tensors.items() if name.startswith(_DELTA)},
-        context={name.removeprefix(_CONTEXT): part for name, part in tensors.items() if name.startswith(_CONTEXT)},
+        statistics={name.removeprefix(_CONTEXT): part for name, part in tensors.items() if name.startswith(_CONTEXT)},
     )
 
 

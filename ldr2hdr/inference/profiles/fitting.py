@@ -13,7 +13,7 @@ from ldr2hdr.inference.profiles.support import HeldOut, align_bracket, cut_alike
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
 from ldr2hdr.metrics.functional import log2_rmse, masked_mean
 from ldr2hdr.metrics.regions import find_regions
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, Statistics
 
 _FLOOR: Final = 2.0**-10
 OnStep = Callable[[int, float, float], None]
@@ -47,14 +47,14 @@ class Fit(NamedTuple):
 
     Attributes:
         delta: What was added to the parameters that changed, by name.
-        context: What the closed-form part knows of the support.
+        statistics: What the closed-form part knows of the support.
         num_frames: Exposures that it was adapted to.
         half_error_stops: Largest difference that half precision of ``delta`` would make to a support picture, as
             log2-RMSE.
     """
 
     delta: Mapping[str, Tensor]
-    context: object
+    statistics: Statistics
     num_frames: int
     half_error_stops: float
 
@@ -122,8 +122,8 @@ def fit(learner: AbstractMetaLearner, brackets: Sequence[Bracket], *, steps: int
     """
     device = next(learner.parameters()).device
     support = _join([label_bracket(bracket) for bracket in brackets]).to(device)
-    context = learner.context(support)
-    unrolled = learner.inner_loop().unroll(support, context, order="none")
+    statistics = learner.statistics(support)
+    unrolled = learner.inner_loop().unroll(support, statistics, order="none")
     *_, (_, adapted) = zip(range(steps + 1), unrolled, strict=False)
     delta = {}
     for (name, theta), phi in zip(learner.model.named_parameters(), adapted.parameters, strict=True):
@@ -132,7 +132,7 @@ def fit(learner: AbstractMetaLearner, brackets: Sequence[Bracket], *, steps: int
             raise RefusedBracket(f"adapting leaves the finite range within {steps} steps, at {name}; try fewer steps")
         if bool((difference != 0).any()):
             delta[name] = difference.contiguous()
-    return Fit(delta, context, len(support), _half_error(learner, delta, context, support))
+    return Fit(delta, statistics, len(support), _half_error(learner, delta, statistics, support))
 
 
 def error_stops(predictor: Predictor, judged: Shots, *, is_known: Bool[Tensor, "1 h w"] | None = None) -> float:
@@ -203,7 +203,9 @@ def _join(parts: Sequence[Shots]) -> Shots:
 
 
 @torch.no_grad()
-def _half_error(learner: AbstractMetaLearner, delta: Mapping[str, Tensor], context: object, support: Shots) -> float:
+def _half_error(
+    learner: AbstractMetaLearner, delta: Mapping[str, Tensor], statistics: Statistics, support: Shots
+) -> float:
     """What rounding the delta to half precision does, on the picture where it does most."""
     if not delta:
         return 0.0
@@ -211,7 +213,7 @@ def _half_error(learner: AbstractMetaLearner, delta: Mapping[str, Tensor], conte
     predictions = []
     for dtype in (torch.float32, torch.float16):
         phi = theta | {name: theta[name] + part.to(dtype).to(part.dtype) for name, part in delta.items()}
-        predictions.append(torch.func.functional_call(learner.model, phi, (support.ldr, context)))
+        predictions.append(torch.func.functional_call(learner.model, phi, (support.ldr, statistics)))
     worst = log2_rmse(predictions[1], predictions[0]).max()
     return _or_inf(float(worst))
 

@@ -21,6 +21,7 @@ from ldr2hdr.io import read_photo
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
 from ldr2hdr.meta.folding import Foldable
 from ldr2hdr.response.reconstructor import Reconstructor
+from ldr2hdr.tasks import Statistics
 from ldr2hdr.training.checkpoints import checkpoint_hash
 
 MAX_STEPS: Final = 10
@@ -35,12 +36,12 @@ class AdaptedCamera:
 
     Attributes:
         network: Holds phi.
-        context: What its closed-form part knows of the camera.
+        statistics: What its closed-form part knows of the camera.
         profile: What is stored of it.
     """
 
     network: nn.Module
-    context: object
+    statistics: Statistics
     profile: Profile
 
     def __call__(self, photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:
@@ -56,22 +57,22 @@ class AdaptedCamera:
             ImageError: If the file cannot be read.
             ValueError: If the photograph is large, and the network cannot work on tiles.
         """
-        predictor, context = self.predictor()
-        return reconstruct_photo(_picture(photo), predictor, context=context)
+        predictor, statistics = self.predictor()
+        return reconstruct_photo(_picture(photo), predictor, statistics=statistics)
 
     def save(self, path: Path | str) -> None:
         """Write the profile, whole or not at all; errors as for `write_profile`."""
         write_profile(path, self.profile)
 
     def predictor(self) -> tuple[Reconstructor | Predictor, object]:
-        """Return the network and its context, or a predictor that needs none, for `ldr2hdr.inference.convert`."""
-        network, context = self.network, self.context
+        """Return the network and its statistics, or a predictor that needs none, for `ldr2hdr.inference.convert`."""
+        network, statistics = self.network, self.statistics
         if isinstance(network, Foldable):
-            network, context = network.fold(context)
-        return (network, context) if isinstance(network, Reconstructor) else (self._predict_whole, None)
+            network, statistics = network.fold(statistics)
+        return (network, statistics) if isinstance(network, Reconstructor) else (self._predict_whole, None)
 
     def _predict_whole(self, ldr: Tensor) -> Tensor:
-        prediction: Tensor = self.network(ldr.to(_device_of(self.network)), self.context)
+        prediction: Tensor = self.network(ldr.to(_device_of(self.network)), self.statistics)
         return prediction.cpu()
 
 
@@ -139,9 +140,9 @@ class Model:
             num_frames=fitted.num_frames,
             half_error_stops=fitted.half_error_stops if is_half else 0.0,
             delta={name: part.half() if is_half else part for name, part in fitted.delta.items()},
-            context=flatten(fitted.context),
+            statistics=flatten(fitted.statistics),
         )
-        return self._adapted(profile, fitted.context)
+        return self._adapted(profile, fitted.statistics)
 
     def camera(self, path: Path | str) -> AdaptedCamera:
         """Take up a camera profile that this model made.
@@ -158,17 +159,17 @@ class Model:
             )
         try:
             _require_fitting(self.learner.model, profile)
-            context = rebuild(self.learner.context, profile.context, device=_device_of(self.learner))
+            statistics = rebuild(self.learner.statistics, profile.statistics, device=_device_of(self.learner))
         except ValueError as error:
             raise ValueError(f"the camera profile does not fit the model that it names: {error}: {path}") from error
-        return self._adapted(profile, context)
+        return self._adapted(profile, statistics)
 
-    def _adapted(self, profile: Profile, context: object) -> AdaptedCamera:
+    def _adapted(self, profile: Profile, statistics: Statistics) -> AdaptedCamera:
         network = copy.deepcopy(self.learner.model).eval().requires_grad_(False)
         parameters = dict(network.named_parameters())
         for name, part in profile.delta.items():
             parameters[name].add_(part.to(parameters[name]))
-        return AdaptedCamera(network, context, profile)
+        return AdaptedCamera(network, statistics, profile)
 
 
 def load(ckpt: Path | str | None = None, *, device: str | None = "cpu") -> Model:

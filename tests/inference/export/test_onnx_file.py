@@ -44,7 +44,7 @@ def _sizes_may_be_symbols() -> Iterator[None]:
             jaxtyping.config.update("jaxtyping_disable", False)
 
     real = onnx_file._translate
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.statistics() as patch:
         patch.setattr(onnx_file, "_translate", untyped)
         yield
 
@@ -60,7 +60,7 @@ def make_network(backbone: str, response: str) -> Reconstructor:
 
 def make_context(network: Reconstructor) -> object:
     ldr = torch.cat([probe_picture(40, 48, seed=seed) for seed in (5, 6)])
-    return network.summarize(Shots(ldr, 1.4 * ldr.pow(1.8) + 0.01))
+    return network.sufficient_statistics(Shots(ldr, 1.4 * ldr.pow(1.8) + 0.01))
 
 
 def run(file: Path, picture: Tensor) -> Tensor:
@@ -70,9 +70,9 @@ def run(file: Path, picture: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def worst(file: Path, network: nn.Module, context: object) -> float:
+def worst(file: Path, network: nn.Module, statistics: Statistics) -> float:
     pictures = [probe_picture(*size, seed=seed) for seed, size in enumerate(SIZES, start=7)]
-    return max(relative_difference(run(file, picture), network(picture, context)) for picture in pictures)
+    return max(relative_difference(run(file, picture), network(picture, statistics)) for picture in pictures)
 
 
 @pytest.mark.parametrize("response", RESPONSES)
@@ -80,11 +80,11 @@ def worst(file: Path, network: nn.Module, context: object) -> float:
 @torch.inference_mode()
 def test_what_is_exported_computes_as_the_network(backbone: str, response: str) -> None:
     network = make_network(backbone, response)
-    for context in (None, make_context(network)):
-        whole = WholePicture(network, context)
+    for statistics in (None, make_context(network)):
+        whole = WholePicture(network, statistics)
         for seed, size in enumerate(SIZES):
             picture = probe_picture(*size, seed=seed)
-            expected = network(picture, context)
+            expected = network(picture, statistics)
             assert expected.std() > 0.01
             torch.testing.assert_close(whole(picture), expected, rtol=2e-5, atol=2e-6)
 
@@ -95,7 +95,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = export_onnx(
         tmp_path_factory.mktemp("onnx") / "net.onnx",
         network,
-        context=make_context(network),
+        statistics=make_context(network),
         about={"ldr2hdr.camera": "Acme Nova 7"},
     )
     assert told.difference <= 1e-4
@@ -104,8 +104,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_adapted_network_is_the_same_at_any_size(exported: Path) -> None:
     network = make_network("resnet", "ridge")
-    context = make_context(network)
-    assert worst(exported, network, context) <= 1e-4
+    statistics = make_context(network)
+    assert worst(exported, network, statistics) <= 1e-4
     assert worst(exported, network, None) > 0.01  # it is the camera's, and not any camera's
 
 
@@ -171,7 +171,7 @@ def test_a_missing_package_is_named(package: str, tmp_path: Path, monkeypatch: p
 
 
 class Odd(InverseGammaResponse):
-    def weights(self, context: object) -> Any:
+    def weights(self, statistics: Statistics) -> Any:
         return "no tensors"
 
 

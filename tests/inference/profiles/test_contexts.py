@@ -15,7 +15,7 @@ class Pair(NamedTuple):
     second: object
 
 
-def summarize(support: Shots) -> Pair:
+def sufficient_statistics(support: Shots) -> Pair:
     return Pair(support.ldr.mean(dim=(1, 2, 3)), Pair(torch.zeros(4), None))
 
 
@@ -31,7 +31,7 @@ def test_names_follow_the_fields() -> None:
 
 def test_what_depends_on_the_support_may_have_any_size() -> None:
     stored = {"first": torch.arange(7.0), "second.first": torch.arange(4.0)}
-    built = rebuild(summarize, stored, device=torch.device("cpu"))
+    built = rebuild(sufficient_statistics, stored, device=torch.device("cpu"))
     assert isinstance(built, Pair)
     assert built.first.tolist() == [0, 1, 2, 3, 4, 5, 6]
     assert flatten(built).keys() == stored.keys()
@@ -41,7 +41,7 @@ def test_what_depends_on_the_support_may_have_any_size() -> None:
 def test_what_does_not_is_fixed(sizes: tuple[int, int]) -> None:
     stored = {"first": torch.zeros(sizes[0]), "second.first": torch.zeros(sizes[1])}
     with pytest.raises(ValueError, match=r"expected finite torch.float32 like .* got torch.float32"):
-        rebuild(summarize, stored, device=torch.device("cpu"))
+        rebuild(sufficient_statistics, stored, device=torch.device("cpu"))
 
 
 def test_nothing_but_tensors_is_stored() -> None:

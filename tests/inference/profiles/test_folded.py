@@ -26,7 +26,7 @@ def test_the_command_converts_with_every_learner(
     network, _ = phi.predictor()
     assert isinstance(network, Reconstructor)
     with torch.no_grad():
-        whole = phi.network(read_ldr(photo)[None], phi.context)[0]
+        whole = phi.network(read_ldr(photo)[None], phi.statistics)[0]
     for options, expected in (([], model(photo)), (["--camera", str(profile)], whole)):
         out = tmp_path / f"{len(options)}.exr"
         assert cli.main(["convert", str(photo), "-o", str(out), "--ckpt", str(ckpt), *options]) == 0

@@ -70,7 +70,7 @@ def test_the_fit_is_what_the_learner_adapts_to(model: Model, bracket: Path) -> N
     phi = dict(model.learner.model.named_parameters())
     phi = {name: value + fitted.delta.get(name, 0) for name, value in phi.items()}
     with torch.no_grad():
-        predicted = torch.func.functional_call(model.learner.model, phi, (support.ldr, fitted.context))
+        predicted = torch.func.functional_call(model.learner.model, phi, (support.ldr, fitted.statistics))
     torch.testing.assert_close(predicted, expected, rtol=1e-4, atol=1e-6)
     assert fitted.delta
     assert fitted.half_error_stops < 1e-3

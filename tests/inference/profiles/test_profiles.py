@@ -39,7 +39,7 @@ def test_what_was_saved_is_what_is_loaded(
     photo = write_photo(tmp_path / "photo.jpg", scenes["venice_sunset"], camera)
     assert torch.equal(again(photo), phi(photo))
     assert not torch.equal(again(photo), model(photo))
-    assert again.profile._replace(delta={}, context={}) == phi.profile._replace(delta={}, context={})
+    assert again.profile._replace(delta={}, statistics={}) == phi.profile._replace(delta={}, statistics={})
     assert again.profile.camera == "Acme Nova 7"
     assert again.profile.half_error_stops < 0.002
     assert all(part.dtype == torch.float16 for part in again.profile.delta.values())
@@ -207,4 +207,4 @@ def test_no_folder_and_no_permission(tmp_path: Path, adapted: AdaptedCamera) -> 
 def test_reading_needs_no_model(saved: Path, adapted: AdaptedCamera) -> None:
     profile = read_profile(saved)
     assert profile.model_sha256 == adapted.profile.model_sha256
-    assert all(torch.equal(part, adapted.profile.context[name]) for name, part in profile.context.items())
+    assert all(torch.equal(part, adapted.profile.statistics[name]) for name, part in profile.statistics.items())
