@@ -5,8 +5,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 DEMO := outputs/demo
 CKPT := $(DEMO)/maml/checkpoints/last.ckpt
 
+CHECKS := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+# a file of tests stays on one process, which builds its fixtures once
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test test-gpu fuzz docs format clean
+.PHONY: help install install-test demo test test-fast test-gpu fuzz docs format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -33,12 +37,13 @@ demo: .venv/installed ## meta-train, adapt to unseen cameras, convert a picture:
 		'LOOK AT THIS' $(DEMO)/evaluation/panel.png
 
 test: .venv/installed-test ## everything that must pass: ruff, mypy, import contract, documentation, pytest with doctests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(CHECKS)
 	$(BIN)/mkdocs --quiet build
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-fast: .venv/installed-test ## the same without documentation, browsers, launchers and fuzzing: under 2 minutes
+	$(CHECKS)
+	$(PYTEST) -m 'not gpu and not slow'
 
 test-gpu: .venv/installed-test ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu

@@ -12,6 +12,8 @@ import pytest
 
 from ldr2hdr.evaluation.samples import read_samples
 
+pytestmark = pytest.mark.slow
+
 TINY = ("experiment=smoke", "task.crop_px=16")
 
 

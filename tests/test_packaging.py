@@ -8,6 +8,8 @@ import pytest
 
 from ldr2hdr.build import CONF_DIR
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(CONF_DIR).parent
 
 

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,22 +25,6 @@ def test_every_research_command_composes(command: list[str]) -> None:
 
 def test_there_are_commands_to_try() -> None:
     assert len(COMMANDS) >= 4
-
-
-@pytest.mark.parametrize(
-    ("target", "words"),
-    [
-        ("demo", "ldr2hdr.train ldr2hdr.evaluate convert results"),
-        ("test", "ruff mypy lint-imports pytest"),
-        ("help", ""),
-    ],
-)
-def test_make_targets_run_what_they_say(target: str, words: str) -> None:
-    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-    assert [word for word in words.split() if word not in done.stdout] == []
-    modules = set(re.findall(r"-m (ldr2hdr\.\w+)", done.stdout))
-    assert all((ROOT / f"{module.replace('.', '/')}.py").is_file() for module in modules)
 
 
 def test_every_file_that_it_names_exists() -> None:

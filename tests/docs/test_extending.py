@@ -13,6 +13,8 @@ import pytest
 from ldr2hdr.build import CONF_DIR
 from ldr2hdr.io.exr import write_exr
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(CONF_DIR).parent
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 DIFFS = re.findall(r"```diff\n(.*?)```", PAGE, re.DOTALL)

@@ -42,7 +42,7 @@ function read(image) {
 </script>
 """
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
 
 
 @pytest.fixture(scope="module")

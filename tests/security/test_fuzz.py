@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 FUZZING = Path(__file__).with_name("fuzzing.py")
 HANDMADE = Path(__file__).parents[1] / "io"
 # `make fuzz` reads 20,000

@@ -26,6 +26,8 @@ OVERRIDES = (
     "~callbacks.progress",
 )
 
+pytestmark = pytest.mark.slow
+
 
 class RecordRun(L.Callback):
     """Save what each process saw and did: its tasks, the gradient of each step, and its weights in the end."""

@@ -15,7 +15,7 @@ from ldr2hdr.cli.app.server import listen
 from ldr2hdr.io import read_photo, read_radiance
 from ldr2hdr.io.srgb import encode_srgb
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
 
 CANVAS = "document.querySelector('#stage canvas')"
 SETTLED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30))))"

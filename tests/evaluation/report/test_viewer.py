@@ -14,7 +14,7 @@ from ldr2hdr.evaluation.samples import read_samples
 from ldr2hdr.io import read_ldr, read_radiance
 from report.devtools import CHROMIUM
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
 
 CANVAS = "document.querySelector('#stage canvas')"
 # The middle of every pixel of the picture, as the stage shows it; from a copy, for the stage is not made to be read

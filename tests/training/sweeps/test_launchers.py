@@ -16,6 +16,8 @@ from omegaconf import OmegaConf
 
 from ldr2hdr.build import CONF_DIR
 
+pytestmark = pytest.mark.slow
+
 CONF = Path(CONF_DIR)
 # Ours, and the plug-in's own of the same class
 PLUGINS = {
