@@ -1,0 +1,109 @@
+"""What is judged on real photographs: fixed curves, the classical fit, and ldr2hdr with and without its network."""
+
+import csv
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from stacks import Case, apply_curve, recover_response
+
+import ldr2hdr
+from ldr2hdr.radiometry import WHITE_LEVEL_8BIT
+
+FIT = "response fit (OpenCV's Debevec)"
+RESPONSE, WHOLE = "ldr2hdr, response alone", "ldr2hdr"
+SINGLE = "ldr2hdr, single-shot"
+
+
+class Conversion(NamedTuple):
+    """Linear light by one system.
+
+    Attributes:
+        system: Its name.
+        light: ``(H, W, 3)``, up to a scale.
+        refusal: Why a support was refused, and the photograph converted without one; empty if it was not.
+    """
+
+    system: str
+    light: np.ndarray
+    refusal: str = ""
+
+
+class Converter:
+    """All systems on one case after another.
+
+    Args:
+        ckpt: Checkpoint or weights; None for those that ship.
+        curves: The real curves ``dorf201.npz``; None leaves the median curve out.
+    """
+
+    def __init__(self, ckpt: Path | None, curves: Path | None) -> None:
+        self.model = ldr2hdr.load(ckpt)
+        self._median = None if curves is None else _median_curve(curves)
+
+    def conversions(self, case: Case) -> Iterator[Conversion]:
+        """Yield the photograph by every system that the case's support allows."""
+        ldr = case.stack.frames[case.stack.query]
+        share = ldr / 255.0
+        yield Conversion("inverse gamma 2.2", share**2.2)
+        yield Conversion("sRGB curve", np.where(share < 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4))
+        if self._median is not None:
+            yield from _with_twice_white("median real curve", np.exp(apply_curve(self._median, ldr)), ldr)
+        frames, times_s = case.teaching()
+        if len(frames) > 1:
+            yield from _with_twice_white(FIT, np.exp(apply_curve(recover_response(frames, times_s), ldr)), ldr)
+        yield from self._learned(ldr, frames, times_s)
+
+    def _learned(self, ldr: np.ndarray, frames: Sequence[np.ndarray], times_s: np.ndarray) -> Iterator[Conversion]:
+        picture = torch.from_numpy(ldr.copy()).permute(2, 0, 1).float() / 255
+        if len(frames) < 2:
+            camera, refusal = self.model, ""
+        else:
+            yield Conversion(SINGLE, _as_array(self.model(picture)))
+            camera, refusal = self._adapt(frames, times_s)
+        response = _as_array(camera.linearize(picture))
+        yield from (part._replace(refusal=refusal) for part in _with_twice_white(RESPONSE, response, ldr))
+        yield Conversion(WHOLE, _as_array(camera(picture)), refusal)
+
+    def _adapt(self, frames: Sequence[np.ndarray], times_s: np.ndarray) -> tuple[ldr2hdr.AdaptedCamera, str]:
+        """Return the adapted model, or the unadapted one with the reason why the frames were refused."""
+        with tempfile.TemporaryDirectory() as name:
+            write_bracket(Path(name), frames, times_s)
+            try:
+                return self.model.adapt(name), ""
+            except ldr2hdr.RefusedBracket as error:
+                return self.model, str(error).replace(name, "bracket")
+
+
+def write_bracket(folder: Path, frames: Sequence[np.ndarray], times_s: np.ndarray) -> None:
+    """Write frames as PNG beside an ``exposures.csv``."""
+    with (folder / "exposures.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "exposure_time_s"])
+        for number, (frame, time_s) in enumerate(zip(frames, times_s, strict=True)):
+            cv2.imwrite(str(folder / f"{number:03d}.png"), frame[..., ::-1])
+            table.writerow([f"{number:03d}.png", float(time_s)])
+
+
+def _with_twice_white(name: str, light: np.ndarray, ldr: np.ndarray) -> Iterator[Conversion]:
+    """Yield the light, and with twice as much wherever a channel clips."""
+    yield Conversion(name, light)
+    yield Conversion(f"{name}, twice white", np.where(ldr >= WHITE_LEVEL_8BIT, 2 * light, light))
+
+
+def _median_curve(path: Path) -> np.ndarray:
+    """Return log exposure ``(256, 3)`` by the median of the real curves' inverses, 0 at level 250."""
+    with np.load(path) as data:
+        levels = np.arange(256) / 255
+        pairs = zip(data["brightness"], data["irradiance"], strict=True)
+        inverses = np.stack([np.interp(levels, brightness, irradiance) for brightness, irradiance in pairs])
+    curve = np.log(np.maximum(np.median(inverses, axis=0), 1e-6))
+    return np.repeat((curve - curve[250])[:, None], 3, axis=1)
+
+
+def _as_array(picture: torch.Tensor) -> np.ndarray:
+    return picture.permute(1, 2, 0).double().numpy()
