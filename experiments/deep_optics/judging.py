@@ -10,7 +10,7 @@ from torch import Tensor
 from views import Views, seeded
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
-from ldr2hdr.evaluation.scoring import Score, Summary, compare, sufficient_statistics
+from ldr2hdr.evaluation.scoring import Score, Summary, compare, summarize
 from ldr2hdr.metrics.bootstrap import is_undecided
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.tasks import Shots
@@ -71,7 +71,7 @@ def tabulate(
 ) -> tuple[list[Summary], list[Summary]]:
     """Means over places and paired differences, with bootstrap intervals."""
     return (
-        sufficient_statistics(scores, seed=seed, num_resamples=_NUM_RESAMPLES),
+        summarize(scores, seed=seed, num_resamples=_NUM_RESAMPLES),
         compare(scores, pairs, seed=seed, num_resamples=_NUM_RESAMPLES),
     )
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ldr2hdr.evaluation.scoring import Score, Summary, compare, sufficient_statistics
+from ldr2hdr.evaluation.scoring import Score, Summary, compare, summarize
 
 COLUMNS = {
     ("pu_psnr", "all"): "PU21-PSNR all, dB",
@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
         chosen = [score for score in scores if (score.camera_family, score.ranges) == (family, ranges)]
         print(f"\n**{family}, {ranges} ranges**\n\n| system | {' | '.join(COLUMNS.values())} |")
         print("|---" * (len(COLUMNS) + 1) + "|")
-        print_table(sufficient_statistics(chosen, **SETTINGS))
+        print_table(summarize(chosen, **SETTINGS))
         print_table(compare(chosen, PAIRS, **SETTINGS), sign="+")
 
 

@@ -97,7 +97,8 @@ def convert_photo(
         job: What to convert to what; the extension tells the format.
         predictor: Maps LDR pictures ``(1, 3, H, W)`` to sensor exposure, 1 at the camera's white. A `Reconstructor`
             works on tiles, on the device that it is on; anything else gets the picture whole, on the CPU.
-        statistics: For a `Reconstructor`, what its ``sufficient_statistics`` made of the camera's support; None for a single shot.
+        statistics: For a `Reconstructor`, what its ``sufficient_statistics`` made of the camera's support; None for a
+            single shot.
         strength: How much of what is above white is kept, see `limit_highlights`.
         is_half: Store 16-bit floats where the format has them and the values fit.
         tone_error_stops: Error of the camera's tones, the least that ``sigma`` is. Given, the channels of

@@ -50,8 +50,8 @@ class OuterStep(NamedTuple):
 class AbstractMetaLearner(nn.Module, ABC):
     """A model with a rule that adapts it, and a rule that learns from adapting it.
 
-    The model maps ``(ldr, statistics)`` to a prediction, and has ``sufficient_statistics(support)``, which makes the statistics that
-    its closed-form part needs; nothing else is asked of it.
+    The model maps ``(ldr, statistics)`` to a prediction, and has ``sufficient_statistics(support)``, which makes the
+    statistics that its closed-form part needs; nothing else is asked of it.
 
     Args:
         model: Holds theta.

@@ -99,7 +99,7 @@ class R2D2Learner(MAMLLearner):
 class HeadContext(NamedTuple):
     """What a solved head needs of the support: the pictures, and what the network's closed-form part needs."""
 
-    of_network: object
+    of_network: Statistics
     support: Shots
 
 

@@ -185,7 +185,7 @@ class LocalRidgeResponse(nn.Module):
     ) -> Float[Tensor, "b 3 h w"]:
         """Linearise a part of pictures, as ``forward`` would within the whole.
 
-        Arguments as for ``Reconstructor.reconstruct``; the global_statistics is what ``global_statistics`` made of the whole.
+        Arguments as for ``Reconstructor.reconstruct``.
         """
         return _evaluate(extract_features(part, global_statistics, window=window), self.weights(statistics))
 

@@ -13,12 +13,13 @@ from ldr2hdr.tasks import Shots, Statistics
 class Reconstructor(nn.Module):
     """Map LDR pictures to sensor exposure.
 
-    A picture may be given whole to ``forward``, or in parts: first all of it to ``global_statistics``, strip by strip, then each
-    part to ``reconstruct``. How large the parts have to be depends on the backbone; see `ldr2hdr.inference.tiling`.
+    A picture may be given whole to ``forward``, or in parts: first all of it to ``global_statistics``, strip by strip,
+    then each part to ``reconstruct``. How large the parts have to be depends on the
+    backbone; see `ldr2hdr.inference.tiling`.
 
     Args:
-        response: Linearises the picture, ``(ldr, statistics) -> linear``; for pictures in parts it also has ``global_statistics``
-            and ``linearize``, as the stages of `ldr2hdr.response` do.
+        response: Linearises the picture, ``(ldr, statistics) -> linear``; for pictures in parts it also has
+            ``global_statistics`` and ``linearize``, as the stages of `ldr2hdr.response` do.
         backbone: Corrects it, ``(ldr, linear) -> exposure``.
     """
 

@@ -109,7 +109,7 @@ def test_folding_leaves_the_prediction_and_the_model() -> None:
     context = learner.context(support)
     folded = learner.model.fold(context)
     with torch.no_grad():
-        predicted, own = folded.network(query.ldr, folded.context), learner.single_shot()(query.ldr)
+        predicted, own = folded.network(query.ldr, folded.statistics), learner.single_shot()(query.ldr)
         torch.testing.assert_close(predicted, learner.model(query.ldr, context), rtol=1e-12, atol=0)
     assert not torch.allclose(predicted, own)
     assert all(torch.equal(value, before[name]) for name, value in learner.state_dict().items())

@@ -157,7 +157,7 @@ class Desk:
         adapted.save(folder / _PROFILE)
         return _keep(self.cameras, Camera(folder, adapted, _describe(adapted)), most=_MAX_CAMERAS)
 
-    def _predictor(self, camera: Camera | None, on_share: OnShare) -> tuple[Reconstructor | Predictor, object]:
+    def _predictor(self, camera: Camera | None, on_share: OnShare) -> tuple[Reconstructor | Predictor, Statistics]:
         predictor, statistics = (self._model.single_shot(), None) if camera is None else camera.adapted.predictor()
         if isinstance(predictor, Reconstructor):
             predictor = _Watched(predictor.response, predictor.backbone, on_share)
@@ -171,7 +171,7 @@ class _Watched(Reconstructor):
         super().__init__(response, backbone)
         self._on_share = on_share
 
-    def global_statistics(self, strips: object, size: tuple[int, int]) -> object:
+    def global_statistics(self, strips: object, size: tuple[int, int]) -> Statistics:
         """As the network's; tells the size."""
         self._size = size
         return super().global_statistics(strips, size)  # type: ignore[arg-type]

@@ -22,8 +22,8 @@ def flatten(statistics: Statistics) -> dict[str, Tensor]:
 
 
 def rebuild(
-    sufficient_statistics: Callable[[Shots], object], tensors: Mapping[str, Tensor], *, device: torch.device
-) -> object:
+    sufficient_statistics: Callable[[Shots], Statistics], tensors: Mapping[str, Tensor], *, device: torch.device
+) -> Statistics:
     """The statistics that these tensors are of, in the shape that the model makes contexts of.
 
     Args:
@@ -76,7 +76,7 @@ def _children(node: object) -> dict[str, Any]:
     raise TypeError(f"a camera profile holds tensors and NamedTuples of them, not {type(node).__name__}")
 
 
-def _fill(node: object, tensors: Mapping[str, Tensor], path: tuple[str, ...]) -> object:
+def _fill(node: object, tensors: Mapping[str, Tensor], path: tuple[str, ...]) -> Any:  # noqa: ANN401 (of the type of the node)
     if isinstance(node, Tensor):
         return tensors[".".join(path) or "value"]
     if node is None:

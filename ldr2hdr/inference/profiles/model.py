@@ -64,7 +64,7 @@ class AdaptedCamera:
         """Write the profile, whole or not at all; errors as for `write_profile`."""
         write_profile(path, self.profile)
 
-    def predictor(self) -> tuple[Reconstructor | Predictor, object]:
+    def predictor(self) -> tuple[Reconstructor | Predictor, Statistics]:
         """Return the network and its statistics, or a predictor that needs none, for `ldr2hdr.inference.convert`."""
         network, statistics = self.network, self.statistics
         if isinstance(network, Foldable):

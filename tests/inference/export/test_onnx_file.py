@@ -46,7 +46,7 @@ def _sizes_may_be_symbols() -> Iterator[None]:
             jaxtyping.config.update("jaxtyping_disable", False)
 
     real = onnx_file._translate
-    with pytest.MonkeyPatch.statistics() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_file, "_translate", untyped)
         yield
 

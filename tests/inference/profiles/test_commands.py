@@ -33,7 +33,7 @@ def adapted(
     """A profile that the command made, and what it printed."""
     place = tmp_path_factory.mktemp("adapted")
     bracket = write_bracket(place / "bracket", scenes["blender_city"], camera)
-    with pytest.MonkeyPatch.statistics() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
         patch.setattr("rich.console.Console.print", lambda console, line: lines.append(line))
         assert run("adapt", str(bracket), "-o", str(place / "a.ldr2hdr"), "--steps", "2", ckpt=ckpt) == 0
