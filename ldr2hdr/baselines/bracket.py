@@ -21,13 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
+from ldr2hdr.calibration.curve import FIRST_WHITE, levels_of, look_up
 from ldr2hdr.tasks import Shots
 
 _log = logging.getLogger(__name__)
 
-WHITE: Final = 255
-FIRST_WHITE: Final = 251
-"""From this level on a picture counts as white: noise and JPEG leave clipped pixels some levels below 255."""
 _LAST_BLACK: Final = 5
 _FALLBACK_GAMMA: Final = 2.2
 # Labels of one scene have one ratio at all pixels; those of different scenes differ by stops from pixel to pixel.
@@ -99,7 +97,7 @@ class PlacedMerge:
         self._curve = recovered.curve
         self._merge = recovered.merge
         self.scene: Float[Tensor, "3 h w"] = recovered.merge(ldr, evs)
-        self._is_known = _is_between(find_levels(ldr)).any(dim=0)
+        self._is_known = _is_between(levels_of(ldr)).any(dim=0)
 
     def __call__(self, ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Sensor exposure of pictures of the scene.
@@ -120,7 +118,7 @@ class PlacedMerge:
         return scene * torch.exp2(self._measure_ev(picture, scene)).to(scene)
 
     def _measure_ev(self, picture: Float[Tensor, "3 h w"], scene: Float[Tensor, "3 h w"]) -> Float[Tensor, ""]:
-        levels = find_levels(picture)
+        levels = levels_of(picture)
         stops = torch.log2(look_up(self._curve, levels) / scene)
         is_told = _is_between(levels) & self._is_known
         # a picture that is black or white throughout only says where its limit lies: all its pixels count
@@ -151,16 +149,6 @@ def measure_evs(support: Shots) -> Float[Tensor, " k"]:
     if (evs.max() - evs.min()).item() < _MIN_STEP_STOPS:
         raise NoBracketError(f"a merge needs different exposures, got {len(support)} within {_MIN_STEP_STOPS} stops")
     return evs
-
-
-def find_levels(ldr: Float[Tensor, "*b h w"]) -> Int[Tensor, "*b h w"]:
-    """Levels 0..255 of pictures in [0, 1]."""
-    return torch.round(ldr * WHITE).long().clamp(0, WHITE)
-
-
-def look_up(table: Float[Tensor, "3 256"], levels: Int[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """Value of each channel's level."""
-    return table.to(levels.device)[torch.arange(3, device=levels.device)[:, None, None], levels]
 
 
 def to_opencv(levels: Int[Tensor, "n 3 h w"]) -> list[NDArray[np.uint8]]:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.baselines.bracket import WHITE, AbstractBracketMerge, RecoveredBracket, find_levels, to_opencv
+from ldr2hdr.baselines.bracket import AbstractBracketMerge, RecoveredBracket, to_opencv
+from ldr2hdr.calibration.curve import NUM_LEVELS, levels_of
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,18 @@ class Mertens2007(AbstractBracketMerge):
 
     def recover(self, ldr: Float[Tensor, "k 3 h w"], evs: Float[Tensor, " k"]) -> RecoveredBracket:
         """Take the display curve."""
-        levels = torch.arange(WHITE + 1, device=ldr.device) / WHITE
+        levels = torch.arange(NUM_LEVELS, device=ldr.device) / (NUM_LEVELS - 1)
         return RecoveredBracket(self._linearise(levels).expand(3, -1), self._merge)
 
     def _merge(self, ldr: Float[Tensor, "n 3 h w"], evs: Float[Tensor, " n"]) -> Float[Tensor, "3 h w"]:
         fusion = cv2.createMergeMertens(self.contrast, self.saturation, self.exposure)
         with _one_thread():
-            fused = np.asarray(fusion.process(to_opencv(find_levels(ldr))), dtype=np.float32)
+            fused = np.asarray(fusion.process(to_opencv(levels_of(ldr))), dtype=np.float32)
         return self._linearise(torch.from_numpy(fused).to(ldr).movedim(-1, 0))
 
     def _linearise(self, picture: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         # half a level for black, and where the pyramid swings below it
-        return picture.clamp_min(0.5 / WHITE) ** self.display_gamma
+        return picture.clamp_min(0.5 / (NUM_LEVELS - 1)) ** self.display_gamma
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
+from ldr2hdr.calibration.curve import NUM_LEVELS, levels_of, look_up
 from ldr2hdr.tasks import Shots
 
-_NUM_LEVELS = 256
-_WHITE = _NUM_LEVELS - 1
+_WHITE = NUM_LEVELS - 1
 _PRIOR_GAMMA = 2.2
 
 
@@ -58,11 +58,12 @@ class ResponseFit:
         """Fit the table to the support; the function returned maps pictures to sensor exposure."""
         if support is None or support.ldr.numel() == 0:
             return InverseGamma(_PRIOR_GAMMA)
-        return ResponseTable(self.fit(support))
+        table = self.fit(support)
+        return lambda ldr: look_up(table, levels_of(ldr))
 
     def fit(self, support: Shots) -> Float[Tensor, "3 256"]:
         """Sensor exposure of each level of each channel, not falling with the level."""
-        levels = _quantise(support.ldr).movedim(-3, 0).flatten(1)
+        levels = levels_of(support.ldr).movedim(-3, 0).flatten(1)
         labels = support.exposure.movedim(-3, 0).flatten(1).double()
         cap = torch.where(levels == _WHITE, self.highlight_cap, math.inf)
         seen = _gather_levels(levels, labels.clamp_min(self.floor).minimum(cap).log())
@@ -82,18 +83,6 @@ class ResponseFit:
         # with pooled_px=0 a channel that never clipped has no pixel at all
         estimate = (count * mean + self.pooled_px * pooled) / (count + self.pooled_px)
         return torch.where(count + self.pooled_px > 0, estimate, unseen)
-
-
-class ResponseTable:
-    """A fitted response: sensor exposure looked up per channel and 8-bit level."""
-
-    def __init__(self, table: Float[Tensor, "3 256"]) -> None:
-        self.table = table
-
-    def __call__(self, ldr: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-        """Sensor exposure of a picture in [0, 1], which is rounded to 8 bits."""
-        channel = torch.arange(3, device=ldr.device)[:, None, None]
-        return self.table.to(ldr.device)[channel, _quantise(ldr)]
 
 
 def isotonic_regression(values: Float[Tensor, "*b n"], weights: Float[Tensor, "*b n"]) -> Float[Tensor, "*b n"]:
@@ -129,12 +118,8 @@ class _Levels(NamedTuple):
     mean: Float[Tensor, "3 256"]
 
 
-def _quantise(ldr: Float[Tensor, "*s"]) -> Int[Tensor, "*s"]:
-    return torch.round(ldr * _WHITE).long().clamp(0, _WHITE)
-
-
 def _gather_levels(levels: Int[Tensor, "3 n"], log_exposure: Float[Tensor, "3 n"]) -> _Levels:
-    zeros = log_exposure.new_zeros(3, _NUM_LEVELS)
+    zeros = log_exposure.new_zeros(3, NUM_LEVELS)
     count = zeros.scatter_add(1, levels, torch.ones_like(log_exposure))
     total = zeros.scatter_add(1, levels, log_exposure)
     return _Levels(count, total / count.clamp_min(1))
@@ -145,7 +130,7 @@ def _fit_spline(seen: _Levels, smoothing: float) -> Float[Tensor, "3 256"]:
 
     Over the log of the level a power law is a straight line: any gamma is smooth, and extrapolates.
     """
-    level = torch.arange(_NUM_LEVELS, dtype=seen.mean.dtype, device=seen.mean.device)
+    level = torch.arange(NUM_LEVELS, dtype=seen.mean.dtype, device=seen.mean.device)
     prior = _PRIOR_GAMMA * torch.log(level.clamp_min(0.5) / _WHITE)
     inner = slice(1, _WHITE)
     penalty = smoothing * _curvature_penalty(level[inner].log() / math.log(_WHITE))

@@ -23,17 +23,11 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ldr2hdr.baselines.bracket import (
-    FIRST_WHITE,
-    WHITE,
-    AbstractBracketMerge,
-    RecoveredBracket,
-    find_levels,
-    look_up,
-    to_opencv,
-)
+from ldr2hdr.baselines.bracket import AbstractBracketMerge, RecoveredBracket, to_opencv
 from ldr2hdr.baselines.response_fit import isotonic_regression
+from ldr2hdr.calibration.curve import FIRST_WHITE, NUM_LEVELS, levels_of, look_up
 
+_WHITE: Final = NUM_LEVELS - 1
 _MIDDLE: Final = 128
 # OpenCV's threshold on the change of the response; NaN at levels not shown keeps it from ever being met.
 _THRESHOLD: Final = 0.01
@@ -73,7 +67,7 @@ class Robertson1999(AbstractBracketMerge):
             ValueError: If in a channel no pixel is between black and white in two pictures.
         """
         levels = _find_levels(ldr)
-        is_shared = ((levels > 0) & (levels < WHITE)).sum(dim=0) >= 2
+        is_shared = ((levels > 0) & (levels < _WHITE)).sum(dim=0) >= 2
         for name, shared in zip(("red", "green", "blue"), is_shared, strict=True):
             if not bool(shared.any()):
                 raise ValueError(
@@ -93,7 +87,7 @@ def _merge(
     response = np.ascontiguousarray(curve.T[:, None].float().numpy())
     merged = cv2.createMergeRobertson().process(to_opencv(levels), _times(evs), response)
     scene = torch.from_numpy(np.asarray(merged, dtype=np.float32)).to(ldr).movedim(-1, 0)
-    is_weighed = ((levels > 0) & (levels < WHITE)).any(dim=0)
+    is_weighed = ((levels > 0) & (levels < _WHITE)).any(dim=0)
     return torch.where(is_weighed, scene, _bound(levels, evs, curve.to(ldr)))
 
 
@@ -102,15 +96,15 @@ def _bound(
 ) -> Float[Tensor, "3 h w"]:
     """Light of pixels that are black or white everywhere: white bounds it from below, black from above."""
     log_light = look_up(curve, levels).log() - evs.to(curve)[:, None, None, None] * math.log(2)
-    lowest = log_light.where(levels == WHITE, -torch.inf).amax(dim=0)
+    lowest = log_light.where(levels == _WHITE, -torch.inf).amax(dim=0)
     highest = log_light.where(levels == 0, torch.inf).amin(dim=0)
     bound = torch.where(highest.isinf(), lowest, torch.where(lowest.isinf(), highest, (lowest + highest) / 2))
     return bound.exp()
 
 
 def _find_levels(ldr: Float[Tensor, "n 3 h w"]) -> Int[Tensor, "n 3 h w"]:
-    levels = find_levels(ldr)
-    return torch.where(levels >= FIRST_WHITE, WHITE, levels)
+    levels = levels_of(ldr)
+    return torch.where(levels >= FIRST_WHITE, _WHITE, levels)
 
 
 def _times(evs: Float[Tensor, " n"]) -> NDArray[np.float32]:
@@ -127,13 +121,13 @@ def _show_middle(levels: Int[Tensor, "n 3 h w"]) -> Int[Tensor, "n 3 h+1 w"]:
 
 def _complete(response: Float[Tensor, "3 256"], levels: Int[Tensor, "3 n"]) -> Float[Tensor, "3 256"]:
     """Sensor exposure of all levels, never falling, 1 at white, from the response at those that were shown."""
-    position = torch.arange(WHITE + 1).clamp_min(1).double().log()
+    position = torch.arange(_WHITE + 1).clamp_min(1).double().log()
     position[0] = math.log(0.5)
     curves = []
     for channel, shown in zip(response, levels, strict=True):
-        count = shown.bincount(minlength=WHITE + 1).double()
+        count = shown.bincount(minlength=_WHITE + 1).double()
         is_seen = (count > 0) & (channel > 0) & channel.isfinite()
-        is_seen[[0, WHITE]] = False
+        is_seen[[0, _WHITE]] = False
         seen, log_exposure = position[is_seen], isotonic_regression(channel[is_seen].log(), count[is_seen])
         curve = torch.from_numpy(np.interp(position.numpy(), seen.numpy(), log_exposure.numpy()))
         beyond = (position - seen[-1]).clamp_min(0) + (position - seen[0]).clamp_max(0)

@@ -12,6 +12,8 @@ _WHITE: Final = NUM_LEVELS - 1
 # Below, noise and the coder's rounding decide; above, a pixel may be clipped and smoothed by the coder.
 MIN_LEVEL: Final = 10
 MAX_LEVEL: Final = 250
+FIRST_WHITE: Final = MAX_LEVEL + 1
+"""From this level on a picture counts as white: noise and JPEG leave clipped pixels some levels below 255."""
 _PRIOR_GAMMA: Final = 2.2
 _FIRST_STIFFNESS: Final = 1.0
 # Stiffness, and how far in stops a pixel may be from the curve before. At the end, a stiffer curve misses how steep it
@@ -36,12 +38,17 @@ class ResponseEstimate(NamedTuple):
 
 
 def levels_of(ldr: Float[Tensor, "*s"]) -> Int[Tensor, "*s"]:
-    """The nearest of 256 levels."""
+    """Return the nearest of 256 levels."""
     return torch.round(ldr * _WHITE).long().clamp(0, _WHITE)
 
 
+def look_up(table: Float[Tensor, "3 256"], levels: Int[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
+    """Return the value that each channel has at its level."""
+    return table.to(levels.device)[torch.arange(3, device=levels.device)[:, None, None], levels]
+
+
 def is_well_exposed(levels: Int[Tensor, "*s"]) -> Bool[Tensor, "*s"]:
-    """Whether a level tells the light: neither black nor white."""
+    """Return whether a level tells the light: neither black nor white."""
     return (levels >= MIN_LEVEL) & (levels <= MAX_LEVEL)
 
 

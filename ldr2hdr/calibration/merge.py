@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-_NUM_LEVELS: Final = 256
-_WHITE: Final = _NUM_LEVELS - 1
-# From this level on a picture counts as white: noise and JPEG leave clipped pixels some levels below 255.
-_FIRST_WHITE: Final = 251
+from ldr2hdr.calibration.curve import FIRST_WHITE, NUM_LEVELS, levels_of, look_up
+
+_WHITE: Final = NUM_LEVELS - 1
 # Weight of a sample beside a white pixel, where ringing of JPEG and blur pull clipped pixels far below white. Median
 # error on simulated cameras with JPEG (16 brackets of 3 exposures, 2 stops apart, 256 px): 0.63 stops with full
 # weight, mostly of scale, 0.12 with this one. No weight at all loses the scale where nothing else is bright.
@@ -99,7 +98,7 @@ def recover_response_DebevecMalik1997(
     is_shown = valid.all(dim=0)
     brightest = levels.amax(dim=1).where(valid, 0)[:, None].float()
     brightest = F.max_pool2d(brightest, kernel_size=3, stride=1, padding=1)
-    trust = torch.where(brightest >= _FIRST_WHITE, _BESIDE_WHITE_WEIGHT, 1.0).double().expand_as(levels)
+    trust = torch.where(brightest >= FIRST_WHITE, _BESIDE_WHITE_WEIGHT, 1.0).double().expand_as(levels)
     curves, observed, deviations, weights = [], [], [], []
     for channel, name in enumerate(("red", "green", "blue")):
         samples = _choose_samples(levels[:, channel, is_shown].T, trust[:, channel, is_shown].T, samples_per_level)
@@ -110,7 +109,7 @@ def recover_response_DebevecMalik1997(
             )
         curve = _solve(samples, log_times, smoothness)
         curves.append((curve.cummax(0).values + curve.flip(0).cummin(0).values.flip(0)) / 2)
-        observed.append(samples.levels[samples.weight > 0].bincount(minlength=_NUM_LEVELS) > 0)
+        observed.append(samples.levels[samples.weight > 0].bincount(minlength=NUM_LEVELS) > 0)
         deviations.append(_deviation(curves[-1][samples.levels] - log_times, samples.weight).flatten())
         weights.append(samples.weight.flatten())
     deviation, weight = torch.cat(deviations), torch.cat(weights)
@@ -147,13 +146,11 @@ def merge_DebevecMalik1997(
     valid = torch.ones_like(levels, dtype=torch.bool) if is_valid is None else is_valid[:, None].expand_as(levels)
     if not bool(valid.any(dim=0).all()):
         raise ValueError("merging needs each pixel to be valid in one picture at least, got pixels valid in none")
-    table = response.log_exposure.to(levels.device)
-    channels = torch.arange(3, device=levels.device)[:, None, None]
-    log_exposures = table[channels, levels] - (evs.double() * math.log(2))[:, None, None, None]
+    log_exposures = look_up(response.log_exposure, levels) - (evs.double() * math.log(2))[:, None, None, None]
     weight = _confidence(levels) * valid
     is_weighted = weight.sum(dim=0) > 0
     mean = (weight * log_exposures).sum(dim=0) / torch.where(is_weighted, weight.sum(dim=0), 1)
-    lowest = log_exposures.where((levels >= _FIRST_WHITE) & valid, -torch.inf).amax(dim=0)
+    lowest = log_exposures.where((levels >= FIRST_WHITE) & valid, -torch.inf).amax(dim=0)
     highest = log_exposures.where((levels == 0) & valid, torch.inf).amin(dim=0)
     is_clipped = ~is_weighted & highest.isinf()
     is_black = ~is_weighted & lowest.isinf()
@@ -170,7 +167,7 @@ def _levels(ldr: Float[Tensor, "n 3 h w"], evs: Float[Tensor, " n"]) -> Int[Tens
             f"a bracket needs pictures in [0, 1], got {ldr.min().item():.3g} to {ldr.max().item():.3g}; "
             "divide 8-bit levels by 255"
         )
-    return (ldr * _WHITE).round().long()
+    return levels_of(ldr)
 
 
 def _hat(levels: Int[Tensor, "*s"]) -> Float[Tensor, "*s"]:
@@ -180,7 +177,7 @@ def _hat(levels: Int[Tensor, "*s"]) -> Float[Tensor, "*s"]:
 
 def _confidence(levels: Int[Tensor, "*s"]) -> Float[Tensor, "*s"]:
     """The hat, without the levels that may be clipped."""
-    return _hat(levels).where(levels < _FIRST_WHITE, 0)
+    return _hat(levels).where(levels < FIRST_WHITE, 0)
 
 
 def _choose_samples(levels: Int[Tensor, "p n"], trust: Float[Tensor, "p n"], samples_per_level: int) -> _Samples:
@@ -194,9 +191,9 @@ def _choose_samples(levels: Int[Tensor, "p n"], trust: Float[Tensor, "p n"], sam
     is_usable = (weight > 0).sum(dim=1) >= 2
     levels, trust, weight = levels[is_usable], trust[is_usable], weight[is_usable]
     is_chosen = torch.zeros(len(levels), dtype=torch.bool, device=levels.device)
-    for kind in (levels + _NUM_LEVELS * (trust < 1)).T:
+    for kind in (levels + NUM_LEVELS * (trust < 1)).T:
         order = kind.argsort(stable=True)
-        counts = kind.bincount(minlength=2 * _NUM_LEVELS)
+        counts = kind.bincount(minlength=2 * NUM_LEVELS)
         count = counts[kind[order]]
         rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[kind[order]]
         quota = count.clamp_max(samples_per_level)
@@ -215,13 +212,13 @@ def _solve(samples: _Samples, log_times: Float[Tensor, " n"], smoothness: float)
     # One block per sample: diag(w) - w w^T / sum(w) acts on the levels that the sample shows.
     shares = weight / weight.sum(dim=1, keepdim=True)
     blocks = torch.diag_embed(weight) - weight[:, :, None] * shares[:, None, :]
-    cells = levels[:, :, None] * _NUM_LEVELS + levels[:, None, :]
-    normal = blocks.new_zeros(_NUM_LEVELS**2).index_add(0, cells.flatten(), blocks.flatten())
+    cells = levels[:, :, None] * NUM_LEVELS + levels[:, None, :]
+    normal = blocks.new_zeros(NUM_LEVELS**2).index_add(0, cells.flatten(), blocks.flatten())
     pull = weight * _deviation(log_times.expand_as(weight), weight)
-    right = blocks.new_zeros(_NUM_LEVELS).index_add(0, levels.flatten(), pull.flatten())
-    bends = torch.diff(torch.eye(_NUM_LEVELS, dtype=blocks.dtype, device=blocks.device), n=2, dim=0)
+    right = blocks.new_zeros(NUM_LEVELS).index_add(0, levels.flatten(), pull.flatten())
+    bends = torch.diff(torch.eye(NUM_LEVELS, dtype=blocks.dtype, device=blocks.device), n=2, dim=0)
     bends = _hat(torch.arange(1, _WHITE, device=blocks.device))[:, None] * bends
-    normal = normal.view(_NUM_LEVELS, _NUM_LEVELS) + smoothness * len(levels) * bends.T @ bends
+    normal = normal.view(NUM_LEVELS, NUM_LEVELS) + smoothness * len(levels) * bends.T @ bends
     curve = torch.linalg.solve(normal[:_WHITE, :_WHITE], right[:_WHITE])
     return torch.cat([curve, curve.new_zeros(1)])
 

@@ -9,9 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from ldr2hdr.baselines.bracket import AbstractBracketMerge
 from ldr2hdr.build import CONF_DIR
-from ldr2hdr.calibration.merge import merge_DebevecMalik1997, recover_response_DebevecMalik1997
 from ldr2hdr.evaluation.scoring import AbstractBaseline
 from ldr2hdr.tasks import Shots
 
@@ -82,11 +80,3 @@ def test_several_are_named_at_once():
         cfg = compose("evaluate", overrides=["ckpt=a.ckpt", f"systems=[{','.join(NAMES)}]"])
     assert list(cfg.systems) == NAMES
     assert {name: dict(cfg.systems[name]) for name in NAMES} == {name: dict(load(name)) for name in NAMES}
-
-
-def test_debevec_and_malik_are_given_the_projects_merge():
-    system = instantiate(load("debevec_malik1997"))
-    assert isinstance(system, AbstractBracketMerge)
-    assert system.recover_response.func is recover_response_DebevecMalik1997
-    assert system.recover_response.keywords == {"smoothness": 3.0, "samples_per_level": 16}
-    assert system.merge_exposures.func is merge_DebevecMalik1997
