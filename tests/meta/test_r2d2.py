@@ -9,7 +9,7 @@ from torch import nn
 from ldr2hdr.backbones.expandnet import ExpandNet
 from ldr2hdr.meta.r2d2 import R2D2Learner
 from ldr2hdr.radiometry import LOG_OFFSET
-from ldr2hdr.response.reconstructor import Reconstructor
+from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.ridge import InverseGammaResponse
 
 RIDGE = 0.02
