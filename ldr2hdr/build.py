@@ -27,7 +27,7 @@ from ldr2hdr.data.tasks.labels import TeacherLabels
 from ldr2hdr.data.tasks.mixing import MixedTasks
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.metrics.suite import MetricSuite
-from ldr2hdr.response.reconstructor import Reconstructor
+from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.tasks import Task
 from ldr2hdr.training.checkpoints import find_checkpoint, read_checkpoint, require_known_classes
 from ldr2hdr.training.module import MetaModule

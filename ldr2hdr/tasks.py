@@ -1,8 +1,8 @@
 """Examples, tasks and batches of tasks: validated once, then passed around as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,10 @@ from torch import Tensor
 
 Statistics: TypeAlias = tuple[Any, ...] | None
 """What a model's closed-form part keeps of a support: a NamedTuple of tensors, and of such; None without support."""
+Window: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a picture."""
+WHOLE: Final[Window] = (slice(None), slice(None))
+_Tree = TypeVar("_Tree")
 
 
 @dataclass(frozen=True)
@@ -132,3 +136,51 @@ def collate(tasks: Sequence[Task]) -> TaskBatch:
 
 def _stack(shots: Sequence[Shots]) -> Shots:
     return Shots(torch.stack([s.ldr for s in shots]), torch.stack([s.exposure for s in shots]))
+
+
+def named_tensors(statistics: object) -> dict[str, Tensor]:
+    """Return the tensors of statistics by name: of None, a tensor, and NamedTuples and shots of such.
+
+    A field ``value`` adds nothing to the name, so that what was a tensor in a stored file may become a NamedTuple.
+
+    Raises:
+        TypeError: If there is anything else in it.
+    """
+    return {_name(path): tensor for path, tensor in _leaves(statistics, ())}
+
+
+def with_tensors(statistics: _Tree, tensors: Mapping[str, Tensor]) -> _Tree:
+    """Return statistics of the same shape that hold other tensors, by the names of `named_tensors`."""
+    filled: _Tree = _fill(statistics, tensors, ())
+    return filled
+
+
+def _name(path: tuple[str, ...]) -> str:
+    return ".".join(part for part in path if part != "value") or "value"
+
+
+def _leaves(node: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Tensor]]:
+    if isinstance(node, Tensor):
+        yield path, node
+        return
+    for name, child in _children(node).items():
+        yield from _leaves(child, (*path, name))
+
+
+def _children(node: object) -> dict[str, Any]:
+    if node is None:
+        return {}
+    if isinstance(node, Shots):
+        return {"ldr": node.ldr, "exposure": node.exposure}
+    if isinstance(node, tuple) and hasattr(node, "_asdict"):
+        return dict(node._asdict())
+    raise TypeError(f"expected tensors and NamedTuples of them, got {type(node).__name__}")
+
+
+def _fill(node: object, tensors: Mapping[str, Tensor], path: tuple[str, ...]) -> Any:  # noqa: ANN401 (the node's type)
+    if isinstance(node, Tensor):
+        return tensors[_name(path)]
+    if node is None:
+        return None
+    children = {name: _fill(child, tensors, (*path, name)) for name, child in _children(node).items()}
+    return type(node)(**children)

@@ -1,7 +1,10 @@
+from typing import NamedTuple
+
 import pytest
 import torch
+from torch import Tensor
 
-from ldr2hdr.tasks import Shots, Task, TaskBatch, collate
+from ldr2hdr.tasks import Shots, Task, TaskBatch, collate, named_tensors, with_tensors
 
 
 def make_shots(*shape):
@@ -80,3 +83,32 @@ def test_to_moves_every_tensor_and_keeps_the_names():
     assert moved.cameras == batch.cameras
     assert moved.query_places == batch.query_places
     assert batch.support.ldr.device.type == "cpu"
+
+
+class Pair(NamedTuple):
+    first: object
+    second: object
+
+
+def test_names_follow_the_fields() -> None:
+    one, two = torch.ones(2), torch.zeros(3)
+    named = named_tensors(Pair(one, Pair(two, None)))
+    assert {name: tensor.tolist() for name, tensor in named.items()} == {"first": [1, 1], "second.first": [0, 0, 0]}
+    pictures = torch.zeros(1, 3, 2, 2)
+    assert set(named_tensors(Pair(one, Shots(pictures, pictures)))) == {"first", "second.ldr", "second.exposure"}
+    assert named_tensors(None) == {}
+    assert list(named_tensors(one)) == ["value"]
+
+
+def test_a_field_called_value_adds_nothing_to_the_name() -> None:
+    """So that the statistics of a stage, once a tensor, are named in old profiles as they are now."""
+    value = NamedTuple("Single", [("value", Tensor)])(torch.ones(1))
+    assert list(named_tensors(value)) == ["value"]
+    assert list(named_tensors(Pair(value, None))) == ["first"]
+    again = with_tensors(Pair(value, None), {"first": torch.zeros(1)})
+    assert again.first.value == 0
+
+
+def test_nothing_but_tensors_is_stored() -> None:
+    with pytest.raises(TypeError, match="expected tensors and NamedTuples of them, got dict"):
+        named_tensors(Pair(torch.ones(1), {"a": torch.ones(1)}))

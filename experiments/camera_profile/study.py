@@ -25,7 +25,7 @@ from ldr2hdr.inference.profiles.brackets import RefusedBracket, read_bracket
 from ldr2hdr.inference.profiles.fitting import prepare
 from ldr2hdr.inference.profiles.model import Model
 from ldr2hdr.inference.profiles.support import label_bracket
-from ldr2hdr.inference.uncertainty import UNKNOWN_CAMERA_STOPS, Trust
+from ldr2hdr.inference.uncertainty import UNKNOWN_CAMERA_STOPS, Uncertainty
 from ldr2hdr.io import read_photo
 from ldr2hdr.metrics.bootstrap import bootstrap_difference, bootstrap_mean
 from ldr2hdr.metrics.functional import Display, log2_rmse, masked_mean, pu21_psnr
@@ -117,12 +117,14 @@ def _judge_camera(
         truth = camera.light(exposure[None])[0]
         scores += [Score(camera.name, place, *score) for score in _score(ldr, truth, made)]
         tones = phi.profile.check.stops[phi.profile.steps]
-        for name, how, stops in (
-            ("single-shot", (model.single_shot(), None), UNKNOWN_CAMERA_STOPS),
-            ("adapted", phi.predictor(), tones),
+        for name, network, stops in (
+            ("single-shot", model.single_shot(), UNKNOWN_CAMERA_STOPS),
+            ("adapted", phi.network, tones),
         ):
-            trust = assess_photo(ldr, how[0], context=how[1], tone_error_stops=stops)
-            scores += [Score(camera.name, place, name, *score) for score in _judge_sigma(trust, ldr, made[name], truth)]
+            uncertainty = assess_photo(ldr, network, tone_error_stops=stops)
+            scores += [
+                Score(camera.name, place, name, *score) for score in _judge_sigma(uncertainty, ldr, made[name], truth)
+            ]
         if number == 0 and place == shown[0]:
             draw(args.out / f"{args.family}.jpg", Shots(ldr[None], truth[None]), made, taught=taught, place=place)
     return scores
@@ -149,7 +151,7 @@ def _score(
 
 
 def _judge_sigma(
-    trust: Trust, ldr: torch.Tensor, exposure: torch.Tensor, truth: torch.Tensor
+    uncertainty: Uncertainty, ldr: torch.Tensor, exposure: torch.Tensor, truth: torch.Tensor
 ) -> Iterator[tuple[str, str, float]]:
     """How ``sigma`` goes with the error of each pixel, the root mean square of its channels, one scale left free."""
     regions = find_regions(ldr, truth)._asdict()
@@ -159,7 +161,7 @@ def _judge_sigma(
         mask = regions[region]
         if int(mask.sum()) < 100:
             continue
-        one, other = error[mask], trust.sigma[mask]
+        one, other = error[mask], uncertainty.sigma[mask]
         yield "rank_correlation", region, _rank_correlation(one, other)
         yield "within_one_sigma", region, float((one <= other).float().mean())
         yield "within_two_sigma", region, float((one <= 2 * other).float().mean())

@@ -19,10 +19,10 @@ from omegaconf import OmegaConf
 
 from ldr2hdr.build import CONF_DIR
 from ldr2hdr.inference.convert import Job, convert_photo
-from ldr2hdr.inference.tiling import measure_locality, reconstruct_bands
-from ldr2hdr.io import read_ldr
+from ldr2hdr.inference.tiling import reconstruct_bands
+from ldr2hdr.io import read_ldr, write_image
+from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.response.reconstructor import Reconstructor
 
 # A name, the file of conf/backbone, and what is not as there
 NETWORKS = {
@@ -62,7 +62,12 @@ def convert_once(name: str, photo: Path, *, is_whole: bool) -> None:
     cv2.setNumThreads(NUM_THREADS)
     model = make_model(name)
     start = time.perf_counter()
-    convert_photo(Job(photo, photo.with_suffix(".exr")), model.forward if is_whole else model)
+    output = photo.with_suffix(".exr")
+    if is_whole:
+        with torch.inference_mode():
+            write_image(output, model(read_ldr(photo)[None])[0])
+    else:
+        convert_photo(Job(photo, output), model.bind())
     print(time.perf_counter() - start, peak_memory_mib())
 
 
@@ -74,11 +79,11 @@ def compare(name: str, photo: Path) -> None:
         for parameter in model.parameters():  # a fresh head ignores the features
             parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
     size = (ldr.shape[1], ldr.shape[2])
-    tiles = torch.cat(list(reconstruct_bands(model, lambda *window: ldr[:, *window], size=size)), dim=1)
+    tiles = torch.cat(list(reconstruct_bands(model.bind(), lambda *window: ldr[:, *window], size=size)), dim=1)
     with torch.inference_mode():
         whole = model(ldr[None])[0]
     error = ((tiles - whole).abs() / (whole + 1 / 255)).max().item()
-    multiple, halo = measure_locality(model.backbone)
+    multiple, halo = model.backbone.locality()
     print(f"{name}: multiple {multiple}, halo {halo}, relative difference to the whole {error:.1e}", flush=True)
 
 

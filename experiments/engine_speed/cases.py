@@ -14,8 +14,8 @@ from ldr2hdr.losses import LogL1
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.reptile import ReptileLearner
+from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.response.reconstructor import Reconstructor
 from ldr2hdr.response.ridge import RidgeResponse
 from ldr2hdr.tasks import Shots, TaskBatch
 

@@ -32,7 +32,7 @@ def norm_layer(norm: str, channels: int) -> nn.Module:
 
 
 def conv_block(channels_in: int, channels_out: int, *, norm: str) -> nn.Sequential:
-    """Two 3x3 convolutions, each followed by a norm and SiLU (smooth, so that second derivatives exist)."""
+    """Build two 3x3 convolutions, each followed by a norm and SiLU (smooth, so that second derivatives exist)."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode="zeros"),
         norm_layer(norm, channels_out),
@@ -62,18 +62,18 @@ class LogHead(nn.Module):
     def render(
         self, log_factor: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]
     ) -> Float[Tensor, "b 3 h w"]:
-        """Sensor exposure, from what the convolution gives."""
+        """Compute sensor exposure from what the convolution gives."""
         return F.relu((linear + LOG_OFFSET) * torch.exp(log_factor) - LOG_OFFSET)
 
     def log_factor(
         self, exposure: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]
     ) -> Float[Tensor, "b 3 h w"]:
-        """What the convolution would have to give for an exposure: the inverse of ``render``."""
+        """Compute what the convolution would have to give for an exposure: the inverse of ``render``."""
         return torch.log(exposure + LOG_OFFSET) - torch.log(linear + LOG_OFFSET)
 
 
 def stem_features(ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 6 h w"]:
-    """What every network of ours looks at: the picture, and its linearisation in stops, both about [-1, 1]."""
+    """Stack the picture, and its linearisation in stops, both about [-1, 1]: the input of every network of ours."""
     stops = torch.log2(linear + LOG_OFFSET) / math.log2(1 / LOG_OFFSET)
     return torch.cat([2 * ldr - 1, 2 * stops + 1], dim=1)
 

@@ -1,12 +1,13 @@
 """ExpandNet of Marnerides et al. 2018: a local, a dilated and a global branch, fused at every pixel."""
 
-from typing import ClassVar, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.backbones.base import AbstractConvolutionalBackbone
 from ldr2hdr.backbones.blocks import LogHead
 
 # Side of the picture that the global branch sees
@@ -15,7 +16,7 @@ _GLOBAL_PX: Final = 256
 _NO_LIGHT: Final = 1e-6
 
 
-class ExpandNet(nn.Module):
+class ExpandNet(AbstractConvolutionalBackbone):
     """Look at each pixel's neighbourhood, at a wider one, and at the whole picture.
 
     As published: the three branches, their sizes, SELU, no norm. The local and the dilated branch keep the size of the
@@ -42,8 +43,7 @@ class ExpandNet(nn.Module):
         Dynamic Range Content", Eurographics 2018.
     """
 
-    # tiles are of no use to a network that looks at the whole picture
-    multiple: ClassVar[None] = None
+    multiple: int | None = None  # the global branch looks at the whole picture
 
     def __init__(self, width: int = 64, output: str = "exposure") -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def stretch(ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
 def light_ratio(
     linear: Float[Tensor, "b 3 h w"], relative: Float[Tensor, "b 3 h w"], ldr: Float[Tensor, "b 3 h w"]
 ) -> Float[Tensor, "b 1 1 1"]:
-    """How much more light the well-exposed pixels have in ``linear`` than in ``relative``; 1 if there are none.
+    """Measure how much more light the well-exposed pixels have in ``linear`` than in ``relative``; 1 if there are none.
 
     Pixels count by their distance from black and white, as in a merge of exposures (Debevec and Malik 1997, eq. 4).
     """

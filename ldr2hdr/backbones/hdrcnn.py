@@ -1,13 +1,14 @@
 """HDRCNN of Eilertsen et al. 2017: a VGG16 encoder, a log-domain decoder, and a prediction for highlights only."""
 
 from itertools import pairwise
-from typing import ClassVar, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.backbones.base import AbstractConvolutionalBackbone
 from ldr2hdr.backbones.blocks import norm_layer, pad_to_multiple
 from ldr2hdr.radiometry import LOG_OFFSET, decode_log, encode_log
 
@@ -20,7 +21,7 @@ _THRESHOLD: Final = 0.95
 _FRESH_NATS: Final = 0.5
 
 
-class HDRCNN(nn.Module):
+class HDRCNN(AbstractConvolutionalBackbone):
     """Predict what the camera clipped; where it clipped nothing, linearise.
 
     The blend of the two follows the brightest channel of the picture, from 0.95 to 1. As published: the sizes, the skip
@@ -51,8 +52,7 @@ class HDRCNN(nn.Module):
         Eilertsen et al., "HDR image reconstruction from a single exposure using deep CNNs", SIGGRAPH Asia 2017, sec. 3.
     """
 
-    # five halvings; tiles begin at multiples of it
-    multiple: ClassVar[int] = 2 ** len(_STAGES)
+    multiple: int = 2 ** len(_STAGES)
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class HDRCNN(nn.Module):
         return torch.lerp(valid, predicted, highlight_mask(ldr))
 
     def _decode(self, ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
-        """Features of the decoder at full size."""
+        """Compute the features of the decoder at full size."""
         channels = zip(ldr.unbind(dim=1), _VGG_MEAN, strict=True)
         features = torch.stack([channel - mean for channel, mean in channels], dim=1)
         skips = []
@@ -119,7 +119,7 @@ class HDRCNN(nn.Module):
 
 
 def highlight_mask(ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
-    """How far each pixel's brightest channel is on the way from 0.95 to white.
+    """Measure how far each pixel's brightest channel is on the way from 0.95 to white.
 
     References:
         Eilertsen et al., SIGGRAPH Asia 2017, eq. 2.
@@ -140,7 +140,7 @@ def _encoder_stage(channels_in: int, channels_out: int, *, num_convs: int) -> nn
 
 
 def _relu_conv(channels_in: int, channels_out: int) -> nn.Conv2d:
-    """A convolution that keeps the variance of what passes a ReLU (He et al., ICCV 2015, eq. 10)."""
+    """Build a convolution that keeps the variance of what passes a ReLU (He et al., ICCV 2015, eq. 10)."""
     conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     nn.init.zeros_(torch.as_tensor(conv.bias))
@@ -148,7 +148,7 @@ def _relu_conv(channels_in: int, channels_out: int) -> nn.Conv2d:
 
 
 def _bilinear_upsampling(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
-    """A transposed convolution that starts by doubling the size of its first ``channels_out`` inputs bilinearly."""
+    """Build a transposed convolution that starts as bilinear doubling of its first ``channels_out`` inputs."""
     up = nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1)
     triangle = torch.tensor([0.25, 0.75, 0.75, 0.25])
     same = torch.eye(channels_in, channels_out)
@@ -159,7 +159,7 @@ def _bilinear_upsampling(channels_in: int, channels_out: int) -> nn.ConvTranspos
 
 
 def _summing_fusion(channels: int) -> nn.Conv2d:
-    """A 1x1 convolution from two stacked feature maps to one that starts as their sum."""
+    """Build a 1x1 convolution from two stacked feature maps to one that starts as their sum."""
     fusion = nn.Conv2d(2 * channels, channels, 1)
     with torch.no_grad():
         fusion.weight.copy_(torch.eye(channels).repeat(1, 2)[..., None, None])

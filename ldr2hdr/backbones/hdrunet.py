@@ -1,13 +1,14 @@
 """HDRUNet of Chen et al. 2021: a U-Net that a condition network modulates at every pixel."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.backbones.base import AbstractConvolutionalBackbone
 from ldr2hdr.backbones.blocks import pad_to_multiple
 from ldr2hdr.radiometry import LOG_OFFSET
 
@@ -16,7 +17,7 @@ _GAMMA: Final = 2.24
 _SLOPE: Final = 0.1
 
 
-class HDRUNet(nn.Module):
+class HDRUNet(AbstractConvolutionalBackbone):
     """Display values plus a correction: ``mask(ldr) * ldr + net(ldr)``, then to linear light by the power 2.24.
 
     As published: the U-Net of three resolutions with residual blocks, whose features are scaled and shifted per pixel
@@ -43,8 +44,7 @@ class HDRUNet(nn.Module):
         Wang et al., "Recovering Realistic Texture by Deep Spatial Feature Transform", CVPR 2018, for the modulation.
     """
 
-    # two halvings; tiles begin at multiples of it
-    multiple: ClassVar[int] = 4
+    multiple: int = 4  # two halvings
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class HDRUNet(nn.Module):
         nn.init.zeros_(torch.as_tensor(self.out.bias))
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Reconstruct sensor exposure; arguments and result as for ``UNet``, and see ``linearisation``."""
+        """Reconstruct sensor exposure; arguments and result as for `AbstractBackbone`, and see ``linearisation``."""
         padded = pad_to_multiple(ldr, self.multiple)
         size = (..., slice(ldr.shape[-2]), slice(ldr.shape[-1]))
         mask, correction = self.mask(padded)[size], self._correct(padded)[size]
@@ -88,7 +88,7 @@ class HDRUNet(nn.Module):
         return F.relu(mask * display + correction) ** _GAMMA
 
     def _correct(self, ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """What is added to the display values."""
+        """Compute what is added to the display values."""
         at_full, at_half, at_quarter = self.condition(ldr)
         full = F.relu(self.first(self.modulate_first(F.relu(self.stem(ldr)), at_full)))
         half = _run(self.down, F.relu(self.to_half(full)), at_half)
@@ -138,7 +138,7 @@ class ModulatedResidual(nn.Module):
 
 
 class _Condition(nn.Module):
-    """The picture as the U-Net's three resolutions are told of it."""
+    """Condition of the U-Net at its three resolutions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class _Condition(nn.Module):
     def forward(
         self, ldr: Float[Tensor, "b 3 h w"]
     ) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b k h2 w2"], Float[Tensor, "b k h4 w4"]]:
-        """Condition at full, half and quarter size."""
+        """Compute the condition at full, half and quarter size."""
         shared = self.shared(ldr)
         return self.at_full(shared), self.at_half(shared), self.at_quarter(shared)
 

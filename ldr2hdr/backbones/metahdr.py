@@ -1,20 +1,21 @@
 """The U-Net of MetaHDR (Pan and Vento 2021), as published or without its limits."""
 
 from itertools import pairwise
-from typing import ClassVar, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.backbones.base import AbstractConvolutionalBackbone
 from ldr2hdr.backbones.blocks import norm_layer, pad_to_multiple
 from ldr2hdr.radiometry import LOG_OFFSET
 
 _NUM_HALVINGS: Final = 4
 
 
-class MetaHDRUNet(nn.Module):
+class MetaHDRUNet(AbstractConvolutionalBackbone):
     """U-Net of five resolutions that looks at the picture alone.
 
     As published: four contracting blocks, features doubled at each, max-pooling, transposed convolutions on the way up,
@@ -42,8 +43,7 @@ class MetaHDRUNet(nn.Module):
         Pan and Vento, "MetaHDR: Model-Agnostic Meta-Learning for HDR Image Reconstruction", 2021.
     """
 
-    # four halvings; tiles begin at multiples of it
-    multiple: ClassVar[int] = 2**_NUM_HALVINGS
+    multiple: int = 2**_NUM_HALVINGS
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class BatchStatisticsNorm(nn.Module):
 
 
 def _norm_layer(norm: str, channels: int) -> nn.Module:
-    """A norm of this network; errors as for ``blocks.norm_layer``."""
+    """Build a norm of this network; errors as for ``blocks.norm_layer``."""
     return BatchStatisticsNorm(channels) if norm == "batch" else norm_layer(norm, channels)
 
 
@@ -130,6 +130,6 @@ def _double_conv(channels_in: int, channels_out: int, *, norm: str) -> nn.Sequen
 
 
 def _doubling(channels_in: int, channels_out: int, *, norm: str) -> nn.Sequential:
-    """Transposed convolution to twice the size."""
+    """Build a transposed convolution to twice the size."""
     up = nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)
     return nn.Sequential(up, _norm_layer(norm, channels_out), nn.ReLU())

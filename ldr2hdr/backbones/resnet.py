@@ -1,11 +1,10 @@
 """Residual encoder-decoder in the log domain."""
 
-from typing import ClassVar
-
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.backbones.base import AbstractHeadedBackbone
 from ldr2hdr.backbones.blocks import LogHead, norm_layer, pad_to_multiple, stem_features
 
 
@@ -28,7 +27,7 @@ class ResidualBlock(nn.Module):
         return features + self.residual(features)
 
 
-class ResNet(nn.Module):
+class ResNet(AbstractHeadedBackbone):
     """Encode to a quarter of the size, refine by residual blocks, decode with skip connections.
 
     Args:
@@ -43,8 +42,7 @@ class ResNet(nn.Module):
         Johnson, Alahi, Fei-Fei, "Perceptual Losses", ECCV 2016, for the encoder, residual blocks, decoder layout.
     """
 
-    # two halvings; tiles begin at multiples of it
-    multiple: ClassVar[int] = 4
+    multiple: int = 4  # two halvings
 
     def __init__(self, width: int = 16, num_blocks: int = 6, norm: str = "pixel") -> None:
         super().__init__()
@@ -59,12 +57,8 @@ class ResNet(nn.Module):
         self.activation = nn.SiLU()
         self.head = LogHead(width)
 
-    def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Reconstruct sensor exposure; arguments and result as for ``UNet``."""
-        return self.head(self.features(ldr, linear), linear)
-
     def features(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
-        """What the head looks at; arguments as for ``forward``."""
+        """Compute the features that the head looks at; arguments as for ``forward``."""
         height, width = ldr.shape[-2:]
         full = self.activation(self.stem(pad_to_multiple(stem_features(ldr, linear), self.multiple)))
         half = self.activation(self.to_half(full))

@@ -7,11 +7,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.backbones.base import AbstractHeadedBackbone
 from ldr2hdr.backbones.blocks import LogHead, conv_block, pad_to_multiple, stem_features
 from ldr2hdr.layers.resampling import UpsampleConcat
 
 
-class UNet(nn.Module):
+class UNet(AbstractHeadedBackbone):
     """Contract and expand with skip connections; one resolution per width, halved each time.
 
     Args:
@@ -25,6 +26,8 @@ class UNet(nn.Module):
         Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015; four resolutions as in Pan and Vento, "MetaHDR", 2021.
     """
 
+    multiple: int
+
     def __init__(self, widths: Sequence[int] = (16, 32, 64, 128), norm: str = "pixel") -> None:
         super().__init__()
         if len(widths) < 2 or min(widths) < 1:
@@ -34,23 +37,10 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(conv_block(fine + coarse, fine, norm=norm) for fine, coarse in pairwise(widths))
         self.join = UpsampleConcat()
         self.head = LogHead(widths[0])
-        # tiles begin at multiples of it
         self.multiple = 2 ** len(self.down)
 
-    def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Reconstruct sensor exposure.
-
-        Args:
-            ldr: Display-referred pictures in [0, 1], any size.
-            linear: The same pictures linearised by the response stage, 1 at the sensor's white.
-
-        Returns:
-            Sensor exposure, non-negative, unbounded above.
-        """
-        return self.head(self.features(ldr, linear), linear)
-
     def features(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
-        """What the head looks at; arguments as for ``forward``."""
+        """Compute the features that the head looks at; arguments as for ``forward``."""
         height, width = ldr.shape[-2:]
         features = self.stem(pad_to_multiple(stem_features(ldr, linear), self.multiple))
         skips = []

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
-from ldr2hdr.tasks import Statistics
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ldr2hdr.inference.convert import Converted
     from ldr2hdr.inference.outputs import Job
-    from ldr2hdr.meta.base import Predictor
-    from ldr2hdr.response.reconstructor import Reconstructor
+    from ldr2hdr.reconstructor import BoundReconstructor
 
 _FORMATS = ("exr", "hdr", "ultrahdr", "avif", "jxl", "tiff")
 _ABOUT = """\
@@ -82,18 +80,16 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 class _System(NamedTuple):
-    """What converts.
+    """Network with the camera it was adapted to.
 
     Attributes:
-        predictor: Maps photographs to sensor exposure.
-        statistics: What it knows of the camera.
-        camera: That it is of, by EXIF.
+        network: Maps photographs to sensor exposure.
+        camera: Its name by EXIF; None if unknown, or for any camera.
         tone_error_stops: How wrong its tones are, as far as that is known.
         about: A line about it.
     """
 
-    predictor: "Reconstructor | Predictor"
-    statistics: Statistics
+    network: "BoundReconstructor"
     camera: str | None
     tone_error_stops: float
     about: str
@@ -136,15 +132,15 @@ def _load_system(args: argparse.Namespace) -> _System:
     if args.camera is None and args.bracket is None:
         which = "the model that ships with ldr2hdr, " if args.ckpt is None else ""
         about = f"{which}single-shot: no camera profile was used; tones are those of the cameras trained on"
-        return _System(model.single_shot(), None, None, UNKNOWN_CAMERA_STOPS, about)
+        return _System(model.single_shot(), None, UNKNOWN_CAMERA_STOPS, about)
     adapted = model.adapt(args.bracket) if args.camera is None else model.camera(args.camera)
     camera, check = adapted.profile.camera, adapted.profile.check
     about = f"camera: {camera or 'not named by EXIF'}, from {args.camera or args.bracket}"
     if check is None:
-        return _System(*adapted.predictor(), camera, UNKNOWN_CAMERA_STOPS, about)
+        return _System(adapted.network, camera, UNKNOWN_CAMERA_STOPS, about)
     after = check.stops[adapted.profile.steps]
     about += f"; error on a photograph kept out {check.single_shot_stops:.3f} stops single-shot, {after:.3f} adapted"
-    return _System(*adapted.predictor(), camera, after, about)
+    return _System(adapted.network, camera, after, about)
 
 
 def _find_photos(words: Sequence[str]) -> list[Path]:
@@ -195,8 +191,7 @@ def _convert_all(jobs: Sequence["Job"], system: _System, console: "Console", arg
         try:
             converted = convert_photo(
                 job,
-                system.predictor,
-                statistics=system.statistics,
+                system.network,
                 strength=args.strength,
                 is_half=not args.float,
                 tone_error_stops=system.tone_error_stops if args.trust else None,

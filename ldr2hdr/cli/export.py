@@ -75,7 +75,6 @@ def _export(args: argparse.Namespace) -> "Exported":
     """
     from ldr2hdr.inference.export.onnx_file import export_onnx
     from ldr2hdr.inference.profiles.model import load
-    from ldr2hdr.response.reconstructor import Reconstructor
 
     model = load(args.ckpt)
     about = {
@@ -83,11 +82,8 @@ def _export(args: argparse.Namespace) -> "Exported":
         "ldr2hdr.licence": "MIT" if args.ckpt is None else "that of the checkpoint which model_sha256 names",
         "ldr2hdr.camera": "any (single-shot)",
     }
-    predictor, statistics = model.single_shot(), None
-    if args.camera is not None:
-        adapted = model.camera(args.camera)
-        predictor, statistics = adapted.predictor()
-        about["ldr2hdr.camera"] = adapted.profile.camera or "not named by EXIF"
-    if not isinstance(predictor, Reconstructor):
-        raise ValueError("this algorithm's adapted network is no network of its own, which an ONNX file could hold")
-    return export_onnx(args.onnx, predictor, statistics=statistics, about=about)
+    if args.camera is None:
+        return export_onnx(args.onnx, model.single_shot(), about=about)
+    adapted = model.camera(args.camera)
+    about["ldr2hdr.camera"] = adapted.profile.camera or "not named by EXIF"
+    return export_onnx(args.onnx, adapted.network, about=about)

@@ -1,29 +1,24 @@
 """One photograph to an HDR file."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.inference.outputs import Job, formats_of
-from ldr2hdr.inference.tiling import Read, measure_locality, reconstruct_bands
-from ldr2hdr.inference.uncertainty import LAYERS, Trust, assess, vary
+from ldr2hdr.inference.tiling import OnShare, Read, reconstruct_bands
+from ldr2hdr.inference.uncertainty import LAYERS, Uncertainty, assess, vary
 from ldr2hdr.io import Photo, read_photo, write_image
 from ldr2hdr.io.exr import HALF_MAX
-from ldr2hdr.meta.base import Predictor
-from ldr2hdr.response.reconstructor import Reconstructor
-from ldr2hdr.tasks import Statistics
-
-# What is reconstructed whole, if it cannot be done on tiles: 2.5 GB for the default network, were it one of those.
-_WHOLE_PX: Final = 2**22
+from ldr2hdr.reconstructor import BoundReconstructor
 
 
 class Converted(NamedTuple):
-    """What a conversion wrote.
+    """HDR file that a conversion wrote.
 
     Attributes:
         output: The HDR file.
@@ -44,28 +39,18 @@ class Converted(NamedTuple):
     exif_damage: str | None = None
 
 
-def reconstruct_photo(
-    ldr: Float[Tensor, "3 h w"], predictor: Reconstructor | Predictor, *, statistics: Statistics = None
-) -> Float[Tensor, "3 h w"]:
-    """Sensor exposure of a photograph, on the CPU; arguments and errors as for `convert_photo`."""
+def reconstruct_photo(ldr: Float[Tensor, "3 h w"], network: BoundReconstructor) -> Float[Tensor, "3 h w"]:
+    """Reconstruct sensor exposure of a photograph, on the CPU; arguments and errors as for `convert_photo`."""
     size = (ldr.shape[1], ldr.shape[2])
-    bands = _reconstruct(_reader(ldr), size, predictor, statistics)
-    return _gather(bands, size, dtype=torch.float32).picture
+    return _gather(reconstruct_bands(network, _reader(ldr), size=size), size, dtype=torch.float32).picture
 
 
-def assess_photo(
-    ldr: Float[Tensor, "3 h w"],
-    predictor: Reconstructor | Predictor,
-    *,
-    statistics: Statistics = None,
-    tone_error_stops: float,
-) -> Trust:
-    """How far to trust what `reconstruct_photo` makes of a photograph; arguments and errors as for `convert_photo`."""
+def assess_photo(ldr: Float[Tensor, "3 h w"], network: BoundReconstructor, *, tone_error_stops: float) -> Uncertainty:
+    """Compute how uncertain the result of `reconstruct_photo` is; arguments and errors as for `convert_photo`."""
     size = (ldr.shape[1], ldr.shape[2])
-    bands = _reconstruct(_reader(ldr), size, predictor, statistics)
-    others = [_reconstruct(read, size, predictor, statistics) for read in vary(ldr)]
-    bands = _with_trust(ldr, bands, others, strength=1.0, tone_error_stops=tone_error_stops)
-    return Trust(*_gather(bands, size, dtype=torch.float32).picture[3:])
+    bands = reconstruct_bands(network, _reader(ldr), size=size)
+    bands = _with_uncertainty(ldr, bands, network, strength=1.0, tone_error_stops=tone_error_stops)
+    return Uncertainty(*_gather(bands, size, dtype=torch.float32).picture[3:])
 
 
 def limit_highlights(exposure: Float[Tensor, "*s"], strength: float) -> Float[Tensor, "*s"]:
@@ -84,25 +69,23 @@ def limit_highlights(exposure: Float[Tensor, "*s"], strength: float) -> Float[Te
 
 def convert_photo(
     job: Job,
-    predictor: Reconstructor | Predictor,
+    network: BoundReconstructor,
     *,
-    statistics: Statistics = None,
     strength: float = 1.0,
     is_half: bool = True,
     tone_error_stops: float | None = None,
+    on_share: OnShare | None = None,
 ) -> Converted:
     """Read, reconstruct, write: the HDR file is there whole or not at all.
 
     Args:
         job: What to convert to what; the extension tells the format.
-        predictor: Maps LDR pictures ``(1, 3, H, W)`` to sensor exposure, 1 at the camera's white. A `Reconstructor`
-            works on tiles, on the device that it is on; anything else gets the picture whole, on the CPU.
-        statistics: For a `Reconstructor`, what its ``sufficient_statistics`` made of the camera's support; None for a
-            single shot.
+        network: Of the camera, or of any; it works on tiles, on the device that it is on.
         strength: How much of what is above white is kept, see `limit_highlights`.
         is_half: Store 16-bit floats where the format has them and the values fit.
         tone_error_stops: Error of the camera's tones, the least that ``sigma`` is. Given, the channels of
             `ldr2hdr.inference.uncertainty` are written too, which takes three reconstructions. None leaves them out.
+        on_share: Called with the share that is done, as `reconstruct_bands` does.
 
     Raises:
         ImageError: If the photograph cannot be read, or the reconstruction cannot be stored.
@@ -110,11 +93,10 @@ def convert_photo(
     """
     photo = read_photo(job.photo)
     height, width = photo.ldr.shape[1:]
-    bands = _reconstruct(_reader(photo.ldr), (height, width), predictor, statistics)
+    bands = reconstruct_bands(network, _reader(photo.ldr), size=(height, width), on_share=on_share)
     bands = (limit_highlights(band, strength) for band in bands)
     if tone_error_stops is not None:
-        others = [_reconstruct(read, (height, width), predictor, statistics) for read in vary(photo.ldr)]
-        bands = _with_trust(photo.ldr, bands, others, strength=strength, tone_error_stops=tone_error_stops)
+        bands = _with_uncertainty(photo.ldr, bands, network, strength=strength, tone_error_stops=tone_error_stops)
     gathered = _gather(bands, (height, width), dtype=torch.float16 if is_half else torch.float32)
     (format, *_) = formats_of(job.output)
     if format != "ultrahdr":
@@ -136,41 +118,16 @@ def _reader(ldr: Float[Tensor, "3 h w"]) -> Read:
     return lambda *window: ldr[:, *window]
 
 
-def _reconstruct(
-    read: Read, size: tuple[int, int], predictor: Reconstructor | Predictor, statistics: Statistics
-) -> Iterator[Float[Tensor, "3 _ w"]]:
-    """Sensor exposure from top to bottom, in as many bands as the predictor makes of the picture."""
-    num_pixels = size[0] * size[1]
-    if not isinstance(predictor, Reconstructor):
-        return _reconstruct_whole(read, size, predictor)
-    try:
-        locality = measure_locality(predictor.backbone)
-    except ValueError as error:
-        if num_pixels > _WHOLE_PX:
-            raise ValueError(
-                f"{error}. Only photographs of up to {_WHOLE_PX / 1e6:.1f} megapixels are converted whole, "
-                f"got {num_pixels / 1e6:.1f}; make it smaller"
-            ) from error
-        device = next(predictor.backbone.parameters(), torch.empty(0)).device
-        return _reconstruct_whole(read, size, lambda pictures: predictor(pictures.to(device), statistics).cpu())
-    return reconstruct_bands(predictor, read, size=size, statistics=statistics, locality=locality)
-
-
-def _reconstruct_whole(read: Read, size: tuple[int, int], predictor: Predictor) -> Iterator[Float[Tensor, "3 h w"]]:
-    with torch.inference_mode():
-        exposure = predictor(read(slice(0, size[0]), slice(0, size[1]))[None])[0]
-    yield exposure
-
-
-def _with_trust(
+def _with_uncertainty(
     ldr: Float[Tensor, "3 h w"],
     bands: Iterator[Float[Tensor, "3 _ w"]],
-    others: Sequence[Iterator[Float[Tensor, "3 _ w"]]],
+    network: BoundReconstructor,
     *,
     strength: float,
     tone_error_stops: float,
 ) -> Iterator[Float[Tensor, "6 _ w"]]:
-    """Bands with the channels of `ldr2hdr.inference.uncertainty` below the colours."""
+    """Add the channels of `ldr2hdr.inference.uncertainty` below the colours."""
+    others = [reconstruct_bands(network, read, size=(ldr.shape[1], ldr.shape[2])) for read in vary(ldr)]
     top = 0
     for band, darker, mirrored in zip(bands, *others, strict=True):
         rows = slice(top, top + band.shape[1])

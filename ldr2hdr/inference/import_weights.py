@@ -74,7 +74,7 @@ def import_weights(kind: str, file: Path, out: Path, *, is_forced: bool = False)
     imported = _KINDS[kind].importer(file)
     config = _describe(kind, imported)
     learner = build_learner(config)
-    learner.model.backbone.load_state_dict(imported.state)  # type: ignore[union-attr]
+    learner.get_submodule("model.backbone").load_state_dict(imported.state)
     content = {
         "config": OmegaConf.to_yaml(config, resolve=True),
         "state_dict": {f"learner.{name}": tensor for name, tensor in learner.state_dict().items()},

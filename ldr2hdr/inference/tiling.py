@@ -1,52 +1,27 @@
 """Pictures of any size in bounded memory: a network sees tiles, each with all around it that its values depend on."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
-from ldr2hdr.tasks import Statistics
+from ldr2hdr.backbones.locality import Locality
+from ldr2hdr.reconstructor import BoundReconstructor
+from ldr2hdr.tasks import Window
 
-Window = tuple[slice, slice]
-"""Rows and columns of a picture."""
 Read = Callable[[slice, slice], Float[Tensor, "3 h w"]]
 """Gives a window of a picture, in [0, 1], on the CPU."""
+OnShare = Callable[[float], None]
+"""Called with the share that is done, from 0 to 1, before each tile; whatever it raises ends the work."""
 
 TILE_PX: Final = 512
 """Fastest for a small network on a CPU: what a larger tile needs, the allocator gets fresh from the system each time,
 and in a smaller one the halo outweighs what it surrounds."""
-# What a backbone that does not tell is taken to down-sample by: a multiple of every power of two that is in use.
-_ANY_MULTIPLE: Final = 64
-# Longest strip a backbone is tried on; one that looks farther than its half counts as looking at the whole picture.
-_LONGEST_PX: Final = 4096
-
-
-@runtime_checkable
-class TileableModel(Protocol):
-    """What is asked of a model; a `Reconstructor` has it."""
-
-    backbone: nn.Module
-
-    def global_statistics(self, strips: Iterable[Tensor], size: tuple[int, int]) -> object:
-        """What the model needs of a whole picture before it sees parts."""
-
-    def reconstruct(self, part: Tensor, statistics: Statistics, *, global_statistics: object, window: Window) -> Tensor:
-        """Reconstruct a part; it may be wrong near its sides."""
-
-
-class Locality(NamedTuple):
-    """Where a network may be cut, and how far it looks.
-
-    Attributes:
-        multiple: Tiles begin at multiples of this many pixels, as the grids of down-sampled features do.
-        halo: Pixels around a tile beyond which nothing changes its values; a multiple of ``multiple``.
-    """
-
-    multiple: int
-    halo: int
+# What is reconstructed whole, if it cannot be done on tiles: 2.5 GB for the default network, were it one of those.
+_WHOLE_PX: Final = 2**22
 
 
 class Span(NamedTuple):
@@ -56,35 +31,8 @@ class Span(NamedTuple):
     seen: slice
 
     def crop(self) -> slice:
-        """Where what is given lies in what is seen."""
+        """Return where what is given lies in what is seen."""
         return slice(self.given.start - self.seen.start, self.given.stop - self.seen.start)
-
-
-def measure_locality(backbone: nn.Module) -> Locality:
-    """Find out how far a backbone looks, by what NaN in one half of a picture spoils of the other half.
-
-    NaN goes through every sum and product, also where a weight is zero. So what stays finite depends neither on the
-    values there, nor on whether there are pixels at all: it is the same where a tile ends.
-
-    Args:
-        backbone: Maps ``(ldr, linear)`` to a picture of the same size. An attribute ``multiple`` tells what its
-            coarsest features are down-sampled by, so that tiles can be tight, or by None that it needs the whole
-            picture.
-
-    Raises:
-        ValueError: If the backbone looks at the whole picture.
-    """
-    multiple: int | None = getattr(backbone, "multiple", _ANY_MULTIPLE)
-    length = _LONGEST_PX if multiple is None else 8 * multiple
-    while multiple is not None and length <= _LONGEST_PX:
-        reach = max(_reach(backbone, length, multiple, is_along_rows=flag) for flag in (False, True))
-        if reach < length // 2:
-            return Locality(multiple, math.ceil(reach / multiple) * multiple)
-        length *= 2
-    raise ValueError(
-        f"the backbone {type(backbone).__name__} cannot work on tiles, as each of its pixels depends on the whole "
-        "picture; backbone.norm=group makes it so, if it has that option, and pixel does not"
-    )
 
 
 def cut(length: int, locality: Locality, *, tile_px: int) -> list[Span]:
@@ -107,74 +55,75 @@ def cut(length: int, locality: Locality, *, tile_px: int) -> list[Span]:
 
 
 def reconstruct_bands(
-    model: TileableModel,
+    network: BoundReconstructor,
     read: Read,
     *,
     size: tuple[int, int],
-    statistics: Statistics = None,
-    locality: Locality | None = None,
     tile_px: int = TILE_PX,
+    on_share: OnShare | None = None,
 ) -> Iterator[Float[Tensor, "3 _ w"]]:
-    """Reconstruct a picture band by band, as the model would reconstruct it whole.
+    """Reconstruct a picture band by band, as the network would reconstruct it whole.
 
-    The picture is read in tiles, and before that once in bands if the model has to know all of it. On a GPU, tiles are
-    sent from page-locked memory and come back as a band, so that it need not wait in between.
+    The picture is read in tiles, and before that in bands, once or twice, if the network has to know all of it. On a
+    GPU, tiles are sent from page-locked memory and come back as a band, so that it need not wait in between.
 
     Args:
-        model: Maps the picture; it computes on the device of its backbone.
+        network: Maps the picture; it computes on the device of its parameters.
         read: Gives windows of the picture.
         size: Height and width of the picture.
-        statistics: What the model's ``sufficient_statistics`` made of the camera's support; None for a single shot.
-        locality: Of the model's backbone; measured if None.
         tile_px: Side of a tile without its halo; a multiple of the backbone's down-sampling leaves nothing over.
+        on_share: Called before each tile.
 
     Yields:
         Sensor exposure of some rows, all columns, from top to bottom, on the CPU.
 
     Raises:
-        ValueError: If ``tile_px`` is not positive, or the backbone looks at the whole picture.
+        ValueError: If ``tile_px`` is not positive, or the picture is large and the network cannot work on tiles.
     """
     if tile_px < 1:
         raise ValueError(f"tile_px must be positive, got {tile_px}")
-    locality, device = locality or measure_locality(model.backbone), _like(model.backbone).device
-    rows, columns = (cut(length, locality, tile_px=tile_px) for length in size)
-
-    def load(*window: slice) -> Tensor:
-        part = read(*window)[None]
-        return part if device.type == "cpu" else part.pin_memory().to(device, non_blocking=True)
-
+    rows, columns = _cut_both(network, size, tile_px=tile_px)
+    picture = _Picture(read, size, rows, network.device)
     with torch.inference_mode():
-        global_statistics = model.global_statistics((load(row.given, slice(0, size[1])) for row in rows), size)
+        prepared = network.prepare(picture, size)
     for row in rows:
         with torch.inference_mode():
             tiles = []
             for column in columns:
+                if on_share is not None:
+                    done = row.given.start + (row.given.stop - row.given.start) * column.given.start / size[1]
+                    on_share(done / size[0])
                 window = (row.seen, column.seen)
-                tile = model.reconstruct(load(*window), statistics, global_statistics=global_statistics, window=window)
+                tile = network.reconstruct(picture.load(window), prepared=prepared, window=window)
                 tiles.append(tile[0, :, row.crop(), column.crop()])
             band = torch.cat(tiles, dim=2).cpu()
         yield band  # outside, for the mode is the thread's and not the function's
 
 
-def _reach(backbone: nn.Module, length: int, breadth: int, *, is_along_rows: bool) -> int:
-    """How many pixels beyond the middle of a strip are spoilt, at most, when half of it is."""
-    half = length // 2
-    strips = torch.full((2, 3, length, breadth), 0.5, dtype=_like(backbone).dtype)
-    strips[0, :, :half] = strips[1, :, half:] = math.nan
-    # on the CPU, where no fast algorithm spoils neighbours that a sum would keep apart
-    tensors = {name: tensor.cpu() for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers())}
-    with torch.inference_mode():
-        inputs = (strips.mT if is_along_rows else strips,) * 2
-        exposure = torch.func.functional_call(backbone, tensors, inputs)
-    spoilt = (exposure.mT if is_along_rows else exposure).isnan().any(dim=3).any(dim=1)
-    return max(_extent(spoilt[0, half:]), _extent(spoilt[1, :half].flip(0)))
+class _Picture:
+    """A picture that is read in windows, and iterated over in strips as often as wanted."""
+
+    def __init__(self, read: Read, size: tuple[int, int], rows: list[Span], device: torch.device) -> None:
+        self._read, self._width, self._rows, self._device = read, size[1], rows, device
+
+    def load(self, window: Window) -> Float[Tensor, "1 3 h w"]:
+        part = self._read(*window)[None]
+        return part if self._device.type == "cpu" else part.pin_memory().to(self._device, non_blocking=True)
+
+    def __iter__(self) -> Iterator[Float[Tensor, "1 3 _ w"]]:
+        return (self.load((row.given, slice(0, self._width))) for row in self._rows)
 
 
-def _extent(flags: Bool[Tensor, " n"]) -> int:
-    """Number of flags up to the last one that is set."""
-    return int(flags.nonzero().max()) + 1 if bool(flags.any()) else 0
-
-
-def _like(backbone: nn.Module) -> Tensor:
-    """A tensor on the device and of the type that the backbone computes with."""
-    return next(backbone.parameters(), torch.empty(0))
+def _cut_both(network: BoundReconstructor, size: tuple[int, int], *, tile_px: int) -> list[list[Span]]:
+    """Cut rows and columns, or leave a small picture whole for a network that needs it so."""
+    if network.locality is not None:
+        return [cut(length, network.locality, tile_px=tile_px) for length in size]
+    num_pixels = size[0] * size[1]
+    if num_pixels > _WHOLE_PX:
+        raise ValueError(
+            f"the backbone {type(network.backbone).__name__} cannot work on tiles, as each of its pixels depends on "
+            "the whole picture; backbone.norm=group makes it so, if it has that option, and pixel does not. Only "
+            f"photographs of up to {_WHOLE_PX / 1e6:.1f} megapixels are converted whole, got {num_pixels / 1e6:.1f}; "
+            "make it smaller"
+        )
+    return [[Span(slice(0, length), slice(0, length))] for length in size]

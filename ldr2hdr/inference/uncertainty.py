@@ -1,4 +1,4 @@
-"""How far to trust a reconstruction, pixel by pixel: what was clipped, what was invented, how sure the rest is."""
+"""Uncertainty of a reconstruction, pixel by pixel: what was clipped, what was invented, how sure the rest is."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 LAYERS: Final = ("mask.clipped", "mask.invented", "sigma")
-"""Names of the channels in a file, LAYER.CHANNEL as programs that read OpenEXR group them; `Trust` in this order."""
+"""Names of the channels in a file, LAYER.CHANNEL as programs that read OpenEXR group them; in this order."""
 LEVEL: Final = 1 / 255
 """A photograph is taken to be right within one of 256 levels: rounding, noise and JPEG together seldom do less."""
 UNKNOWN_CAMERA_STOPS: Final = 0.8
@@ -19,8 +19,8 @@ _RAMP: Final = (240 / 255, 250 / 255)
 _FLOOR: Final = 2.0**-10
 
 
-class Trust(NamedTuple):
-    """What can be said of each pixel.
+class Uncertainty(NamedTuple):
+    """Uncertainty of each pixel.
 
     Attributes:
         clipped: 1 where the photograph shows white in a channel (250 of 255 or more), 0 where all channels are below
@@ -36,7 +36,7 @@ class Trust(NamedTuple):
 
 
 def vary(ldr: Float[Tensor, "3 h w"]) -> tuple[Callable[[slice, slice], Tensor], ...]:
-    """Two photographs as good as the one given, as functions that give windows of them.
+    """Return two photographs as good as the one given, as functions that give windows of them.
 
     They are a level darker, and a level brighter and mirrored: what a network says of them should be the same, and how
     far it is not tells how far it depends on chance. What it says of the second is mirrored too.
@@ -55,8 +55,8 @@ def vary(ldr: Float[Tensor, "3 h w"]) -> tuple[Callable[[slice, slice], Tensor],
 
 def assess(
     ldr: Float[Tensor, "3 h w"], exposures: Sequence[Float[Tensor, "3 h w"]], *, tone_error_stops: float
-) -> Trust:
-    """Tell what is known of each pixel.
+) -> Uncertainty:
+    """Compute how uncertain each pixel is.
 
     ``sigma**2`` is the sum of three squares: the error of the camera's tones; the standard deviation of the
     reconstructions, which grows where a level is many stops wide (in the shadows) and where the network guesses by
@@ -85,11 +85,11 @@ def assess(
     invented = above.sum(dim=0) / made.sum(dim=0).clamp_min(_FLOOR)
     variance = torch.stack([exposure.clamp_min(_FLOOR).log2() for exposure in exposures]).var(dim=0).mean(dim=0)
     raised = (shares * made.clamp_min(1).log2()).square().mean(dim=0)
-    return Trust(shares.amax(dim=0), invented, (tone_error_stops**2 + variance + raised).sqrt())
+    return Uncertainty(shares.amax(dim=0), invented, (tone_error_stops**2 + variance + raised).sqrt())
 
 
 def clip_shares(ldr: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-    """How far each channel of a photograph is clipped, 0 to 1.
+    """Measure how far each channel of a photograph is clipped, 0 to 1.
 
     Example:
         >>> clip_shares(torch.tensor([0, 245, 255]).view(3, 1, 1) / 255).flatten()

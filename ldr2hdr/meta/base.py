@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ldr2hdr.meta.folding import statistics_of
 from ldr2hdr.meta.inner_loop import AbstractInnerLoop, Adaptation, FastInnerLoop, Loss
 from ldr2hdr.meta.inner_optimizers import SGD, AbstractDescent, AbstractRule
 from ldr2hdr.meta.learn2learn_loop import Learn2LearnInnerLoop
@@ -120,7 +121,7 @@ class AbstractMetaLearner(nn.Module, ABC):
 
     def statistics(self, support: Shots) -> Statistics:
         """What the closed-form part of the model gets to know of the support."""
-        return self.model.sufficient_statistics(support)  # type: ignore[operator]
+        return statistics_of(self.model, support)
 
     def inner_loop(self, *, lr: float | None = None) -> AbstractInnerLoop:
         """This thread's inner loop.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ldr2hdr.meta.base import Predictor
-from ldr2hdr.meta.folding import FoldedNetwork
+from ldr2hdr.meta.folding import FoldedNetwork, statistics_of
 from ldr2hdr.meta.inner_loop import Loss
 from ldr2hdr.meta.inner_optimizers import AbstractDescent
 from ldr2hdr.meta.maml import MAMLLearner
@@ -81,7 +81,7 @@ class Modulated(nn.Module):
     """A network whose gains and biases are shifted by a linear map of context parameters.
 
     Args:
-        network: Maps ``(ldr, context)`` to a prediction.
+        network: Maps ``(ldr, statistics)`` to a prediction.
         num_context: Number of context parameters.
         modulates: Patterns of the names of what is shifted.
 
@@ -107,21 +107,21 @@ class Modulated(nn.Module):
         # columns of about unit length: a step of the context is one of the same rate on what it shifts
         self.directions = nn.Parameter(torch.randn(total, num_context) / total**0.5)
 
-    def sufficient_statistics(self, support: Shots) -> object:
-        """What the network's closed-form part needs of the support."""
-        return self.network.sufficient_statistics(support)  # type: ignore[operator]
+    def sufficient_statistics(self, support: Shots) -> Statistics:
+        """Return what the network's closed-form part needs of the support."""
+        return statistics_of(self.network, support)
 
-    def forward(self, ldr: Tensor, context: Statistics = None) -> Tensor:
+    def forward(self, ldr: Tensor, statistics: Statistics = None) -> Tensor:
         """Predict with the shifted gains and biases."""
-        prediction: Tensor = torch.func.functional_call(self.network, self._shifted(), (ldr, context))
+        prediction: Tensor = torch.func.functional_call(self.network, self._shifted(), (ldr, statistics))
         return prediction
 
     @torch.no_grad()
-    def fold(self, context: Statistics) -> FoldedNetwork:
+    def fold(self, statistics: Statistics) -> FoldedNetwork:
         """The network with its gains and biases shifted for good."""
         network = copy.deepcopy(self.network)
         network.load_state_dict(self._shifted(), strict=False)
-        return FoldedNetwork(network, context)
+        return FoldedNetwork(network, statistics)
 
     def _shifted(self) -> dict[str, Tensor]:
         shifts = torch.split(self.directions @ self.context, list(self.sizes.values()))

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ldr2hdr.tasks import WHOLE, Window
+
 # Knots are equally spaced in log(level + toe): the toe is about four 8-bit levels, below which noise and rounding rule.
 TOE_LEVEL: Final = 4 / 255
 # At and above this level a channel stands for all the light that clipped.
@@ -57,11 +59,6 @@ class Surroundings(NamedTuple):
     means: tuple[Float[Tensor, "b 4 _ _"], ...]
 
 
-# Rows and columns of a picture.
-Window = tuple[slice, slice]
-_WHOLE: Final[Window] = (slice(None), slice(None))
-
-
 def surroundings_of(strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> Surroundings:
     """Look through pictures once, strip by strip.
 
@@ -83,7 +80,7 @@ def surroundings_of(strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int,
 
 
 def extract_features(
-    ldr: Float[Tensor, "b 3 h w"], surroundings: Surroundings | None = None, *, window: Window = _WHOLE
+    ldr: Float[Tensor, "b 3 h w"], surroundings: Surroundings | None = None, *, window: Window = WHOLE
 ) -> Features:
     """Compute the features of pictures in [0, 1], or of a part of them.
 

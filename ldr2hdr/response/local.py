@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.radiometry import LOG_OFFSET
+from ldr2hdr.response.base import AbstractResponse
 from ldr2hdr.response.features import (
     NUM_LOCAL,
     NUM_WHITE,
     Features,
     Fold,
     Surroundings,
-    Window,
     extract_features,
     hats,
     split_folds,
@@ -24,7 +24,7 @@ from ldr2hdr.response.features import (
 )
 from ldr2hdr.response.fit_hypotheses import CANDIDATES, FIXED
 from ldr2hdr.response.ridge import inverse_gamma_curve, knot_roughness, solve
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import WHOLE, Shots, Window
 
 _STRIP_ROWS: Final = 64
 _Strip = tuple[slice, slice, slice, slice]
@@ -55,7 +55,7 @@ class Weights(NamedTuple):
     white: Float[Tensor, "3 q"]
 
 
-class LocalRidgeResponse(nn.Module):
+class LocalRidgeResponse(AbstractResponse[Moments, Weights, Surroundings]):
     r"""Curve and local features, fitted to the support by ridge regression toward meta-learned weights.
 
     Below white, log exposure is an additive model of the picture alone, ``curve(v) + local features``: the logarithm
@@ -126,7 +126,7 @@ class LocalRidgeResponse(nn.Module):
 
     @torch.no_grad()
     def sufficient_statistics(self, support: Shots) -> Moments:
-        """Reduce the support to its moments: all that the fit depends on.
+        """Reduce the support to its moments.
 
         Args:
             support: K examples ``(K, 3, H, W)``.
@@ -148,7 +148,7 @@ class LocalRidgeResponse(nn.Module):
         return Moments(torch.stack(shades) / num_pixels, torch.stack(whites).sum(dim=0) / num_pixels)
 
     def weights(self, statistics: Moments | None) -> Weights:
-        """The fit to the support, or the prior without one."""
+        """Solve for the weights: the fit to the support, or the prior without one."""
         if statistics is None:
             return self._assemble(torch.cat([self.curve_prior, self.local_prior], dim=1), whites=None)
         total = statistics.shades.sum(dim=0)
@@ -159,38 +159,23 @@ class LocalRidgeResponse(nn.Module):
         share = torch.softmax(-self.log_trust.exp() * torch.log(error + _FINEST_ERROR), dim=0)
         return self._assemble(torch.einsum("g,gcs->cs", share, candidates[:, 0]), whites=statistics.whites)
 
-    def forward(self, ldr: Float[Tensor, "b 3 h w"], statistics: Moments | None = None) -> Float[Tensor, "b 3 h w"]:
-        """Linearise pictures.
-
-        Args:
-            ldr: Pictures in [0, 1].
-            statistics: What ``sufficient_statistics`` made of the support, or None.
-
-        Returns:
-            Exposure, non-negative; white is what light above the sensor's white is estimated to be.
-        """
-        return _evaluate(extract_features(ldr), self.weights(statistics))
-
     def global_statistics(self, strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> Surroundings:
-        """What ``linearize`` needs of whole pictures; arguments as for `surroundings_of`."""
+        """Return means over the cells of whole pictures."""
         return surroundings_of(strips, size)
 
     def linearize(
         self,
         part: Float[Tensor, "b 3 h w"],
-        statistics: Moments | None,
+        weights: Weights,
         *,
-        global_statistics: Surroundings,
-        window: Window,
+        global_statistics: Surroundings | None = None,
+        window: Window = WHOLE,
     ) -> Float[Tensor, "b 3 h w"]:
-        """Linearise a part of pictures, as ``forward`` would within the whole.
-
-        Arguments as for ``Reconstructor.reconstruct``.
-        """
-        return _evaluate(extract_features(part, global_statistics, window=window), self.weights(statistics))
+        """Linearise by both models; white becomes what light above the sensor's white is estimated to be."""
+        return _evaluate(extract_features(part, global_statistics, window=window), weights)
 
     def _solve_shades(self, moments: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "g f 3 p"]:
-        """Weights ``[curve, local]`` of each candidate."""
+        """Solve for the weights ``[curve, local]`` of each candidate."""
         num_knots = self.curve_prior.shape[1]
         penalties, priors = [], []
         for candidate in CANDIDATES:

@@ -1,7 +1,7 @@
 """The response stage: a smooth curve per channel from LDR level to exposure, solved in closed form on the support."""
 
 import math
-from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,31 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ldr2hdr.radiometry import LOG_OFFSET
+from ldr2hdr.response.base import AbstractPointwiseResponse
 from ldr2hdr.response.features import WHITE_LEVEL, level_to_tone, tone_to_level
-from ldr2hdr.tasks import Shots, Statistics
+from ldr2hdr.tasks import WHOLE, Shots, Window
 
 
-class PointwiseResponse(nn.Module):
-    """A stage that looks at one pixel at a time, so that a part of a picture is linearised as the whole would be."""
-
-    def global_statistics(self, strips: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> None:
-        """Nothing is needed of the whole picture; the strips are not read."""
-
-    def linearize(
-        self,
-        part: Float[Tensor, "b 3 h w"],
-        statistics: Statistics,
-        *,
-        global_statistics: None,
-        window: tuple[slice, slice],
-    ) -> Float[Tensor, "b 3 h w"]:
-        """The same as ``forward(part, statistics)``; arguments as for ``Reconstructor.reconstruct``."""
-        linear: Tensor = self(part, statistics)
-        return linear
-
-
-class InverseGammaResponse(PointwiseResponse):
-    """No response stage: one fixed display gamma for every camera (``response=none``).
+class InverseGammaResponse(AbstractPointwiseResponse[None, None]):
+    """One fixed display gamma for every camera, in place of a response stage (``response=none``).
 
     Args:
         gamma: Exponent of the linearisation; 2.2 by convention.
@@ -46,14 +28,35 @@ class InverseGammaResponse(PointwiseResponse):
         self.gamma = gamma
 
     def sufficient_statistics(self, support: Shots) -> None:
-        """Nothing to learn from the support."""
+        """Return None: there is nothing to learn."""
 
-    def forward(self, ldr: Float[Tensor, "b 3 h w"], statistics: None = None) -> Float[Tensor, "b 3 h w"]:
-        """Linearise by ``ldr ** gamma``."""
-        return ldr.pow(self.gamma)
+    def weights(self, statistics: None) -> None:
+        """Return None: there is nothing to solve."""
+
+    def linearize(
+        self,
+        part: Float[Tensor, "b 3 h w"],
+        weights: None,
+        *,
+        global_statistics: None = None,
+        window: Window = WHOLE,
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Linearise by ``part ** gamma``."""
+        return part.pow(self.gamma)
 
 
-class RidgeResponse(PointwiseResponse):
+class NormalEquations(NamedTuple):
+    """Normal equations of the fit of a curve.
+
+    Attributes:
+        value: Per channel ``[A | b]``: the moments of the basis functions, and their products with log exposure. The
+            name is that of the tensor in camera profiles.
+    """
+
+    value: Float[Tensor, "3 j j_plus_1"]
+
+
+class RidgeResponse(AbstractPointwiseResponse[NormalEquations, Float[Tensor, "3 j"]]):
     r"""Per-channel curve, fitted to the support by ridge regression toward a meta-learned prior curve.
 
     With hat functions :math:`\phi` on ``num_knots`` LDR levels, the log exposure of level ``v`` is
@@ -107,14 +110,11 @@ class RidgeResponse(PointwiseResponse):
         self.roughness: Tensor
 
     @torch.no_grad()
-    def sufficient_statistics(self, support: Shots) -> Float[Tensor, "3 j j_plus_1"]:
-        """Reduce the support to the normal equations of the fit: all that the curve depends on.
+    def sufficient_statistics(self, support: Shots) -> NormalEquations:
+        """Reduce the support to the normal equations of the fit.
 
         Args:
             support: K examples ``(K, 3, H, W)``.
-
-        Returns:
-            Per channel ``[A | b]``: the moments of the basis functions, and their products with log exposure.
         """
         levels = support.ldr.transpose(0, 1).flatten(1)
         log_exposure = torch.log(support.exposure.transpose(0, 1).flatten(1) + LOG_OFFSET)
@@ -130,40 +130,36 @@ class RidgeResponse(PointwiseResponse):
         for row, value in basis:
             for column, other in (*basis, target):
                 moments.scatter_add_(1, row * columns + column, value * other)
-        return moments.view(3, self.num_knots + 1, columns) / levels.shape[1]
+        return NormalEquations(moments.view(3, self.num_knots + 1, columns) / levels.shape[1])
 
-    def weights(self, statistics: Float[Tensor, "3 j j_plus_1"] | None) -> Float[Tensor, "3 j"]:
-        """Log exposure at the knots, and white's height above the last: the fit, or the prior without support."""
+    def weights(self, statistics: NormalEquations | None) -> Float[Tensor, "3 j"]:
+        """Return log exposure at the knots, and white's height above the last: the fit, or the prior."""
         if statistics is None:
             return self.prior
         identity = torch.eye(self.num_knots + 1, dtype=self.prior.dtype, device=self.prior.device)
         penalty = self.log_prior_weight.exp() * identity + self.log_smoothness_weight.exp() * self.roughness
-        matrix, moments = statistics[..., :-1], statistics[..., -1]
+        matrix, moments = statistics.value[..., :-1], statistics.value[..., -1]
         return solve(matrix + penalty, moments + self.prior @ penalty)
 
-    def forward(
-        self, ldr: Float[Tensor, "b 3 h w"], statistics: Float[Tensor, "3 j j_plus_1"] | None = None
+    def linearize(
+        self,
+        part: Float[Tensor, "b 3 h w"],
+        weights: Float[Tensor, "3 j"],
+        *,
+        global_statistics: None = None,
+        window: Window = WHOLE,
     ) -> Float[Tensor, "b 3 h w"]:
-        """Linearise by the curve.
-
-        Args:
-            ldr: Pictures in [0, 1].
-            statistics: What ``sufficient_statistics`` made of the support, or None.
-
-        Returns:
-            Exposure, non-negative; white is what light above the sensor's white is on average.
-        """
-        weights = self.weights(statistics)
-        knot, fraction, is_white = self._locate(ldr.transpose(0, 1).flatten(1))
+        """Linearise by the curve; white becomes what light above the sensor's white is on average."""
+        knot, fraction, is_white = self._locate(part.transpose(0, 1).flatten(1))
         log_exposure = torch.lerp(weights.gather(1, knot), weights.gather(1, knot + 1), fraction)
         log_exposure = log_exposure + is_white * weights[:, -1:]
         linear = F.relu(log_exposure.exp() - LOG_OFFSET)
-        return linear.view(3, ldr.shape[0], *ldr.shape[2:]).transpose(0, 1)
+        return linear.view(3, part.shape[0], *part.shape[2:]).transpose(0, 1)
 
     def _locate(
         self, levels: Float[Tensor, "3 n"]
     ) -> tuple[Int[Tensor, "3 n"], Float[Tensor, "3 n"], Float[Tensor, "3 n"]]:
-        """The knot below each level, the fraction of the way to the next one, and whether it is white."""
+        """Return the knot below each level, the fraction of the way to the next one, and whether it is white."""
         position = level_to_tone(levels) * (self.num_knots - 1)
         knot = position.long().clamp(0, self.num_knots - 2)
         return knot, position - knot, (levels >= WHITE_LEVEL).to(levels.dtype)

@@ -16,6 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
+from plain import plain
 from rich.console import Console
 
 from ldr2hdr import build, cli
@@ -87,7 +88,7 @@ def test_an_error_that_does_not_name_the_photo_is_prefixed(
 ) -> None:
     monkeypatch.setattr(
         "ldr2hdr.inference.convert.convert_photo",
-        lambda job, predictor, **options: (_ for _ in ()).throw(OSError("full")),
+        lambda job, network, **options: (_ for _ in ()).throw(OSError("full")),
     )
     assert convert("a.png", "-o", "a.exr") == 1
     assert capsys.readouterr().err == "ldr2hdr: error: a.png: full\n"
@@ -157,7 +158,7 @@ def test_each_format(folder: Path, format: str, start: bytes) -> None:
 def test_strength_takes_back_what_is_above_white(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ldr2hdr.inference.profiles.model.Model.single_shot", lambda model: lambda ldr: 16 * ldr)
+    monkeypatch.setattr("ldr2hdr.inference.profiles.model.Model.single_shot", lambda model: plain(lambda ldr: 16 * ldr))
     for strength, brightest in (("1", 16.0), ("0.5", 4.0), ("0", 1.0)):
         assert convert("a.png", "-o", "a.exr", "--strength", strength, "--force") == 0
         assert read_radiance("a.exr").max().item() == pytest.approx(brightest, rel=1e-3)

@@ -32,7 +32,7 @@ class Product(torch.nn.Module):
     def sufficient_statistics(self, support):
         """No closed-form part."""
 
-    def forward(self, ldr, context=None):
+    def forward(self, ldr, statistics=None):
         return self.w * ldr
 
 

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from plain import plain
 from torch import Tensor, nn
 
 from ldr2hdr.backbones.unet import UNet
-from ldr2hdr.inference import convert
+from ldr2hdr.inference import tiling
 from ldr2hdr.inference.convert import convert_photo
 from ldr2hdr.inference.outputs import Job, plan_jobs
 from ldr2hdr.io import ImageError, read_ldr, read_radiance, write_image
+from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.response.reconstructor import Reconstructor
 from ldr2hdr.tasks import Shots
 
 
@@ -68,11 +69,11 @@ def test_the_file_holds_what_the_network_said(
     write_image(job.photo, torch.rand((3, *size), generator=generator))
     ldr = read_ldr(job.photo)
 
-    def predictor(pictures: Tensor) -> Tensor:
+    def function(pictures: Tensor) -> Tensor:
         assert torch.is_inference_mode_enabled()
         return pictures * 8 / ldr.max()
 
-    converted = convert_photo(job, predictor)
+    converted = convert_photo(job, plain(function))
     expected = ldr * 8 / ldr.max()
     peak = expected.amax(0).max()
     assert (read_radiance(job.output) - expected).abs().max() <= tolerance * peak
@@ -83,14 +84,14 @@ def test_the_file_holds_what_the_network_said(
 def test_a_black_result_has_no_brightest_pixel(tmp_path: Path) -> None:
     job = Job(tmp_path / "a.png", tmp_path / "a.hdr")
     write_image(job.photo, torch.zeros(3, 2, 2))
-    assert convert_photo(job, torch.zeros_like).stops_above_white == -math.inf
+    assert convert_photo(job, plain(torch.zeros_like)).stops_above_white == -math.inf
 
 
 def test_a_broken_prediction_leaves_no_file(tmp_path: Path) -> None:
     job = Job(tmp_path / "a.png", tmp_path / "a.exr")
     write_image(job.photo, torch.zeros(3, 2, 2))
     with pytest.raises(ImageError, match=r"12 NaN or infinite ones: .*a.exr"):
-        convert_photo(job, lambda pictures: pictures + math.nan)
+        convert_photo(job, plain(lambda pictures: pictures + math.nan))
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -113,7 +114,7 @@ def test_a_large_photo_is_reconstructed_on_tiles_as_the_whole_would_be(
     support = Shots(ldr[None, :, :, :64], ldr[None, :, :, :64].pow(1.5) * 2)
     statistics = model.sufficient_statistics(support)
     for given in (None, statistics):
-        converted = convert_photo(Job(tmp_path / "a.png", tmp_path / "a.exr"), model, statistics=given)
+        converted = convert_photo(Job(tmp_path / "a.png", tmp_path / "a.exr"), model.bind(given))
         with torch.inference_mode():
             expected = model(ldr[None], given)[0]
         torch.testing.assert_close(read_radiance(tmp_path / "a.exr"), expected, atol=1e-5, rtol=6e-4)
@@ -125,7 +126,11 @@ def test_the_network_never_sees_more_than_a_tile(tmp_path: Path, generator: torc
     write_photo(tmp_path / "a.png", (30, 1300), generator)
     model, widths = make_model(), []
     model.backbone.register_forward_hook(lambda net, inputs, output: widths.append(output.shape[-1]))
-    convert_photo(Job(tmp_path / "a.png", tmp_path / "a.exr"), model)
+    network, shares = model.bind(), []
+    assert network.locality is not None  # for which it is tried on long strips
+    widths.clear()
+    convert_photo(Job(tmp_path / "a.png", tmp_path / "a.exr"), network, on_share=shares.append)
+    assert shares == [0, pytest.approx(1 / 3, abs=0.01), pytest.approx(2 / 3, abs=0.01)]
     assert max(widths) <= 512 + 2 * 64
     assert sum(widths) >= 1300
 
@@ -135,13 +140,13 @@ def test_a_network_of_the_whole_picture_converts_only_small_photos(
 ) -> None:
     model, job = make_model("group"), Job(tmp_path / "a.png", tmp_path / "a.exr")
     ldr = write_photo(job.photo, (30, 40), generator)
-    convert_photo(job, model)
+    convert_photo(job, model.bind())
     with torch.inference_mode():
         torch.testing.assert_close(read_radiance(job.output), model(ldr[None])[0], atol=1e-5, rtol=6e-4)
     job.output.unlink()
-    monkeypatch.setattr(convert, "_WHOLE_PX", 1000)
+    monkeypatch.setattr(tiling, "_WHOLE_PX", 1000)
     with pytest.raises(ValueError, match=r"UNet cannot work on tiles.*up to 0\.0 megapixels.*make it smaller"):
-        convert_photo(job, model)
+        convert_photo(job, model.bind())
     assert not job.output.exists()
 
 
@@ -149,6 +154,6 @@ def test_a_network_of_the_whole_picture_converts_only_small_photos(
 def test_light_beyond_half_floats_is_kept(tmp_path: Path, generator: torch.Generator, brightest: float) -> None:
     ldr = write_photo(tmp_path / "a.png", (8, 9), generator)
     job = Job(tmp_path / "a.png", tmp_path / "a.exr")
-    converted = convert_photo(job, lambda pictures: pictures * brightest / ldr.max())
+    converted = convert_photo(job, plain(lambda pictures: pictures * brightest / ldr.max()))
     assert converted.stops_above_white == pytest.approx(math.log2(brightest), abs=1e-5)
     torch.testing.assert_close(read_radiance(job.output), ldr * brightest / ldr.max(), atol=1e-4, rtol=6e-4)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ldr2hdr.inference.uncertainty import LAYERS, LEVEL, Trust, assess, vary
+from ldr2hdr.inference.uncertainty import LAYERS, LEVEL, Uncertainty, assess, vary
 
 
 def grey(*levels: float) -> torch.Tensor:
@@ -12,27 +12,27 @@ def grey(*levels: float) -> torch.Tensor:
 
 def test_channels_are_named_in_order() -> None:
     assert LAYERS == ("mask.clipped", "mask.invented", "sigma")
-    assert Trust._fields == ("clipped", "invented", "sigma")
+    assert Uncertainty._fields == ("clipped", "invented", "sigma")
 
 
 def test_what_is_above_white_in_a_clipped_channel_is_invented() -> None:
     ldr = torch.tensor([1.0, 0.5, 0.0]).view(3, 1, 1)
     made = torch.tensor([4.0, 0.75, 0.25]).view(3, 1, 1)
-    trust = assess(ldr, [made, made], tone_error_stops=0.5)
-    assert trust.clipped.item() == 1
-    assert trust.invented.item() == pytest.approx(3 / 5)
+    found = assess(ldr, [made, made], tone_error_stops=0.5)
+    assert found.clipped.item() == 1
+    assert found.invented.item() == pytest.approx(3 / 5)
     # two stops above white in one channel of three
-    assert trust.sigma.item() == pytest.approx((0.5**2 + 2.0**2 / 3) ** 0.5)
+    assert found.sigma.item() == pytest.approx((0.5**2 + 2.0**2 / 3) ** 0.5)
 
 
 def test_an_exposure_above_white_that_the_photograph_tells_is_not_invented() -> None:
-    trust = assess(grey(0.9), [grey(2.0), grey(2.0)], tone_error_stops=0.25)
-    assert (trust.clipped.item(), trust.invented.item(), trust.sigma.item()) == (0, 0, 0.25)
+    found = assess(grey(0.9), [grey(2.0), grey(2.0)], tone_error_stops=0.25)
+    assert (found.clipped.item(), found.invented.item(), found.sigma.item()) == (0, 0, 0.25)
 
 
 def test_the_spread_is_in_stops() -> None:
-    trust = assess(grey(0.5, 0.5), [grey(0.1, 0.1), grey(0.1, 0.4), grey(0.1, 0.2)], tone_error_stops=0.0)
-    torch.testing.assert_close(trust.sigma, torch.tensor([[0.0, 1.0]]))
+    found = assess(grey(0.5, 0.5), [grey(0.1, 0.1), grey(0.1, 0.4), grey(0.1, 0.2)], tone_error_stops=0.0)
+    torch.testing.assert_close(found.sigma, torch.tensor([[0.0, 1.0]]))
 
 
 def test_one_reconstruction_has_no_spread() -> None:

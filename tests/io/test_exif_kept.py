@@ -12,6 +12,7 @@ import OpenEXR
 import pytest
 from handmade import with_chunks, write_dng
 from PIL import ExifTags, Image, ImageOps
+from plain import plain
 
 from ldr2hdr.inference.convert import Converted, convert_photo
 from ldr2hdr.inference.outputs import Job
@@ -81,7 +82,7 @@ def convert(photo: Path, name: str) -> tuple[Path, Converted]:
         pytest.importorskip("imagecodecs", reason="extra formats")
         pytest.importorskip("tifffile", reason="extra formats")
     output = photo.with_name(f"{photo.stem}_{name}{HDR_FORMATS[name][0]}")
-    return output, convert_photo(Job(photo, output), lambda pictures: pictures)
+    return output, convert_photo(Job(photo, output), plain(lambda pictures: pictures))
 
 
 def exif_in(path: Path) -> Image.Exif:

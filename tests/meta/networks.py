@@ -7,7 +7,7 @@ from ldr2hdr.backbones.resnet import ResNet
 from ldr2hdr.backbones.unet import UNet
 from ldr2hdr.losses import LogL1
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
-from ldr2hdr.response.reconstructor import Reconstructor
+from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
 from ldr2hdr.tasks import Shots, TaskBatch
 

@@ -5,8 +5,8 @@ import torch
 from networks import LOSS, batch, flat, reconstructor
 
 from ldr2hdr.meta.maml import MAMLLearner
+from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.response.reconstructor import Reconstructor
 from ldr2hdr.tasks import Shots, TaskBatch
 
 

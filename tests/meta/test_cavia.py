@@ -23,7 +23,7 @@ class Bias(nn.Module):
     def sufficient_statistics(self, support: Shots) -> None:
         """No closed-form part."""
 
-    def forward(self, ldr: Tensor, context: None = None) -> Tensor:
+    def forward(self, ldr: Tensor, statistics: None = None) -> Tensor:
         return self.bias.expand_as(ldr)
 
 
@@ -106,10 +106,10 @@ def test_folding_leaves_the_prediction_and_the_model() -> None:
         learner.model.context.copy_(torch.linspace(-1, 1, 5))
     before = {name: value.clone() for name, value in learner.state_dict().items()}
     support, query = pictures(1), pictures(2)
-    context = learner.context(support)
-    folded = learner.model.fold(context)
+    statistics = learner.statistics(support)
+    folded = learner.model.fold(statistics)
     with torch.no_grad():
         predicted, own = folded.network(query.ldr, folded.statistics), learner.single_shot()(query.ldr)
-        torch.testing.assert_close(predicted, learner.model(query.ldr, context), rtol=1e-12, atol=0)
+        torch.testing.assert_close(predicted, learner.model(query.ldr, statistics), rtol=1e-12, atol=0)
     assert not torch.allclose(predicted, own)
     assert all(torch.equal(value, before[name]) for name, value in learner.state_dict().items())

@@ -27,7 +27,7 @@ class Constant(nn.Module):
     def sufficient_statistics(self, support):
         """No closed-form part."""
 
-    def forward(self, ldr, context=None):
+    def forward(self, ldr, statistics=None):
         return self.w.expand_as(ldr)
 
 

@@ -2,12 +2,9 @@
 
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
-
-from jaxtyping import Float
-from torch import Tensor, nn
 
 from ldr2hdr.cli.app.preview import make_scene, shrink
 from ldr2hdr.cli.app.uploads import Upload, naming
@@ -15,13 +12,9 @@ from ldr2hdr.evaluation.report.pictures import Scene
 from ldr2hdr.inference.convert import Converted, convert_photo
 from ldr2hdr.inference.outputs import Job
 from ldr2hdr.inference.profiles.model import MAX_STEPS, AdaptedCamera, Model
+from ldr2hdr.inference.tiling import OnShare
 from ldr2hdr.io import read_photo, read_radiance, write_image
-from ldr2hdr.meta.base import Predictor
-from ldr2hdr.response.reconstructor import Reconstructor
-from ldr2hdr.tasks import Statistics
 
-OnShare = Callable[[float], None]
-"""Told how much is done, from 0 to 1; whatever it raises ends the work."""
 _PROFILE: Final = "profile.ldr2hdr"
 _MAX_RESULTS: Final = 4
 _MAX_CAMERAS: Final = 8
@@ -53,7 +46,7 @@ class Camera(NamedTuple):
 
     Attributes:
         folder: Holds its profile.
-        adapted: What converts.
+        adapted: Network of the camera.
         title: Words for people.
     """
 
@@ -71,7 +64,7 @@ class Desk:
     """Converts and adapts; not for two threads at once.
 
     Args:
-        model: What converts.
+        model: Network of any camera, which adapts.
         folder: For all files; it is the caller's to remove.
         max_pixels: Larger photographs are refused before they are decoded.
     """
@@ -84,7 +77,7 @@ class Desk:
         self.cameras: dict[str, Camera] = {}
 
     def make_folder(self) -> Path:
-        """A new folder for one task."""
+        """Make a folder for one task."""
         folder = self._folder / secrets.token_hex(8)
         folder.mkdir(mode=0o700)
         return folder
@@ -109,15 +102,15 @@ class Desk:
         with naming(upload):
             photo = shrink(read_photo(upload.path, max_pixels=self._max_pixels).ldr)
             job = Job(upload.path, upload.path.with_name("result.exr"))
-            predictor, statistics = self._predictor(known, on_share)
-            converted = convert_photo(job, predictor, statistics=statistics)
+            network = self._model.single_shot() if known is None else known.adapted.network
+            converted = convert_photo(job, network, on_share=on_share)
             scene = make_scene(photo, shrink(read_radiance(job.output)))
         words = known.title if known else "any camera (single-shot)"
         result = Result(upload.path.parent, upload, converted, scene, camera, words)
         return _keep(self.results, result, most=_MAX_RESULTS)
 
     def ultrahdr(self, result: Result) -> Path:
-        """The result as an Ultra HDR JPEG, made when it is first asked for.
+        """Return the result as an Ultra HDR JPEG, made when it is first asked for.
 
         Raises:
             ValueError: If the light cannot be stored so.
@@ -156,38 +149,6 @@ class Desk:
             upload.path.unlink()
         adapted.save(folder / _PROFILE)
         return _keep(self.cameras, Camera(folder, adapted, _describe(adapted)), most=_MAX_CAMERAS)
-
-    def _predictor(self, camera: Camera | None, on_share: OnShare) -> tuple[Reconstructor | Predictor, Statistics]:
-        predictor, statistics = (self._model.single_shot(), None) if camera is None else camera.adapted.predictor()
-        if isinstance(predictor, Reconstructor):
-            predictor = _Watched(predictor.response, predictor.backbone, on_share)
-        return predictor, statistics
-
-
-class _Watched(Reconstructor):
-    """A network that tells how much of a picture it has seen; the layers are the given ones."""
-
-    def __init__(self, response: nn.Module, backbone: nn.Module, on_share: OnShare) -> None:
-        super().__init__(response, backbone)
-        self._on_share = on_share
-
-    def global_statistics(self, strips: object, size: tuple[int, int]) -> Statistics:
-        """As the network's; tells the size."""
-        self._size = size
-        return super().global_statistics(strips, size)  # type: ignore[arg-type]
-
-    def reconstruct(
-        self,
-        part: Float[Tensor, "b 3 h w"],
-        statistics: Statistics = None,
-        *,
-        global_statistics: object,
-        window: tuple[slice, slice],
-    ) -> Float[Tensor, "b 3 h w"]:
-        """As the network's; tells where it is."""
-        (height, width), (rows, columns) = self._size, window
-        self._on_share((rows.start + (rows.stop - rows.start) * columns.start / width) / height)
-        return super().reconstruct(part, statistics, global_statistics=global_statistics, window=window)
 
 
 def _keep(kept: dict[str, _Kept], new: _Kept, *, most: int) -> str:

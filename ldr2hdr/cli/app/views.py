@@ -30,9 +30,10 @@ from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
 from ldr2hdr.cli.app.page import Settings, build_page
-from ldr2hdr.cli.app.service import Desk, OnShare, Result
+from ldr2hdr.cli.app.service import Desk, Result
 from ldr2hdr.cli.app.uploads import Upload, accept
 from ldr2hdr.cli.app.worker import Told, TooMany, Work
+from ldr2hdr.inference.tiling import OnShare
 from ldr2hdr.io import ImageError
 
 _NAMES: Final = ("127.0.0.1", "localhost")

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from ldr2hdr.inference.export.whole import WholePicture, probe_picture
 from ldr2hdr.io.files import replacing
-from ldr2hdr.response.reconstructor import Reconstructor
-from ldr2hdr.tasks import Statistics
+from ldr2hdr.reconstructor import BoundReconstructor
 
 SUFFIX: Final = ".onnx"
 TOLERANCE: Final = 1e-4
@@ -45,7 +44,7 @@ _UNITS: Final = {
 
 
 class Exported(NamedTuple):
-    """What was written.
+    """ONNX file that was written.
 
     Attributes:
         path: The file.
@@ -58,19 +57,12 @@ class Exported(NamedTuple):
     sizes: tuple[tuple[int, int], ...]
 
 
-def export_onnx(
-    path: Path,
-    network: Reconstructor,
-    *,
-    statistics: Statistics = None,
-    about: Mapping[str, str] | None = None,
-) -> Exported:
+def export_onnx(path: Path, network: BoundReconstructor, *, about: Mapping[str, str] | None = None) -> Exported:
     """Write a network as an ONNX file, whole or not at all: one that torch disagrees with is not left.
 
     Args:
         path: The file; replaced if it exists.
-        network: At theta, or adapted to a camera.
-        statistics: What its ``sufficient_statistics`` made of the camera's support; None for a single shot.
+        network: Of a camera, or of any.
         about: Further metadata, beside what goes in and what comes out.
 
     Raises:
@@ -81,12 +73,12 @@ def export_onnx(
     if path.suffix.lower() != SUFFIX:
         raise ValueError(f"expected a name ending in {SUFFIX}, got {path}")
     onnx, _, runtime = (_import(package) for package in _PACKAGES)
-    model = _translate(WholePicture(network, statistics), path)
+    model = _translate(WholePicture(network), path)
     _tidy(model)
     onnx.helper.set_model_props(model, {**_UNITS, **(about or {})})
     with replacing(path) as temporary:
         onnx.save_model(model, str(temporary))
-        difference = _compare(network, statistics, runtime.InferenceSession(str(temporary), providers=_ON))
+        difference = _compare(network, runtime.InferenceSession(str(temporary), providers=_ON))
         if not difference <= TOLERANCE:
             raise ValueError(
                 f"ONNX Runtime's numbers are not torch's: they differ by {difference:.2g}, and {TOLERANCE:g} are "
@@ -127,7 +119,7 @@ def _translate(whole: WholePicture, path: Path) -> Any:  # noqa: ANN401 (a proto
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What the exporter says of torchvision and of itself helps nobody who exports a network."""
+    """Silence the exporter, whose words on torchvision and on itself help nobody who exports a network."""
     log = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -156,20 +148,20 @@ def _tidy(model: Any) -> None:  # noqa: ANN401
     model.producer_name = "ldr2hdr"
 
 
-def _compare(network: Reconstructor, statistics: Statistics, session: Any) -> float:  # noqa: ANN401
-    """Largest difference at all sizes to the network itself; NaN if a number is not finite."""
+def _compare(network: BoundReconstructor, session: Any) -> float:  # noqa: ANN401
+    """Return the largest difference at all sizes to the network itself; NaN if a number is not finite."""
     worst = 0.0
     for seed, size in enumerate(_CHECKED):
         picture = probe_picture(*size, seed=seed)
         with torch.inference_mode():
-            expected = network(picture, statistics)
+            expected = network(picture)
         (got,) = session.run(None, {INPUT: picture.numpy()})
         worst = float(np.maximum(worst, relative_difference(torch.from_numpy(got), expected)))
     return worst
 
 
 def relative_difference(got: Float[Tensor, "*s"], expected: Float[Tensor, "*s"]) -> float:
-    """Largest difference, relative to the expected value where that is above 1.
+    """Return the largest difference, relative to the expected value where that is above 1.
 
     Example:
         >>> relative_difference(torch.tensor([0.5, 9.0]), torch.tensor([0.5, 10.0]))

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from ldr2hdr.build import choose_device, load_learner
 from ldr2hdr.inference.convert import reconstruct_photo
 from ldr2hdr.inference.profiles.brackets import read_bracket
-from ldr2hdr.inference.profiles.contexts import flatten, rebuild
 from ldr2hdr.inference.profiles.files import Profile, read_profile, write_profile
 from ldr2hdr.inference.profiles.fitting import OnStep, check, fit, prepare
+from ldr2hdr.inference.profiles.statistics import rebuild
 from ldr2hdr.inference.weights import SHIPPED
 from ldr2hdr.io import read_photo
-from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
+from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.meta.folding import Foldable
-from ldr2hdr.response.reconstructor import Reconstructor
-from ldr2hdr.tasks import Statistics
+from ldr2hdr.reconstructor import BoundReconstructor, Reconstructor
+from ldr2hdr.tasks import Statistics, named_tensors
 from ldr2hdr.training.checkpoints import checkpoint_hash
 
 MAX_STEPS: Final = 10
@@ -35,13 +35,11 @@ class AdaptedCamera:
     """A model adapted to one camera: photographs of that camera in, sensor exposure out.
 
     Attributes:
-        network: Holds phi.
-        statistics: What its closed-form part knows of the camera.
-        profile: What is stored of it.
+        network: Holds phi, and the closed form's fit to the camera.
+        profile: Is stored.
     """
 
-    network: nn.Module
-    statistics: Statistics
+    network: BoundReconstructor
     profile: Profile
 
     def __call__(self, photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:
@@ -57,23 +55,11 @@ class AdaptedCamera:
             ImageError: If the file cannot be read.
             ValueError: If the photograph is large, and the network cannot work on tiles.
         """
-        predictor, statistics = self.predictor()
-        return reconstruct_photo(_picture(photo), predictor, statistics=statistics)
+        return reconstruct_photo(_picture(photo), self.network)
 
     def save(self, path: Path | str) -> None:
         """Write the profile, whole or not at all; errors as for `write_profile`."""
         write_profile(path, self.profile)
-
-    def predictor(self) -> tuple[Reconstructor | Predictor, Statistics]:
-        """Return the network and its statistics, or a predictor that needs none, for `ldr2hdr.inference.convert`."""
-        network, statistics = self.network, self.statistics
-        if isinstance(network, Foldable):
-            network, statistics = network.fold(statistics)
-        return (network, statistics) if isinstance(network, Reconstructor) else (self._predict_whole, None)
-
-    def _predict_whole(self, ldr: Tensor) -> Tensor:
-        prediction: Tensor = self.network(ldr.to(_device_of(self.network)), self.statistics)
-        return prediction.cpu()
 
 
 class Model:
@@ -92,10 +78,13 @@ class Model:
         """Reconstruct a photograph by any camera; arguments, result and errors as for `AdaptedCamera`."""
         return reconstruct_photo(_picture(photo), self.single_shot())
 
-    def single_shot(self) -> Reconstructor | Predictor:
-        """What predicts without knowing the camera."""
-        predictor, device = self.learner.single_shot(), _device_of(self.learner)
-        return predictor if isinstance(predictor, Reconstructor) else lambda ldr: predictor(ldr.to(device)).cpu()
+    def single_shot(self) -> BoundReconstructor:
+        """Return the network that knows nothing of the camera.
+
+        Raises:
+            ValueError: If the algorithm's network cannot do without what the algorithm put around it.
+        """
+        return _bind(self.learner.single_shot(), None)
 
     def adapt(
         self,
@@ -140,7 +129,7 @@ class Model:
             num_frames=fitted.num_frames,
             half_error_stops=fitted.half_error_stops if is_half else 0.0,
             delta={name: part.half() if is_half else part for name, part in fitted.delta.items()},
-            statistics=flatten(fitted.statistics),
+            statistics=named_tensors(fitted.statistics),
         )
         return self._adapted(profile, fitted.statistics)
 
@@ -169,7 +158,9 @@ class Model:
         parameters = dict(network.named_parameters())
         for name, part in profile.delta.items():
             parameters[name].add_(part.to(parameters[name]))
-        return AdaptedCamera(network, statistics, profile)
+        if isinstance(network, Foldable):
+            network, statistics = network.fold(statistics)
+        return AdaptedCamera(_bind(network, statistics), profile)
 
 
 def load(ckpt: Path | str | None = None, *, device: str | None = "cpu") -> Model:
@@ -186,6 +177,15 @@ def load(ckpt: Path | str | None = None, *, device: str | None = "cpu") -> Model
     ckpt = SHIPPED if ckpt is None else ckpt
     learner, _ = load_learner(ckpt)
     return Model(learner.to(choose_device(device)), checkpoint_hash(ckpt))
+
+
+def _bind(network: object, statistics: Statistics) -> BoundReconstructor:
+    if not isinstance(network, Reconstructor):
+        raise ValueError(
+            f"this algorithm's network is no network of its own but a {type(network).__name__}; give its model a "
+            "method fold, as ldr2hdr.meta.folding has it"
+        )
+    return network.bind(statistics)
 
 
 def _require_fitting(model: nn.Module, profile: Profile) -> None:

@@ -23,11 +23,11 @@ SETTLED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFra
 READ = f"""(() => {{
   const stage = {CANVAS}, {{zoom, left, top}} = stage.dataset, canvas = document.createElement("canvas");
   Object.assign(canvas, {{width: stage.width, height: stage.height}});
-  const statistics = canvas.getContext("2d", {{willReadFrequently: true}}), seen = [];
-  statistics.drawImage(stage, 0, 0);
+  const context = canvas.getContext("2d", {{willReadFrequently: true}}), seen = [];
+  context.drawImage(stage, 0, 0);
   for (let y = 0; y < 128; y++) for (let x = 0; x < 128; x++) {{
     const at = (start, i) => Math.floor(Number(start) + (i + 0.5) * Number(zoom));
-    seen.push(...statistics.getImageData(at(left, x), at(top, y), 1, 1).data.slice(0, 3));
+    seen.push(...context.getImageData(at(left, x), at(top, y), 1, 1).data.slice(0, 3));
   }}
   return seen;
 }})()"""

@@ -13,16 +13,17 @@ from torch import Tensor, nn
 
 import ldr2hdr
 from ldr2hdr import cli
+from ldr2hdr.backbones.base import AbstractConvolutionalBackbone
 from ldr2hdr.backbones.resnet import ResNet
 from ldr2hdr.backbones.unet import UNet
 from ldr2hdr.inference.export import onnx_file
 from ldr2hdr.inference.export.onnx_file import export_onnx, relative_difference
 from ldr2hdr.inference.export.whole import WholePicture, probe_picture
 from ldr2hdr.io import ImageError
+from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.response.reconstructor import Reconstructor
 from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, Statistics
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +61,7 @@ def make_network(backbone: str, response: str) -> Reconstructor:
     return network
 
 
-def make_context(network: Reconstructor) -> object:
+def make_statistics(network: Reconstructor) -> Statistics:
     ldr = torch.cat([probe_picture(40, 48, seed=seed) for seed in (5, 6)])
     return network.sufficient_statistics(Shots(ldr, 1.4 * ldr.pow(1.8) + 0.01))
 
@@ -72,9 +73,9 @@ def run(file: Path, picture: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def worst(file: Path, network: nn.Module, statistics: Statistics) -> float:
+def worst(file: Path, network: nn.Module) -> float:
     pictures = [probe_picture(*size, seed=seed) for seed, size in enumerate(SIZES, start=7)]
-    return max(relative_difference(run(file, picture), network(picture, statistics)) for picture in pictures)
+    return max(relative_difference(run(file, picture), network(picture)) for picture in pictures)
 
 
 @pytest.mark.parametrize("response", RESPONSES)
@@ -82,8 +83,8 @@ def worst(file: Path, network: nn.Module, statistics: Statistics) -> float:
 @torch.inference_mode()
 def test_what_is_exported_computes_as_the_network(backbone: str, response: str) -> None:
     network = make_network(backbone, response)
-    for statistics in (None, make_context(network)):
-        whole = WholePicture(network, statistics)
+    for statistics in (None, make_statistics(network)):
+        whole = WholePicture(network.bind(statistics))
         for seed, size in enumerate(SIZES):
             picture = probe_picture(*size, seed=seed)
             expected = network(picture, statistics)
@@ -96,8 +97,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = make_network("resnet", "ridge")
     told = export_onnx(
         tmp_path_factory.mktemp("onnx") / "net.onnx",
-        network,
-        statistics=make_context(network),
+        network.bind(make_statistics(network)),
         about={"ldr2hdr.camera": "Acme Nova 7"},
     )
     assert told.difference <= 1e-4
@@ -106,15 +106,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_adapted_network_is_the_same_at_any_size(exported: Path) -> None:
     network = make_network("resnet", "ridge")
-    statistics = make_context(network)
-    assert worst(exported, network, statistics) <= 1e-4
-    assert worst(exported, network, None) > 0.01  # it is the camera's, and not any camera's
+    assert worst(exported, network.bind(make_statistics(network))) <= 1e-4
+    assert worst(exported, network) > 0.01  # it is the camera's, and not any camera's
 
 
 def test_theta_is_the_same_at_any_size(tmp_path: Path) -> None:
     network = make_network("unet", "none")
-    export_onnx(tmp_path / "net.onnx", network)
-    assert worst(tmp_path / "net.onnx", network, None) <= 1e-4
+    export_onnx(tmp_path / "net.onnx", network.bind())
+    assert worst(tmp_path / "net.onnx", network) <= 1e-4
 
 
 def test_the_file_tells_what_it_takes_and_nothing_of_this_machine(exported: Path) -> None:
@@ -135,15 +134,15 @@ def test_a_file_that_is_off_is_not_left(exported: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(onnx_file, "_translate", lambda whole, path: onnx.load(exported))
     other = make_network("resnet", "ridge")
     with pytest.raises(ValueError, match=r"differ by .* and 0.0001 are allowed; nothing is left at .*off.onnx"):
-        export_onnx(tmp_path / "off.onnx", other)
+        export_onnx(tmp_path / "off.onnx", other.bind())
     for parameter in other.backbone.parameters():
         parameter.data.fill_(torch.nan)
     with pytest.raises(ValueError, match="differ by nan"):
-        export_onnx(tmp_path / "off.onnx", other)
+        export_onnx(tmp_path / "off.onnx", other.bind())
     assert list(tmp_path.iterdir()) == []
 
 
-class Branching(nn.Module):
+class Branching(AbstractConvolutionalBackbone):
     """What no file can hold: which operations come depends on the values."""
 
     def forward(self, ldr: Tensor, linear: Tensor) -> Tensor:
@@ -152,12 +151,12 @@ class Branching(nn.Module):
 
 def test_a_network_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"this network cannot be written as net\.onnx: "):
-        export_onnx(tmp_path / "net.onnx", Reconstructor(InverseGammaResponse(), Branching()))
+        export_onnx(tmp_path / "net.onnx", Reconstructor(InverseGammaResponse(), Branching()).bind())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_names_and_folders_are_checked(tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = make_network("resnet", "none")
+    network = make_network("resnet", "none").bind()
     with pytest.raises(ValueError, match=r"ending in \.onnx"):
         export_onnx(tmp_path / "net.pt", network)
     monkeypatch.setattr(onnx_file, "_translate", lambda whole, path: onnx.load(exported))
@@ -169,17 +168,7 @@ def test_names_and_folders_are_checked(tmp_path: Path, exported: Path, monkeypat
 def test_a_missing_package_is_named(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ValueError, match=rf"package {package} to export.*pip install 'ldr2hdr\[onnx\]'"):
-        export_onnx(tmp_path / "net.onnx", make_network("resnet", "none"))
-
-
-class Odd(InverseGammaResponse):
-    def weights(self, statistics: Statistics) -> Any:
-        return "no tensors"
-
-
-def test_a_stage_of_unknown_weights_is_refused() -> None:
-    with pytest.raises(TypeError, match="tensors as the weights"):
-        WholePicture(Reconstructor(Odd(), nn.Identity()))
+        export_onnx(tmp_path / "net.onnx", make_network("resnet", "none").bind())
 
 
 def test_a_profile_from_the_command_line(
@@ -229,6 +218,6 @@ def test_what_is_no_network_of_its_own_is_refused(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ldr2hdr.inference.profiles.model.Model.single_shot", lambda self: lambda ldr: ldr)
+    monkeypatch.setattr("ldr2hdr.meta.maml.MAMLLearner.single_shot", lambda self: lambda ldr: ldr)
     assert cli.main(["export", "--onnx", str(tmp_path / "a.onnx"), "--ckpt", str(ckpt)]) == 1
     assert "no network of its own" in capsys.readouterr().err

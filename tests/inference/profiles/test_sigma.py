@@ -29,10 +29,9 @@ def test_it_ranks_the_pixels_of_photographs_by_their_error(tmp_path: Path, cache
         )
         phi = model.adapt(write_bracket(tmp_path / f"{seed}", taught, camera), max_steps=0)
         ldr = read_ldr(write_photo(tmp_path / f"{seed}.jpg", shown, camera))
-        predictor, statistics = phi.predictor()
         assert phi.profile.check is not None
-        trust = assess_photo(ldr, predictor, statistics=statistics, tone_error_stops=phi.profile.check.stops[0])
+        uncertainty = assess_photo(ldr, phi.network, tone_error_stops=phi.profile.check.stops[0])
         error = (phi(ldr).clamp_min(2.0**-10) / shown.clamp_min(2.0**-10)).log2()
-        found.append(rank_correlation(trust.sigma, (error - error.median()).square().mean(dim=0)))
+        found.append(rank_correlation(uncertainty.sigma, (error - error.median()).square().mean(dim=0)))
     assert min(found) > 0
     assert sum(found) / len(found) > 0.3

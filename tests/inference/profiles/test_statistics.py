@@ -1,4 +1,4 @@
-"""Contexts as named tensors."""
+"""Statistics of the model's own shape, from named tensors."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ldr2hdr.inference.profiles.contexts import flatten, rebuild
-from ldr2hdr.tasks import Shots
+from ldr2hdr.inference.profiles.statistics import rebuild
+from ldr2hdr.tasks import Shots, named_tensors
 
 
 class Pair(NamedTuple):
@@ -19,22 +19,12 @@ def sufficient_statistics(support: Shots) -> Pair:
     return Pair(support.ldr.mean(dim=(1, 2, 3)), Pair(torch.zeros(4), None))
 
 
-def test_names_follow_the_fields() -> None:
-    one, two = torch.ones(2), torch.zeros(3)
-    named = flatten(Pair(one, Pair(two, None)))
-    assert {name: tensor.tolist() for name, tensor in named.items()} == {"first": [1, 1], "second.first": [0, 0, 0]}
-    pictures = torch.zeros(1, 3, 2, 2)
-    assert set(flatten(Pair(one, Shots(pictures, pictures)))) == {"first", "second.ldr", "second.exposure"}
-    assert flatten(None) == {}
-    assert list(flatten(one)) == ["value"]
-
-
 def test_what_depends_on_the_support_may_have_any_size() -> None:
     stored = {"first": torch.arange(7.0), "second.first": torch.arange(4.0)}
     built = rebuild(sufficient_statistics, stored, device=torch.device("cpu"))
     assert isinstance(built, Pair)
     assert built.first.tolist() == [0, 1, 2, 3, 4, 5, 6]
-    assert flatten(built).keys() == stored.keys()
+    assert named_tensors(built).keys() == stored.keys()
 
 
 @pytest.mark.parametrize("sizes", [(7, 5), (0, 4)])
@@ -42,8 +32,3 @@ def test_what_does_not_is_fixed(sizes: tuple[int, int]) -> None:
     stored = {"first": torch.zeros(sizes[0]), "second.first": torch.zeros(sizes[1])}
     with pytest.raises(ValueError, match=r"expected finite torch.float32 like .* got torch.float32"):
         rebuild(sufficient_statistics, stored, device=torch.device("cpu"))
-
-
-def test_nothing_but_tensors_is_stored() -> None:
-    with pytest.raises(TypeError, match="holds tensors and NamedTuples of them, not dict"):
-        flatten(Pair(torch.ones(1), {"a": torch.ones(1)}))

@@ -1,0 +1,194 @@
+"""The network that is meta-learned, a response stage in front of a backbone; and the same network bound to a camera."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ldr2hdr.backbones.base import AbstractBackbone, AbstractHeadedBackbone, Strip
+from ldr2hdr.backbones.blocks import LogHead
+from ldr2hdr.backbones.locality import Locality
+from ldr2hdr.response.base import AbstractResponse
+from ldr2hdr.tasks import Shots, Statistics, Window, named_tensors, with_tensors
+
+
+class Reconstructor(nn.Module):
+    """Map LDR pictures to sensor exposure.
+
+    Args:
+        response: Linearises the picture, by the statistics of its camera.
+        backbone: Corrects it, ``(ldr, linear) -> exposure``.
+    """
+
+    def __init__(self, response: AbstractResponse[Any, Any, Any], backbone: AbstractBackbone[Any]) -> None:
+        super().__init__()
+        self.response = response
+        self.backbone = backbone
+
+    def sufficient_statistics(self, support: Shots) -> Statistics:
+        """Reduce the support to what the response stage needs of it; a function of the data alone."""
+        with _full_precision(support.ldr):
+            return cast(Statistics, self.response.sufficient_statistics(support))
+
+    def forward(self, ldr: Float[Tensor, "b 3 h w"], statistics: Statistics = None) -> Float[Tensor, "b 3 h w"]:
+        """Reconstruct ``(B, 3, H, W)`` pictures of one camera.
+
+        Args:
+            ldr: Display-referred pictures in [0, 1], any size.
+            statistics: What ``sufficient_statistics`` made of this camera's support; None for a single shot.
+
+        Returns:
+            Sensor exposure, 1 at the camera's white, non-negative, unbounded above.
+        """
+        exposure: Tensor = self.backbone(ldr, self._linearize(ldr, statistics))
+        return exposure
+
+    @torch.no_grad()
+    def bind(self, statistics: Statistics = None) -> "BoundReconstructor":
+        """Solve the closed form once, for one camera.
+
+        Args:
+            statistics: Of the camera, as the response stage has them; None for a single shot.
+
+        Returns:
+            A network of one camera, which shares this one's parameters.
+        """
+        with _full_precision(next(self.response.parameters(), torch.empty(0))):
+            weights = self.response.weights(statistics)
+        return BoundReconstructor(self.response, self.backbone, weights)
+
+    @property
+    def head(self) -> LogHead:
+        """The last layer of a backbone that also gives what this layer looks at.
+
+        Raises:
+            AttributeError: If the backbone is no `AbstractHeadedBackbone`.
+        """
+        return self._headed_backbone().head
+
+    def features(
+        self, ldr: Float[Tensor, "b 3 h w"], statistics: Statistics = None
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 3 h w"]]:
+        """Return what the head looks at, and the linearised pictures; arguments as for ``forward``."""
+        linear = self._linearize(ldr, statistics)
+        return self._headed_backbone().features(ldr, linear), linear
+
+    def _headed_backbone(self) -> AbstractHeadedBackbone:
+        if not isinstance(self.backbone, AbstractHeadedBackbone):
+            raise AttributeError(f"{type(self.backbone).__name__} does not give its features")
+        return self.backbone
+
+    def _linearize(self, ldr: Float[Tensor, "b 3 h w"], statistics: Statistics) -> Float[Tensor, "b 3 h w"]:
+        with _full_precision(ldr):
+            linear: Tensor = self.response(ldr, statistics)
+        return linear
+
+
+class Prepared(NamedTuple):
+    """Whole pictures, as far as their parts depend on them.
+
+    Attributes:
+        response: Global statistics of the response stage.
+        backbone: What the backbone made of the whole.
+    """
+
+    response: Any
+    backbone: Any
+
+
+class BoundReconstructor(nn.Module):
+    """Network of one camera: nothing is left to solve.
+
+    A picture may be given whole to ``forward``, or in parts: all of it to ``prepare`` once, then each part to
+    ``reconstruct``.
+
+    Args:
+        response: Linearises the picture.
+        backbone: Corrects it.
+        weights: Of the response stage, for this camera.
+    """
+
+    def __init__(
+        self,
+        response: AbstractResponse[Any, Any, Any],
+        backbone: AbstractBackbone[Any],
+        weights: Any,  # noqa: ANN401 (each response stage has weights of its own)
+    ) -> None:
+        super().__init__()
+        self.response = response
+        self.backbone = backbone
+        self.weights = _map_tensors(weights, Tensor.detach)
+
+    @cached_property
+    def locality(self) -> Locality | None:
+        """Where pictures may be cut, and how far to look around a part; None if they may not."""
+        return self.backbone.locality()
+
+    @property
+    def device(self) -> torch.device:
+        """Device that the network computes on."""
+        return next(self.parameters(), torch.empty(0)).device
+
+    def forward(self, ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Reconstruct whole pictures in [0, 1]; the result is as that of `Reconstructor`."""
+        with _full_precision(ldr):
+            linear = self.response.linearize(ldr, self.weights)
+        exposure: Tensor = self.backbone(ldr, linear)
+        return exposure
+
+    def prepare(self, whole: Iterable[Float[Tensor, "b 3 _ w"]], size: tuple[int, int]) -> Prepared:
+        """Look through whole pictures, as often as response stage and backbone need to: not at all, once or twice.
+
+        Args:
+            whole: Strips of the pictures in [0, 1], from top to bottom; each iteration begins anew.
+            size: Height and width of the whole.
+        """
+        of_response = self.response.global_statistics(whole, size)
+        return Prepared(of_response, self.backbone.prepare(self._linearize_strips(whole, of_response), size))
+
+    def reconstruct(
+        self, part: Float[Tensor, "b 3 h w"], *, prepared: Prepared, window: Window
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Reconstruct a part of pictures; within the halo of its sides it may be wrong.
+
+        Args:
+            part: The part, in [0, 1].
+            prepared: What ``prepare`` made of the whole pictures.
+            window: Rows and columns of the part in the whole.
+        """
+        linear = self._linearize(part, prepared.response, window)
+        return self.backbone.reconstruct(part, linear, prepared=prepared.backbone, window=window)
+
+    def _linearize_strips(self, whole: Iterable[Tensor], of_response: Any) -> Iterator[Strip]:  # noqa: ANN401
+        top = 0
+        for strip in whole:
+            window = (slice(top, top + strip.shape[2]), slice(0, strip.shape[3]))
+            yield Strip(strip, self._linearize(strip, of_response, window))
+            top = window[0].stop
+
+    def _linearize(
+        self,
+        part: Float[Tensor, "b 3 h w"],
+        of_response: Any,  # noqa: ANN401 (each response stage has global statistics of its own)
+        window: Window,
+    ) -> Float[Tensor, "b 3 h w"]:
+        with _full_precision(part):
+            return self.response.linearize(part, self.weights, global_statistics=of_response, window=window)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "BoundReconstructor":
+        """Move the weights with the parameters, to a device or a type."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.weights = _map_tensors(self.weights, fn)
+        return self
+
+
+def _map_tensors(tree: Any, fn: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401 (of the type it is given)
+    return with_tensors(tree, {name: fn(tensor) for name, tensor in named_tensors(tree).items()})
+
+
+def _full_precision(picture: Tensor) -> torch.autocast:
+    """Solve closed forms in the precision of their data, whatever the network runs in."""
+    return torch.autocast(picture.device.type, enabled=False)
