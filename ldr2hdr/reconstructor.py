@@ -1,4 +1,4 @@
-"""The network that is meta-learned, a response stage in front of a backbone; and the same network bound to a camera."""
+"""Network that is meta-learned, a response stage in front of a backbone; and the same network bound to a camera."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -62,7 +62,7 @@ class Reconstructor(nn.Module):
 
     @property
     def head(self) -> LogHead:
-        """The last layer of a backbone that also gives what this layer looks at.
+        """Return the last layer of a backbone that also gives what this layer looks at.
 
         Raises:
             AttributeError: If the backbone is no `AbstractHeadedBackbone`.
@@ -124,7 +124,7 @@ class BoundReconstructor(nn.Module):
 
     @cached_property
     def locality(self) -> Locality | None:
-        """Where pictures may be cut, and how far to look around a part; None if they may not."""
+        """Return where pictures may be cut, and how far to look around a part; None if they may not."""
         return self.backbone.locality()
 
     @property

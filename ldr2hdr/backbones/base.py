@@ -1,4 +1,4 @@
-"""The contract of a backbone: what it makes of a whole picture once, and how it then reconstructs a part."""
+"""Contract of a backbone: what it makes of a whole picture once, and how it then reconstructs a part."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable

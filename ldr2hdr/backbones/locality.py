@@ -1,4 +1,4 @@
-"""Where a network may be cut into tiles, measured by what NaN spoils."""
+"""Cuts of a network into tiles, measured by what NaN spoils."""
 
 import math
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ _LONGEST_PX: Final = 4096
 
 
 class Locality(NamedTuple):
-    """Where a network may be cut, and how far it looks.
+    """Cuts that a network allows, and how far it looks.
 
     Attributes:
         multiple: Tiles begin at multiples of this many pixels, as the grids of down-sampled features do.

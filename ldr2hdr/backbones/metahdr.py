@@ -1,4 +1,4 @@
-"""The U-Net of MetaHDR (Pan and Vento 2021), as published or without its limits."""
+"""U-Net of MetaHDR (Pan and Vento 2021), as published or without its limits."""
 
 from itertools import pairwise
 from typing import Final

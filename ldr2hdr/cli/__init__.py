@@ -1,4 +1,4 @@
-"""The ``ldr2hdr`` command for people with photographs; one file per subcommand.
+"""``ldr2hdr`` command for people with photographs; one file per subcommand.
 
 Torch takes seconds to import: it comes in with the functions that compute, so that ``--help`` is immediate.
 """

@@ -117,7 +117,7 @@ def _steps(count: int) -> str:
 
 
 def _numbers(text: str) -> list[float]:
-    """Numbers between commas or blanks, fractions of stops too; a typographic minus is one."""
+    """Parse numbers between commas or blanks, fractions of stops too; a typographic minus is one."""
     expected = f"expected stops between commas, such as -2,0,2 or -2/3,0,2/3, got {text!r}"
     try:
         numbers = [float(Fraction(part)) for part in text.replace("\N{MINUS SIGN}", "-").replace(",", " ").split()]

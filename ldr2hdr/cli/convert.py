@@ -144,7 +144,7 @@ def _load_system(args: argparse.Namespace) -> _System:
 
 
 def _find_photos(words: Sequence[str]) -> list[Path]:
-    """Files as they are named, those of folders and of patterns sorted; none twice.
+    """List files as they are named, those of folders and of patterns sorted; none twice.
 
     Raises:
         ValueError: If a folder or a pattern gives none.
@@ -166,7 +166,7 @@ def _find_photos(words: Sequence[str]) -> list[Path]:
 
 
 def _list_folder(folder: Path) -> list[Path]:
-    """Photographs in a folder; of a RAW file and what the camera developed from it, the latter."""
+    """List the photographs in a folder; of a RAW file and what the camera developed from it, the latter."""
     from ldr2hdr.data.datasets.files import list_files
     from ldr2hdr.inference.profiles.brackets import PHOTO_SUFFIXES
     from ldr2hdr.io import RAW_SUFFIXES

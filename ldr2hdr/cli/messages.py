@@ -1,4 +1,4 @@
-"""Exit codes, and errors told in one line."""
+"""Exit codes, and errors in one line."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ INTERRUPTED: Final = 130
 
 
 def complain(error: Exception, code: int, *, about: Path | None = None) -> int:
-    """Tell what went wrong on standard error, naming the file; returns the exit code."""
+    """Write what went wrong to standard error, naming the file; return the exit code."""
     message = str(error)
     prefix = f"{about}: " if about is not None and str(about) not in message else ""
     sys.stderr.write(f"ldr2hdr: error: {prefix}{message}\n")

@@ -1,4 +1,4 @@
-"""Whether a file may be written, found out before the work that it takes."""
+"""Check that a file may be written, before the work that it takes."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One photograph to an HDR file."""
+"""Conversion of one photograph to an HDR file."""
 
 import math
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ _SUFFIX: Final = ".ckpt"
 
 
 class _Kind(NamedTuple):
-    """How a kind is read, the loss that its network was trained with, and where that differs from ``conf/loss``."""
+    """Importer of a kind, the loss that its network was trained with, and where that differs from ``conf/loss``."""
 
     importer: Callable[[Path], ImportedBackbone]
     loss: str
@@ -35,7 +35,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
 
 
 class WrittenCheckpoint(NamedTuple):
-    """What was imported.
+    """Checkpoint that was imported.
 
     Attributes:
         path: The checkpoint.
@@ -51,7 +51,7 @@ class WrittenCheckpoint(NamedTuple):
 def import_weights(kind: str, file: Path, out: Path, *, is_forced: bool = False) -> WrittenCheckpoint:
     """Write a checkpoint that ``evaluate``, ``convert`` and ``labels=teacher`` take, of a supervised network.
 
-    It tells no camera and no data set: those that the weights were trained on are not ours. Besides what every
+    It names no camera and no data set: those that the weights were trained on are not ours. Besides what every
     checkpoint has, it holds under ``imported`` the kind, the name and hash of the file, and whom to cite.
 
     Args:
@@ -91,7 +91,7 @@ def import_weights(kind: str, file: Path, out: Path, *, is_forced: bool = False)
 
 
 def _describe(kind: str, imported: ImportedBackbone) -> DictConfig:
-    """The configuration of a supervised run without cameras and data, as far as a checkpoint is read for it."""
+    """Compose the configuration of a supervised run without cameras and data, as far as a checkpoint is read for it."""
     loss, loss_settings = _KINDS[kind].loss, _KINDS[kind].loss_settings
     overrides = [f"backbone={kind}", "response=none", f"loss={loss}", "algo=supervised"]
     overrides += [f"backbone.{key}={value}" for key, value in imported.settings.items()]

@@ -1,4 +1,4 @@
-"""Which file each photograph becomes, decided before any work is done."""
+"""Names of the files that photographs become, decided before any work is done."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ FORMATS: Final = tuple(HDR_FORMATS)
 
 
 class Job(NamedTuple):
-    """One photograph and the HDR file to make of it."""
+    """Photograph, and the HDR file to make of it."""
 
     photo: Path
     output: Path
@@ -51,7 +51,7 @@ def plan_jobs(photos: Sequence[Path], out: Path | None, *, extension: str | None
 
 
 def formats_of(output: Path) -> list[str]:
-    """Formats of linear radiance that are written under names with this one's extension.
+    """Return the formats of linear radiance that are written under names with this one's extension.
 
     Example:
         >>> formats_of(Path("a.JPG")), formats_of(Path("a.png"))

@@ -25,7 +25,7 @@ _WHOLE_PX: Final = 2**22
 
 
 class Span(NamedTuple):
-    """A tile along one side: the pixels that it gives, and those that it sees for that."""
+    """Tile along one side: the pixels that it gives, and those that it sees for that."""
 
     given: slice
     seen: slice
@@ -101,7 +101,7 @@ def reconstruct_bands(
 
 
 class _Picture:
-    """A picture that is read in windows, and iterated over in strips as often as wanted."""
+    """Picture that is read in windows, and iterated over in strips as often as wanted."""
 
     def __init__(self, read: Read, size: tuple[int, int], rows: list[Span], device: torch.device) -> None:
         self._read, self._width, self._rows, self._device = read, size[1], rows, device

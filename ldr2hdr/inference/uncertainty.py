@@ -10,7 +10,7 @@ from torch import Tensor
 LAYERS: Final = ("mask.clipped", "mask.invented", "sigma")
 """Names of the channels in a file, LAYER.CHANNEL as programs that read OpenEXR group them; in this order."""
 LEVEL: Final = 1 / 255
-"""A photograph is taken to be right within one of 256 levels: rounding, noise and JPEG together seldom do less."""
+"""Photographs are taken to be right within one of 256 levels: rounding, noise and JPEG together seldom do less."""
 UNKNOWN_CAMERA_STOPS: Final = 0.8
 """Error of tones to expect of a camera that was not adapted to: on well-exposed pixels, virtual ones that were never
 trained on have 0.3 to 0.7 (`experiments/camera_profile`). It is taken larger, as real cameras keep to no ranges."""

@@ -1,4 +1,4 @@
-"""The contract of a response stage: what it keeps of a support, of a whole picture, and how it linearises a part."""
+"""Contract of a response stage: what it keeps of a support, of a whole picture, and how it linearises a part."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What the local response stage looks at in a picture: functions of the LDR alone, bounded, any size."""
+"""Features of a picture for the local response stage: functions of the LDR alone, bounded, any size."""
 
 import math
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ class Features(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What the features of a pixel take from the whole picture, however small a part of it is looked at.
+    """Means of whole pictures, on which the features of a pixel depend however small a part is looked at.
 
     Attributes:
         height: Of the whole picture, in pixels.
@@ -107,7 +107,7 @@ def extract_features(
 
 
 def level_to_tone(ldr: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    """Logarithm of a level, 0 at black and 1 at white.
+    """Take the logarithm of a level, 0 at black and 1 at white.
 
     Example:
         >>> level_to_tone(torch.tensor([0.0, 1.0]))
@@ -117,18 +117,18 @@ def level_to_tone(ldr: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
 
 
 def tone_to_level(tone: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    """Inverse of `level_to_tone`."""
+    """Invert `level_to_tone`."""
     return torch.expm1(tone * math.log1p(1 / TOE_LEVEL)) * TOE_LEVEL
 
 
 def hats(tone: Float[Tensor, "b 3 h w"], num_knots: int) -> list[Float[Tensor, "b 3 h w"]]:
-    """Linear interpolation weights of equally spaced knots; they sum to 1."""
+    """Compute linear interpolation weights of equally spaced knots; they sum to 1."""
     position = tone * (num_knots - 1)
     return [(1 - (position - knot).abs()).clamp_min(0) for knot in range(num_knots)]
 
 
 def local_mean(field: Float[Tensor, "b c h w"], cells: int) -> Float[Tensor, "b c h w"]:
-    """Mean over a grid of cells, interpolated between their centres; a constant stays what it is."""
+    """Average over a grid of cells, interpolated between their centres; a constant stays what it is."""
     height, width = field.shape[-2:]
     coarse = F.adaptive_avg_pool2d(field, (min(cells, height), min(cells, width)))
     return F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
@@ -142,7 +142,7 @@ class Fold(NamedTuple):
 
 
 def split_folds(pictures: Float[Tensor, "k 3 h w"]) -> list[Fold]:
-    """One fold per picture; a single picture gives its left and its right half."""
+    """Make one fold of each picture; of a single picture, its left and its right half."""
     if len(pictures) > 1:
         return [Fold(slice(index, index + 1), slice(None)) for index in range(len(pictures))]
     half = pictures.shape[3] // 2
@@ -150,14 +150,14 @@ def split_folds(pictures: Float[Tensor, "k 3 h w"]) -> list[Fold]:
 
 
 def _neutral_white(ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """How much a pixel looks as if all three channels had clipped: bright, and equal in all of them."""
+    """Measure how much a pixel looks as if all three channels had clipped: bright, and equal in all of them."""
     darkest, brightest = ldr.amin(dim=1, keepdim=True), ldr.amax(dim=1, keepdim=True)
     equality = F.relu(1 - (brightest - darkest) / _NEUTRAL_SPREAD)
     return (equality * F.relu(level_to_tone(darkest) - _NEUTRAL_TONE) / (1 - _NEUTRAL_TONE)).expand_as(ldr)
 
 
 def _squared_radius(whole: Surroundings, window: Window, *, like: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Squared distance from the centre, 1 in the corners, minus its mean over the picture."""
+    """Compute the squared distance from the centre, 1 in the corners, minus its mean over the picture."""
     row, column = (
         torch.linspace(-1, 1, length, dtype=like.dtype, device=like.device)[part]
         for length, part in zip((whole.height, whole.width), window, strict=True)
@@ -170,12 +170,12 @@ def _tone_and_white(ldr: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 3 h
 
 
 def _fields(tone: Float[Tensor, "b 3 h w"], whiteness: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 4 h w"]:
-    """What local means are taken of."""
+    """Stack what local means are taken of."""
     return torch.cat([tone.mean(dim=1, keepdim=True), whiteness], dim=1)
 
 
 def _cell_weights(length: int, cells: int, *, like: Tensor) -> Float[Tensor, "n length"]:
-    """What takes the mean over each cell of a side; neighbouring cells share a pixel where they do not divide it."""
+    """Build the matrix of means over the cells of a side; neighbours share a pixel where they do not divide it."""
     count = min(cells, length)
     cell, position = torch.arange(count)[:, None], torch.arange(length)
     first, last = cell * length // count, ((cell + 1) * length - 1) // count
@@ -193,6 +193,6 @@ def _spread(means: Float[Tensor, "b c n m"], whole: Surroundings, window: Window
 
 
 def _centre_weights(length: int, count: int, part: slice, *, like: Tensor) -> Float[Tensor, "part n"]:
-    """What interpolates between the centres of the cells of a side, at some of its pixels."""
+    """Build the matrix that interpolates between the centres of the cells of a side, at some of its pixels."""
     position = ((torch.arange(length, dtype=torch.float64)[part] + 0.5) * count / length - 0.5).clamp(0, count - 1)
     return (1 - (position[:, None] - torch.arange(count)).abs()).clamp_min(0).to(like)

@@ -1,10 +1,10 @@
-"""The fits that the local response stage weighs against each other on a support."""
+"""Fits that the local response stage weighs against each other on a support."""
 
 from typing import Final, NamedTuple
 
 
 class Prior(NamedTuple):
-    """How strong the priors of a candidate are, relative to the learned strengths.
+    """Strengths of a candidate's priors, relative to the learned ones.
 
     Attributes:
         curve: On the height of the curve.

@@ -1,4 +1,4 @@
-"""The local response stage: the curve, and in the same closed form what depends on surroundings, place and colour."""
+"""Local response stage: the curve, and in the same closed form what depends on surroundings, place and colour."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -48,7 +48,7 @@ class Moments(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """What linearises a picture: per channel, weights of the curve's knots, the local features, the white features."""
+    """Weights per channel of the curve's knots, the local features, and the white features."""
 
     curve: Float[Tensor, "3 j"]
     local: Float[Tensor, "3 p"]
@@ -202,7 +202,7 @@ class LocalRidgeResponse(AbstractResponse[Moments, Weights, Surroundings]):
 
 
 def _evaluate(features: Features, weights: Weights) -> Float[Tensor, "b 3 h w"]:
-    """Exposure by the model's two sums."""
+    """Compute exposure by the model's two sums."""
     shades = _weigh(features.local, weights.local) + _interpolate(features.tone, weights.curve)
     # a channel clips where its shades end: white is at least as bright as they would be there
     whites = torch.maximum(_weigh(features.white, weights.white), shades)
@@ -213,7 +213,7 @@ def _evaluate(features: Features, weights: Weights) -> Float[Tensor, "b 3 h w"]:
 def _gram(
     columns: Callable[[_Strip], list[Tensor]], share: Float[Tensor, "k 3 h w"], fold: Fold
 ) -> Float[Tensor, "3 s s"]:
-    """Second moments of the columns over a fold, where a pixel counts by its share squared, strip by strip."""
+    """Compute second moments of the columns over a fold, where a pixel counts by its share squared, strip by strip."""
     total = share.new_zeros(3, 1, 1)
     for start in range(0, share.shape[2], _STRIP_ROWS):
         strip = (fold.pictures, slice(None), slice(start, start + _STRIP_ROWS), fold.columns)
@@ -224,7 +224,7 @@ def _gram(
 
 
 def _weigh(features: tuple[Tensor, ...], weights: Float[Tensor, "3 p"]) -> Float[Tensor, "b 3 h w"]:
-    """Sum of the features by the weights of their channel, one at a time to spare memory."""
+    """Sum the features by the weights of their channel, one at a time to spare memory."""
     total = torch.zeros_like(features[0])
     for feature, weight in zip(features, weights.unbind(dim=1), strict=True):
         total = total + feature * weight[:, None, None]
@@ -232,7 +232,7 @@ def _weigh(features: tuple[Tensor, ...], weights: Float[Tensor, "3 p"]) -> Float
 
 
 def _interpolate(tone: Float[Tensor, "b 3 h w"], curve: Float[Tensor, "3 j"]) -> Float[Tensor, "b 3 h w"]:
-    """Value of the curve at each tone, linear between the knots."""
+    """Look up the curve at each tone, linear between the knots."""
     last = curve.shape[1] - 1
     position = (tone * last).transpose(0, 1).flatten(1)
     knot = position.long().clamp(0, last - 1)

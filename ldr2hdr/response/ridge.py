@@ -1,4 +1,4 @@
-"""The response stage: a smooth curve per channel from LDR level to exposure, solved in closed form on the support."""
+"""Response stage of a smooth curve per channel from LDR level to exposure, solved in closed form on the support."""
 
 import math
 from typing import NamedTuple
@@ -166,7 +166,7 @@ class RidgeResponse(AbstractPointwiseResponse[NormalEquations, Float[Tensor, "3 
 
 
 def inverse_gamma_curve(num_knots: int, gamma: float) -> Float[Tensor, " j"]:
-    """Log exposure of a display gamma at knots equally spaced in tone.
+    """Compute log exposure of a display gamma at knots equally spaced in tone.
 
     Raises:
         ValueError: If there are fewer than three knots or gamma is not positive.
@@ -179,7 +179,7 @@ def inverse_gamma_curve(num_knots: int, gamma: float) -> Float[Tensor, " j"]:
 
 
 def knot_roughness(num_knots: int) -> Float[Tensor, "j j"]:
-    """Quadratic form of the squared second difference."""
+    """Build the quadratic form of the squared second difference."""
     second_difference = torch.diff(torch.eye(num_knots), n=2, dim=0)
     return second_difference.T @ second_difference
 

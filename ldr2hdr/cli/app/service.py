@@ -1,4 +1,4 @@
-"""What the page works with: photographs one at a time, their results, cameras; all in one folder that goes away."""
+"""Work of the page: photographs one at a time, their results, cameras; all in one folder that goes away."""
 
 import secrets
 import shutil
@@ -22,7 +22,7 @@ _Kept = TypeVar("_Kept", "Result", "Camera")
 
 
 class Result(NamedTuple):
-    """A converted photograph.
+    """Converted photograph.
 
     Attributes:
         folder: Holds its files, and nothing else does.
@@ -42,7 +42,7 @@ class Result(NamedTuple):
 
 
 class Camera(NamedTuple):
-    """A camera that was learned from a bracket.
+    """Camera that was learned from a bracket.
 
     Attributes:
         folder: Holds its profile.
@@ -56,7 +56,7 @@ class Camera(NamedTuple):
 
     @property
     def profile(self) -> Path:
-        """The file that `ldr2hdr convert --camera` takes."""
+        """Return the file that `ldr2hdr convert --camera` takes."""
         return self.folder / _PROFILE
 
 
@@ -88,7 +88,7 @@ class Desk:
         Args:
             upload: The photograph, alone in its folder, which then is the result's.
             camera: A key of ``cameras``; None for a single shot.
-            on_share: Told of the progress.
+            on_share: Called with the share that is done.
 
         Returns:
             A key of ``results``.
@@ -127,7 +127,7 @@ class Desk:
         Args:
             uploads: The photographs, alone in their folder, which then is the camera's.
             evs: Exposures in stops, in the order of the photographs; None if EXIF tells.
-            on_share: Told of the progress.
+            on_share: Called with the share that is done.
 
         Returns:
             A key of ``cameras``.

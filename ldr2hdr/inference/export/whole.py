@@ -13,7 +13,7 @@ from ldr2hdr.reconstructor import BoundReconstructor
 
 
 class WholePicture(nn.Module):
-    """A network of one camera, for one picture at a time.
+    """Network of one camera, for one picture at a time.
 
     What the network takes from the whole picture is computed as for a picture in parts: by sums and products that hold
     for any size, where pooling to a grid would be written out for one size.

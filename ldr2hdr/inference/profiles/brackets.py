@@ -1,4 +1,4 @@
-"""Brackets as photographers have them: a folder of photographs, and what tells how each of them was exposed."""
+"""Brackets as photographers have them: a folder of photographs, and how each of them was exposed."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 
 class RefusedBracket(ValueError):
-    """Nothing can be learned of a camera from these photographs; the message says why."""
+    """Refusal of photographs from which nothing can be learned of a camera; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _tell_by_file(paths: Sequence[Path], csv: Path) -> dict[Path, float]:
 
 
 def _tell_by_exif(frames: Sequence[_Frame], folder: Path) -> dict[Path, float]:
-    """Exposure ``t / N**2 * ISO`` in stops, up to a constant.
+    """Compute the exposure ``t / N**2 * ISO`` in stops, up to a constant.
 
     References:
         ISO 12232:2019; CIPA DC-008 (EXIF 3.0), tags ExposureTime, FNumber, PhotographicSensitivity.

@@ -24,7 +24,7 @@ _MAX_NAME: Final = 200
 
 
 class Profile(NamedTuple):
-    """The content of a profile.
+    """Content of a profile.
 
     Attributes:
         model_sha256: Of the checkpoint that was adapted, without which the rest means nothing.

@@ -17,11 +17,11 @@ from ldr2hdr.tasks import Shots, Statistics
 
 _FLOOR: Final = 2.0**-10
 OnStep = Callable[[int, float, float], None]
-"""Told after each inner step: its number, the error in stops, and the error without adaptation."""
+"""Called after each inner step with its number, the error in stops, and the error without adaptation."""
 
 
 class Check(NamedTuple):
-    """How well the photograph that was kept out is predicted, in stops of log2-RMSE on its well-exposed pixels.
+    """Error on the photograph that was kept out, in stops of log2-RMSE on its well-exposed pixels.
 
     The reference is the merge of the other exposures of its bracket, where they tell it: the photograph is no part of
     what it is judged by. One scale for the whole photograph is free.
@@ -43,7 +43,7 @@ class Check(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A model adapted to a camera.
+    """Change that adapts a model to a camera.
 
     Attributes:
         delta: What was added to the parameters that changed, by name.
@@ -136,7 +136,7 @@ def fit(learner: AbstractMetaLearner, brackets: Sequence[Bracket], *, steps: int
 
 
 def error_stops(predictor: Predictor, judged: Shots, *, is_known: Bool[Tensor, "1 h w"] | None = None) -> float:
-    """Error of one picture in stops, on well-exposed pixels, with one scale free; NaN if a prediction is not finite.
+    """Compute the error of a picture in stops, where it is well exposed, with one scale free; NaN if it is not finite.
 
     Args:
         predictor: Maps pictures to sensor exposure.
@@ -180,7 +180,7 @@ def _split(brackets: Sequence[Bracket]) -> Iterator[HeldOut]:
 
 
 def _hold_each_out(bracket: Bracket) -> Iterator[HeldOut]:
-    """Keep out one exposure at a time that the others tell enough of: the darkest, the brightest, then the others.
+    """Keep out one exposure at a time that the others cover well enough: the darkest, the brightest, then the others.
 
     Without a middle one, the others are far apart, and their merge is worse: 0.31 stops off, and 0.12 without the
     darkest (medians of 10 virtual cameras of one curve per channel, exposures 2 stops apart; 0.11 by all three).
@@ -206,7 +206,7 @@ def _join(parts: Sequence[Shots]) -> Shots:
 def _half_error(
     learner: AbstractMetaLearner, delta: Mapping[str, Tensor], statistics: Statistics, support: Shots
 ) -> float:
-    """What rounding the delta to half precision does, on the picture where it does most."""
+    """Compute the error of rounding the delta to half precision, on the picture where it is largest."""
     if not delta:
         return 0.0
     theta = dict(learner.model.named_parameters())

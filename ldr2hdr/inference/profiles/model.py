@@ -1,4 +1,4 @@
-"""A trained model for people with photographs: load it, adapt it to a camera, convert."""
+"""Trained model for people with photographs: load it, adapt it to a camera, convert."""
 
 import copy
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _HALF_TOLERANCE_STOPS: Final = 0.002
 
 @dataclass(frozen=True, eq=False)
 class AdaptedCamera:
-    """A model adapted to one camera: photographs of that camera in, sensor exposure out.
+    """Model adapted to one camera: photographs of that camera in, sensor exposure out.
 
     Attributes:
         network: Holds phi, and the closed form's fit to the camera.
@@ -63,7 +63,7 @@ class AdaptedCamera:
 
 
 class Model:
-    """A checkpoint, ready for photographs.
+    """Checkpoint, ready for photographs.
 
     Args:
         learner: Theta, and how it adapts.
@@ -105,7 +105,7 @@ class Model:
             max_steps: Most inner steps.
             is_checked: Keep a photograph out. Without, two exposures are enough, and no inner step is taken: there is
                 the closed-form part alone.
-            on_step: Told the number of each inner step that is checked, its error in stops, and that without any.
+            on_step: Called with the number of each inner step that is checked, its error in stops, and that without.
 
         Raises:
             ImageError: If a photograph cannot be read.

@@ -33,7 +33,7 @@ _MARGIN_PX: Final = 9
 
 
 class Motion(NamedTuple):
-    """Where two neighbouring exposures do not agree.
+    """Disagreement of two neighbouring exposures.
 
     Attributes:
         share: Of the picture, 0 to 1, in all parts that are larger than specks.
@@ -108,7 +108,7 @@ def _compare(first: int, one: Int[np.ndarray, "3 h w"], other: Int[np.ndarray, "
 
 
 def _disagrees(by: Int[np.ndarray, "3 h w"], shown: Int[np.ndarray, "3 h w"]) -> Bool[np.ndarray, "h w"]:
-    """Where one exposure shows in a channel what the other, by its levels, says it does not."""
+    """Find where one exposure shows in a channel what the levels of the other exclude."""
     return np.any([_is_unforetold(*pair) for pair in zip(by, shown, strict=True)], axis=0)
 
 
@@ -126,7 +126,7 @@ def _is_unforetold(by: Int[np.ndarray, "h w"], shown: Int[np.ndarray, "h w"]) ->
 
 
 def _foretelling(by: Int[np.ndarray, "h w"], shown: Int[np.ndarray, "h w"]) -> Float[np.ndarray, "256"]:
-    """Median level of one exposure for each level of the other, not falling, between black and white."""
+    """Compute the median level of one exposure for each level of the other, not falling, between black and white."""
     is_told = (by >= MIN_LEVEL) & (by <= MAX_LEVEL)
     order = by[is_told].argsort(kind="stable")
     values, levels = shown[is_told][order], by[is_told][order]
@@ -145,7 +145,7 @@ def _foretelling(by: Int[np.ndarray, "h w"], shown: Int[np.ndarray, "h w"]) -> F
 def _noise(
     foretold: Float[np.ndarray, "h w"], error: Float[np.ndarray, "h w"], *, is_told: Bool[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w"]:
-    """Robust standard deviation of the error at each foretold level: of its band, or a neighbouring one's."""
+    """Estimate the error's standard deviation at each foretold level, robustly: of its band or a neighbouring one."""
     band = (foretold / _BAND).astype(np.int64)
     num_bands = NUM_LEVELS // _BAND
     medians = np.zeros(num_bands + 2)

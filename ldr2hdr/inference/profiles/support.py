@@ -1,4 +1,4 @@
-"""From a bracket to examples of what its camera does, or the reason why it cannot give any."""
+"""Examples of what a camera does, from a bracket; or the reason why the bracket cannot give any."""
 
 import itertools
 import logging
@@ -37,12 +37,12 @@ _MOST_MOVED: Final = 0.065
 exposures that covers 2 % of the picture is within it. With 16 virtual cameras it raised the error on other photographs
 from 0.19 stops to 0.34 when it was not left out, and not at all when it was."""
 _MOST_DISAGREEMENT_STOPS: Final = 0.75
-"""Of a merge; that of local tone mapping is up to 0.6, and the photograph that is kept out tells whether it helps."""
+"""Of a merge; that of local tone mapping is up to 0.6, and the photograph that is kept out shows whether it helps."""
 _log = logging.getLogger(__name__)
 
 
 class HeldOut(NamedTuple):
-    """A bracket parted into one photograph and the others, which alone tell what it should show.
+    """One photograph of a bracket, with what the others alone say that it should show.
 
     Attributes:
         support: The others, labelled with their own merge.
@@ -81,7 +81,7 @@ def align_bracket(bracket: Bracket) -> Bracket:
 
 
 def label_bracket(bracket: Bracket) -> Shots:
-    """Pair each exposure with the sensor exposure that all of them together tell: the merge of Debevec and Malik.
+    """Label each exposure with the merge of all of them (Debevec and Malik).
 
     Args:
         bracket: Aligned.
@@ -98,7 +98,7 @@ def label_bracket(bracket: Bracket) -> Shots:
 
 
 def hold_out(bracket: Bracket, number: int) -> HeldOut:
-    """Keep one photograph out, and tell by the merge of all others what it should show.
+    """Keep one photograph out, and label it with the merge of all others.
 
     Args:
         bracket: Aligned, of three exposures or more.
@@ -133,7 +133,7 @@ def cut_alike(brackets: list[Bracket]) -> list[Bracket]:
 
 
 def _without(bracket: Bracket, number: int) -> Bracket:
-    """The same bracket without one exposure; the stops stay those of the whole."""
+    """Return the bracket without one exposure; the stops stay those of the whole."""
     kept = [index for index in range(len(bracket)) if index != number]
     paths = tuple(bracket.paths[index] for index in kept)
     return replace(bracket, paths=paths, ldr=bracket.ldr[kept], evs=bracket.evs[kept])

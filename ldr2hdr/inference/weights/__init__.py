@@ -1,4 +1,4 @@
-"""The model that ships with the package; `experiments/pretrained/README.md` tells what it was trained on."""
+"""Model that ships with the package; `experiments/pretrained/README.md` says what it was trained on."""
 
 from pathlib import Path
 from typing import Final
