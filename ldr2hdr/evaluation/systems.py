@@ -138,7 +138,7 @@ def _load(cfg: DictConfig, path: str, device: torch.device) -> tuple[AbstractMet
 
 
 def _nearest_steps(cfg: DictConfig, learner: AbstractMetaLearner) -> int:
-    return int(min(cfg.steps, key=lambda steps: (abs(steps - learner.inner_steps), steps)))
+    return int(min(cfg.steps, key=lambda steps: (abs(steps - learner.inner.steps), steps)))
 
 
 def _algorithm(trained: DictConfig) -> str:

@@ -1,10 +1,20 @@
-"""Models around a network that can put all they learned of one camera into the network itself."""
+"""Contract of a model beside its prediction: statistics of a support, and folding into the network within."""
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from torch import nn
 
-from ldr2hdr.tasks import Statistics
+from ldr2hdr.tasks import Shots, Statistics
+
+
+class _WithStatistics(Protocol):
+    def sufficient_statistics(self, support: Shots) -> Statistics:
+        """Reduce a support to what the model's closed-form part needs of it."""
+
+
+def statistics_of(model: nn.Module, support: Shots) -> Statistics:
+    """Reduce a support to what the closed-form part of a model needs of it."""
+    return cast(_WithStatistics, model).sufficient_statistics(support)
 
 
 class FoldedNetwork(NamedTuple):
@@ -18,5 +28,5 @@ class FoldedNetwork(NamedTuple):
 class Foldable(Protocol):
     """A model that can be left away once it has adapted."""
 
-    def fold(self, statistics: Any) -> FoldedNetwork:  # noqa: ANN401 (each model has contexts of its own)
-        """A copy of the network that predicts as this model does with this context."""
+    def fold(self, statistics: Any) -> FoldedNetwork:  # noqa: ANN401 (each model has statistics of its own)
+        """Return a copy of the network that predicts as this model does with these statistics."""

@@ -10,7 +10,7 @@ from ldr2hdr.meta.maml import MAMLLearner
 
 
 class MetaSGDLearner(MAMLLearner):
-    r"""MAML with one learned inner rate per element, started at ``inner_lr``; arguments as for `MAMLLearner`.
+    r"""MAML with one learned inner rate per element, started at ``inner.lr``; arguments as for `MAMLLearner`.
 
     .. math:: \phi = \theta - \alpha \circ \nabla L(\theta, D_{support})
 

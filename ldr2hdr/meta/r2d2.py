@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
@@ -10,9 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.meta.base import Predictor
-from ldr2hdr.meta.folding import FoldedNetwork
-from ldr2hdr.meta.inner_loop import Loss
-from ldr2hdr.meta.inner_optimizers import AbstractDescent
+from ldr2hdr.meta.folding import FoldedNetwork, statistics_of
+from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.tasks import Shots, Statistics
 
@@ -35,7 +33,7 @@ class SolvableNetwork(Protocol):
 
     head: SolvableHead
 
-    def features(self, ldr: Tensor, context: Statistics) -> tuple[Tensor, Tensor]:
+    def features(self, ldr: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
         """Features ``(B, C, H, W)`` for the head, and the linearised pictures."""
 
 
@@ -48,8 +46,7 @@ class R2D2Learner(MAMLLearner):
     is all there is.
 
     Args:
-        inner_lr: Of gradient steps beyond the closed form, which train nothing but what ``adapts`` names.
-        inner_steps: Number of these; 0 as published.
+        inner: Gradient steps beyond the closed form; none as published.
         ridge_weight: Start of the learned strength of the regression's prior, in mean squared features.
 
     The others are those of `MAMLLearner`.
@@ -66,12 +63,7 @@ class R2D2Learner(MAMLLearner):
         model: nn.Module,
         loss: Loss,
         *,
-        inner_lr: float = 0.05,
-        inner_steps: int = 0,
-        inner_optimizer: Callable[..., AbstractDescent] | None = None,
-        inner_clip: float | None = None,
-        adapts: Sequence[str] = ("*",),
-        engine: str = "auto",
+        inner: InnerLoop = InnerLoop(steps=0),
         first_order: bool = False,
         single_shot_weight: float = 0.0,
         checkpoint_steps: bool = False,
@@ -80,12 +72,7 @@ class R2D2Learner(MAMLLearner):
         super().__init__(
             RidgeHead(model, ridge_weight),
             loss,
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            inner_optimizer=inner_optimizer,
-            inner_clip=inner_clip,
-            adapts=adapts,
-            engine=engine,
+            inner=inner,
             first_order=first_order,
             single_shot_weight=single_shot_weight,
             checkpoint_steps=checkpoint_steps,
@@ -96,10 +83,10 @@ class R2D2Learner(MAMLLearner):
         return cast(RidgeHead, self.model).network
 
 
-class HeadContext(NamedTuple):
+class HeadStatistics(NamedTuple):
     """What a solved head needs of the support: the pictures, and what the network's closed-form part needs."""
 
-    of_network: object
+    of_network: Statistics
     support: Shots
 
 
@@ -126,34 +113,36 @@ class RidgeHead(nn.Module):
         self.network = network
         self.log_ridge_weight = nn.Parameter(torch.tensor(math.log(ridge_weight)))
 
-    def sufficient_statistics(self, support: Shots) -> HeadContext:
+    def sufficient_statistics(self, support: Shots) -> HeadStatistics:
         """The support itself: features of it are a matter of the parameters."""
-        return HeadContext(self.network.sufficient_statistics(support), support)  # type: ignore[operator]
+        return HeadStatistics(statistics_of(self.network, support), support)
 
-    def forward(self, ldr: Float[Tensor, "b 3 h w"], context: HeadContext | None = None) -> Float[Tensor, "b 3 h w"]:
+    def forward(
+        self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
         """Predict by the fitted last layer, or by the network's own without support."""
-        if context is None:
+        if statistics is None:
             return self.network(ldr, None)
         network = cast(SolvableNetwork, self.network)
-        features, linear = network.features(ldr, context.of_network)
-        log_factor = _with_one(features) @ self.fit(context)
+        features, linear = network.features(ldr, statistics.of_network)
+        log_factor = _with_one(features) @ self.fit(statistics)
         return network.head.render(log_factor.permute(0, 3, 1, 2), linear)
 
     @torch.no_grad()
-    def fold(self, context: HeadContext) -> FoldedNetwork:
+    def fold(self, statistics: HeadStatistics) -> FoldedNetwork:
         """The network with the fitted last layer in the place of its own."""
-        network, fitted = copy.deepcopy(self.network), self.fit(context).T
+        network, fitted = copy.deepcopy(self.network), self.fit(statistics).T
         conv = cast(SolvableNetwork, network).head.conv
         conv.weight.copy_(fitted[:, :-1].view_as(conv.weight))
         torch.as_tensor(conv.bias).copy_(fitted[:, -1])
-        return FoldedNetwork(network, context.of_network)
+        return FoldedNetwork(network, statistics.of_network)
 
-    def fit(self, context: HeadContext) -> Float[Tensor, "c_plus_1 3"]:
+    def fit(self, statistics: HeadStatistics) -> Float[Tensor, "c_plus_1 3"]:
         r"""Weights and bias, :math:`W_0 + \arg\min_D \tfrac1N \|X (W_0 + D) - Y\|^2 + \lambda \|D\|^2`."""
         network = cast(SolvableNetwork, self.network)
-        features, linear = network.features(context.support.ldr, context.of_network)
+        features, linear = network.features(statistics.support.ldr, statistics.of_network)
         examples = _with_one(features).flatten(0, 2)
-        target = network.head.log_factor(context.support.exposure, linear).permute(0, 2, 3, 1).flatten(0, 2)
+        target = network.head.log_factor(statistics.support.exposure, linear).permute(0, 2, 3, 1).flatten(0, 2)
         conv = network.head.conv
         prior = torch.cat([conv.weight.flatten(1), torch.as_tensor(conv.bias)[:, None]], dim=1).T
         gram = examples.T @ examples / len(examples)

@@ -3,7 +3,7 @@
 import torch
 
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
-from ldr2hdr.meta.unrolled import gradient_or_zero
+from ldr2hdr.meta.inner_loop import gradient_or_zero
 from ldr2hdr.tasks import Shots
 
 
@@ -21,6 +21,6 @@ class SupervisedLearner(AbstractMetaLearner):
         """Differentiate the loss at theta over the K + Q pictures."""
         ldr = torch.cat([support.ldr, query.ldr])
         exposure = torch.cat([support.exposure, query.exposure])
-        loss = self.loss(self.inner_loop().at_theta()(ldr, None), exposure)
+        loss = self.loss(self.engine().at_theta()(ldr, None), exposure)
         gradient = gradient_or_zero(loss, self.trainable())
         return TaskGradient(tuple(gradient), loss.detach(), loss.detach())

@@ -24,10 +24,10 @@ def test_the_last_layer_is_numpys_least_squares_solution(backbone: str) -> None:
     """Ridge regression is least squares with one more equation per weight."""
     learner, support = learner_of(backbone), shots(1)
     network = learner.model.network
-    context = learner.context(support)
+    statistics = learner.statistics(support)
     with torch.no_grad():
-        features, linear = network.features(support.ldr, context.of_network)
-        found = learner.model.fit(context).numpy()
+        features, linear = network.features(support.ldr, statistics.of_network)
+        found = learner.model.fit(statistics).numpy()
     x = np.moveaxis(features.numpy(), 1, -1).reshape(-1, features.shape[1])
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     ratio = np.log(support.exposure.numpy() + LOG_OFFSET) - np.log(linear.numpy() + LOG_OFFSET)
@@ -42,7 +42,7 @@ def test_the_last_layer_is_numpys_least_squares_solution(backbone: str) -> None:
 
 def test_the_prediction_is_that_of_a_network_with_this_last_layer() -> None:
     learner, support, query = learner_of(), shots(1), shots(2)
-    solution = learner.model.fit(learner.context(support)).detach()
+    solution = learner.model.fit(learner.statistics(support)).detach()
     network = reconstructor("unet", "ridge")
     with torch.no_grad():
         network.head.conv.weight.copy_(solution[:-1].T[..., None, None])
@@ -54,10 +54,10 @@ def test_the_prediction_is_that_of_a_network_with_this_last_layer() -> None:
 def test_folding_leaves_the_prediction_and_the_model() -> None:
     learner, support, query = learner_of(), shots(1), shots(2)
     before = {name: value.clone() for name, value in learner.state_dict().items()}
-    folded = learner.model.fold(learner.context(support))
+    folded = learner.model.fold(learner.statistics(support))
     with torch.no_grad():
-        predicted = folded.network(query.ldr, folded.context)
-        expected = learner.model(query.ldr, learner.context(support))
+        predicted = folded.network(query.ldr, folded.statistics)
+        expected = learner.model(query.ldr, learner.statistics(support))
     torch.testing.assert_close(predicted, expected, rtol=1e-9, atol=1e-12)
     assert all(torch.equal(value, before[name]) for name, value in learner.state_dict().items())
 
