@@ -55,7 +55,7 @@ def one_screen_errors() -> Iterator[None]:
     """Leave out the frames of the libraries between an entry point and what the user can mend."""
     try:
         yield
-    except (ValueError, OSError, FloatingPointError, *_LIBRARY_ERRORS) as error:
+    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError, *_LIBRARY_ERRORS) as error:
         raise RunError(str(error)) from None
 
 
