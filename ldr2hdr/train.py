@@ -72,7 +72,7 @@ def require_own_processes(trainer: L.Trainer) -> None:
 
 
 def read_objective(name: str | None, metrics: Mapping[str, Tensor]) -> float | None:
-    """What a sweeper compares runs by; None if there is no name, or nothing was validated.
+    """Return the metric that a sweeper compares runs by; None without a name or a validation.
 
     Raises:
         ValueError: If there was a validation, without this metric.

@@ -5,7 +5,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, starmap
 from typing import NamedTuple
 
 import torch
@@ -109,26 +109,20 @@ class AbstractMetaLearner(nn.Module, ABC):
     def outer_step(self, batch: TaskBatch) -> OuterStep:
         """Sum the gradients of a batch of tasks, in their order, and leave out those that are not finite."""
         total = [torch.zeros_like(parameter) for parameter in self.trainable()]
-        before, after = [], []
+        counted: list[TaskGradient] = []
         for index, result in enumerate(self._task_gradients(batch)):
-            if not _is_finite(result):
+            if _is_finite(result):
+                torch._foreach_add_(total, list(result.gradient))
+                counted.append(result)
+            else:
                 _log.warning(
                     "task %d (camera %s, places %s) left the finite range: query loss %.3g before and %.3g after "
                     "%d inner steps; it is left out of the meta-gradient",
                     *(index, batch.cameras[index], "+".join(batch.query_places[index])),
                     *(result.loss_before, result.loss_after, self.inner.steps),
                 )
-                continue
-            torch._foreach_add_(total, list(result.gradient))
-            before.append(result.loss_before)
-            after.append(result.loss_after)
-        nothing = torch.tensor(float("nan"))
-        return OuterStep(
-            tuple(total),
-            len(after),
-            torch.stack(before).mean() if before else nothing,
-            torch.stack(after).mean() if after else nothing,
-        )
+        before, after = _mean([task.loss_before for task in counted]), _mean([task.loss_after for task in counted])
+        return OuterStep(tuple(total), len(counted), before, after)
 
     def _task_gradients(self, batch: TaskBatch) -> Iterable[TaskGradient]:
         """Yield the gradient of each task, in order; on a CPU several at a time."""
@@ -138,7 +132,7 @@ class AbstractMetaLearner(nn.Module, ABC):
             # autocasting is a matter of each thread, and ours are not the one that Lightning set up
             is_mixed, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
             return self._threads.map(partial(self._task_gradient_in, is_mixed, dtype), tasks)
-        return (self.task_gradient(*task) for task in tasks)
+        return starmap(self.task_gradient, tasks)
 
     def _task_gradient_in(self, is_mixed: bool, dtype: torch.dtype, task: tuple[Shots, Shots]) -> TaskGradient:
         with torch.autocast("cpu", dtype=dtype, enabled=is_mixed):
@@ -173,7 +167,7 @@ class AbstractMetaLearner(nn.Module, ABC):
 
 
 class _ThreadLocalEngines(threading.local):
-    """The engines of each thread: they hold copies of the model, which two threads must not share."""
+    """Engines of each thread: they hold copies of the model, which two threads must not share."""
 
     def __init__(self) -> None:
         self._fast: FastEngine | None = None
@@ -196,6 +190,10 @@ class _ThreadLocalEngines(threading.local):
 
 def _predict(predict: Callable[[Tensor, Statistics], Tensor], statistics: Statistics, ldr: Tensor) -> Tensor:
     return predict(ldr, statistics)
+
+
+def _mean(losses: list[Tensor]) -> Tensor:
+    return torch.stack(losses).mean() if losses else torch.tensor(float("nan"))
 
 
 def _is_finite(result: TaskGradient) -> bool:

@@ -64,7 +64,7 @@ class CAVIALearner(MAMLLearner):
         )
 
     def trainable(self) -> list[nn.Parameter]:
-        """All but the context parameters, which start at zero for good."""
+        """Return all but the context parameters, which start at zero for good."""
         adapting = {id(parameter) for parameter in self.adapting()}
         return [parameter for parameter in super().trainable() if id(parameter) not in adapting]
 
@@ -114,7 +114,7 @@ class Modulated(nn.Module):
 
     @torch.no_grad()
     def fold(self, statistics: Statistics) -> FoldedNetwork:
-        """The network with its gains and biases shifted for good."""
+        """Return the network with its gains and biases shifted for good."""
         network = copy.deepcopy(self.network)
         network.load_state_dict(self._shifted(), strict=False)
         return FoldedNetwork(network, statistics)

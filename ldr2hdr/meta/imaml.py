@@ -1,4 +1,4 @@
-"""iMAML: the meta-gradient of where the inner loop ends, whatever way it took."""
+"""iMAML: a meta-gradient that depends on the end of the inner loop, not on its steps."""
 
 from collections.abc import Callable, Sequence
 
@@ -96,7 +96,7 @@ class IMAMLLearner(AbstractMetaLearner):
 
 
 class ProximalDescent(AbstractRule):
-    """An inner optimiser whose loss also counts the squared distance to where it started.
+    """Inner optimiser whose loss also counts the squared distance to where it started.
 
     Args:
         rule: Takes the steps.
@@ -108,12 +108,12 @@ class ProximalDescent(AbstractRule):
         self.rule, self.strength = rule, strength
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step; the start is remembered."""
+        """Return the iterate before the first step; the start is remembered."""
         started = self.rule.start(parameters)
         return Iterate(started.parameters, [*started.memory, *parameters])
 
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """The inner optimiser's step along ``g + strength (phi - theta)``."""
+        """Take the inner optimiser's step along ``g + strength (phi - theta)``."""
         count = len(gradient)
         memory, start = iterate.memory[:-count], iterate.memory[-count:]
         pulled = [g + self.strength * (p - s) for g, p, s in zip(gradient, iterate.parameters, start, strict=True)]

@@ -110,21 +110,19 @@ class Adaptation:
     adapted: tuple[int, ...]
     clip: float | None = None
 
-    def descend(self, iterate: Iterate, loss: Tensor, *, number: int, order: Order) -> Iterate:
-        """Take one inner step down a support loss.
+    def step(self, iterate: Iterate, gradient: Sequence[Tensor | None], *, number: int, order: Order) -> Iterate:
+        """Take one inner step.
 
         Args:
-            iterate: The adapted parameters that the loss was computed from, and their optimiser's memory.
-            loss: Scalar.
+            iterate: The adapted parameters, and their optimiser's memory.
+            gradient: Of the support loss there; None where it does not depend on a parameter.
             number: Steps taken so far.
-            order: ``second`` keeps the graph of the gradient; ``first`` treats the gradient as a constant; ``none``
-                forgets the step, so that the new parameters are leaves.
+            order: ``second`` and ``first`` keep the graph of the step; ``none`` forgets it, so that the new parameters
+                are leaves.
         """
-        inputs = iterate.parameters
-        found = torch.autograd.grad(loss, inputs, create_graph=order == "second", allow_unused=True)
-        gradient = zeros_for_none(found, inputs)
+        filled = zeros_for_none(gradient, iterate.parameters)
         with torch.set_grad_enabled(order != "none"):
-            following = self.rule.step(iterate, self._clipped(gradient), number=number)
+            following = self.rule.step(iterate, self._clipped(filled), number=number)
         if order == "none":
             following = Iterate([p.requires_grad_() for p in following.parameters], following.memory)
         return following
@@ -195,7 +193,8 @@ class FastEngine(AbstractEngine):
         """Take one inner step on the support."""
         prediction = self.at(iterate.parameters).predict(support.ldr, statistics)
         loss = self.adaptation.loss(prediction, support.exposure)
-        return self.adaptation.descend(iterate, loss, number=number, order=order)
+        gradient = torch.autograd.grad(loss, iterate.parameters, create_graph=order == "second", allow_unused=True)
+        return self.adaptation.step(iterate, gradient, number=number, order=order)
 
     def start(self, *, order: Order) -> Iterate:
         """Return the iterate at theta."""

@@ -24,14 +24,14 @@ def _bare_packages() -> Iterator[ModuleType]:
         ModuleNotFoundError: If it is not installed.
     """
     theirs = {name: sys.modules.pop(name) for name in _loaded()}
-    root = importlib.util.find_spec(_NAME)
-    if root is None or root.origin is None:
-        raise ModuleNotFoundError(f"learn2learn is not installed: {_INSTALL}", name=_NAME)
-    folder = Path(root.origin).parent
-    for name, path in ((_NAME, folder), (f"{_NAME}.algorithms", folder / "algorithms")):
-        sys.modules[name] = ModuleType(name)
-        sys.modules[name].__path__ = [str(path)]
     try:
+        root = importlib.util.find_spec(_NAME)
+        if root is None or root.origin is None:
+            raise ModuleNotFoundError(f"learn2learn is not installed: {_INSTALL}", name=_NAME)
+        folder = Path(root.origin).parent
+        for name, path in ((_NAME, folder), (f"{_NAME}.algorithms", folder / "algorithms")):
+            sys.modules[name] = ModuleType(name)
+            sys.modules[name].__path__ = [str(path)]
         yield sys.modules[_NAME]
     finally:
         for name in _loaded():

@@ -1,4 +1,4 @@
-"""The inner loop on learn2learn's clones: the wrapped library, and the oracle of the fast one."""
+"""Inner loop on learn2learn's clones: the wrapped library, and the oracle of the fast engine."""
 
 from collections.abc import Callable, Iterator
 from itertools import count, islice
@@ -55,7 +55,10 @@ class Learn2LearnEngine(AbstractEngine):
         for number in numbers:
             with torch.enable_grad():
                 loss = adaptation.loss(clone(support.ldr, statistics), support.exposure)
-                iterate = adaptation.descend(iterate, loss, number=number, order="first" if order == "none" else order)
+                phi = iterate.parameters
+                gradient = torch.autograd.grad(loss, phi, create_graph=order == "second", allow_unused=True)
+                kept: Order = "first" if order == "none" else order
+                iterate = adaptation.step(iterate, gradient, number=number, order=kept)
                 updates: list[Tensor | None] = [None] * len(parameters)
                 current = list(clone.parameters())
                 for index, parameter in zip(adaptation.adapted, iterate.parameters, strict=True):

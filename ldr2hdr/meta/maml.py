@@ -8,7 +8,7 @@ tasks, ``MAMLLearner.task_gradient`` here differentiates one task's query loss t
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
 from ldr2hdr.meta.inner_loop import FastEngine, InnerLoop, Loss, Order, gradient_or_zero
@@ -68,34 +68,24 @@ class MAMLLearner(AbstractMetaLearner):
         return [0.0] * self.inner.steps + [1.0]
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
-        """Differentiate the query loss at phi, through the inner loop, with respect to ``trainable()``."""
-        gradient, loss_after = self._differentiate_query(support, query)
-        with torch.set_grad_enabled(self.single_shot_weight > 0):
-            loss_before = self.loss(self.engine().at_theta()(query.ldr, None), query.exposure)
-        if self.single_shot_weight > 0:
-            of_theta = gradient_or_zero(loss_before, self.trainable())
-            torch._foreach_add_(gradient, of_theta, alpha=self.single_shot_weight)
-        return TaskGradient(tuple(gradient), loss_before.detach(), loss_after)
-
-    def _differentiate_query(self, support: Shots, query: Shots) -> tuple[list[Tensor], Tensor]:
-        r"""Differentiate :math:`\sum_k w_k L(\phi_k, D_{query})`.
-
-        Returns:
-            The gradient, and the query loss after the last step.
-        """
-        engine, statistics, weights = self.engine(), self.statistics(support), self.query_weights()
+        r"""Differentiate :math:`\sum_k w_k L(\phi_k, D_{query}) + w L(\theta, D_{query})` through the inner loop."""
+        engine, statistics = self.engine(), self.statistics(support)
+        weights, learned = self.query_weights(), self.trainable()
         if self.checkpoint_steps and isinstance(engine, FastEngine):
-            return differentiate_stepwise(
-                *(engine, support, query),
-                statistics=statistics,
-                weights=weights,
-                wanted=self.trainable(),
-                order=self.order(),
+            gradient, loss_after = differentiate_stepwise(
+                *(engine, support, query), statistics=statistics, weights=weights, wanted=learned, order=self.order()
             )
-        objective = loss = query.exposure.new_zeros(())
-        path = engine.unroll(support, statistics, order=self.order(), steps=self.inner.steps)
-        for step, (weight, phi) in enumerate(zip(weights, path, strict=True)):
-            if weight or step == self.inner.steps:
-                loss = self.loss(phi.predict(query.ldr, statistics), query.exposure)
-                objective = objective + weight * loss
-        return gradient_or_zero(objective, self.trainable()), loss.detach()
+        else:
+            objective = loss_after = query.exposure.new_zeros(())
+            path = engine.unroll(support, statistics, order=self.order(), steps=self.inner.steps)
+            for step, (weight, phi) in enumerate(zip(weights, path, strict=True)):
+                if weight or step == self.inner.steps:
+                    loss_after = self.loss(phi.predict(query.ldr, statistics), query.exposure)
+                    objective = objective + weight * loss_after
+            gradient = gradient_or_zero(objective, learned)
+        with torch.set_grad_enabled(self.single_shot_weight > 0):
+            loss_before = self.loss(engine.at_theta()(query.ldr, None), query.exposure)
+        if self.single_shot_weight > 0:
+            of_theta = gradient_or_zero(loss_before, learned)
+            torch._foreach_add_(gradient, of_theta, alpha=self.single_shot_weight)
+        return TaskGradient(tuple(gradient), loss_before.detach(), loss_after.detach())

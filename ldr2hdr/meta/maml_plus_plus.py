@@ -13,7 +13,7 @@ from ldr2hdr.tasks import TaskBatch
 
 
 class MAMLPlusPlusLearner(MAMLLearner):
-    r"""MAML with what makes its training stable.
+    r"""MAML with four changes that make its training stable.
 
     The outer loss is :math:`\sum_k w_k L(\phi_k, D_{query})` over the inner steps :math:`k = 1 \dots K`. The weights
     are equal at first and move to the last step on a straight line. Of the paper's other parts, statistics of batch
@@ -78,11 +78,11 @@ class MAMLPlusPlusLearner(MAMLLearner):
         return result
 
     def order(self) -> Order:
-        """First order for the first outer steps."""
+        """Return first order for the first outer steps, then the order asked for."""
         return "first" if int(self.num_outer_steps) < self.second_order_from else super().order()
 
     def query_weights(self) -> Sequence[float]:
-        """From equal weights of all inner steps to the last one alone."""
+        """Move from equal weights of all inner steps to the last one alone."""
         steps, done = self.inner.steps, int(self.num_outer_steps)
         if steps == 0 or done >= self.multi_step_until:
             return super().query_weights()
@@ -106,11 +106,11 @@ class LayerStepRates(AbstractRule):
         self.rates = nn.Parameter(torch.stack(rows))
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step."""
+        """Return the iterate before the first step."""
         return self.descent.start(parameters)
 
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """``phi - rate * direction``."""
+        """Return ``phi - rate * direction``."""
         direction, memory = self.descent.direct(iterate.memory, gradient, number=number)
         rates = self.rates[min(number, len(self.rates) - 1)].unbind()
         moved = [phi - rate * move for phi, rate, move in zip(iterate.parameters, rates, direction, strict=True)]

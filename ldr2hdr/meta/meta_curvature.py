@@ -45,11 +45,11 @@ class CurvedDescent(AbstractRule):
         )
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step."""
+        """Return the iterate before the first step."""
         return self.descent.start(parameters)
 
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """The inner optimiser's step along the transformed gradients."""
+        """Take the inner optimiser's step along the transformed gradients."""
         curved = [
             transform(_as_transformed(part)).view_as(part)
             for transform, part in zip(self.transforms, gradient, strict=True)

@@ -40,11 +40,11 @@ class ElementRates(AbstractRule):
         self.rates = nn.ParameterList(torch.full_like(parameter, descent.lr) for parameter in parameters)
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step."""
+        """Return the iterate before the first step."""
         return self.descent.start(parameters)
 
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """``phi - rates * direction``."""
+        """Return ``phi - rates * direction``."""
         direction, memory = self.descent.direct(iterate.memory, gradient, number=number)
         scale = self.descent.decay**number
         triples = zip(iterate.parameters, self.rates, direction, strict=True)

@@ -15,7 +15,7 @@ class SupervisedLearner(AbstractMetaLearner):
     """
 
     def statistics(self, support: Shots) -> None:
-        """No statistics: the network alone has to know the camera."""
+        """Return no statistics: the network alone has to know the camera."""
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
         """Differentiate the loss at theta over the K + Q pictures."""
