@@ -47,7 +47,7 @@ _LIBRARY_ERRORS = (InstantiationException, OmegaConfBaseException, Misconfigurat
 
 
 class RunError(Exception):
-    """What stopped a run, told in one screen."""
+    """Reason that stopped a run, in one screen."""
 
 
 @contextmanager
@@ -55,13 +55,13 @@ def one_screen_errors() -> Iterator[None]:
     """Leave out the frames of the libraries between an entry point and what the user can mend."""
     try:
         yield
-    except (ValueError, OSError, FloatingPointError, *_LIBRARY_ERRORS) as error:
+    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError, *_LIBRARY_ERRORS) as error:
         raise RunError(str(error)) from None
 
 
 @dataclass(frozen=True)
 class Training:
-    """All that ``trainer.fit`` needs; ``ckpt`` is the file to resume from."""
+    """Arguments of ``trainer.fit``; ``ckpt`` is the file to resume from."""
 
     datamodule: TaskDataModule
     module: MetaModule
@@ -161,12 +161,12 @@ def build_tasks(
 
 
 def build_suite(cfg: DictConfig) -> MetricSuite:
-    """What an evaluation measures."""
+    """Build the metrics of an evaluation."""
     return cast(MetricSuite, instantiate(cfg.metrics))
 
 
 def build_teacher(ckpt: str) -> TeacherLabels:
-    """Labels by the network of a checkpoint, without support; errors as for ``load_learner``."""
+    """Build the labels by the network of a checkpoint, without support; errors as for ``load_learner``."""
     learner, _ = load_learner(ckpt)
     return TeacherLabels(learner.model)
 
@@ -198,7 +198,7 @@ def load_learner(path: str | Path) -> tuple[AbstractMetaLearner, DictConfig]:
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The device of this name, such as ``cpu`` or ``cuda:1``; None is the GPU if there is one, else the CPU.
+    """Return the device of this name, such as ``cpu`` or ``cuda:1``; None is the GPU if there is one, else the CPU.
 
     Raises:
         ValueError: If there is no such device.

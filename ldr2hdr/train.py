@@ -12,6 +12,7 @@ and exit with 143. Lightning's own requeueing, by SIGUSR1, is not used: it saves
 """
 
 import logging
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from ldr2hdr.build import CONF_DIR, Training, build_training, one_screen_errors
 from ldr2hdr.training.checkpointing import LastCheckpoint, WholeFiles
+from ldr2hdr.training.earlier import require_present_keys
 from ldr2hdr.training.loggers.metrics_table import MetricsTable
 from ldr2hdr.training.replay import choose_config, compare_runs, warn_of_differences
 
@@ -70,7 +72,7 @@ def require_own_processes(trainer: L.Trainer) -> None:
 
 
 def read_objective(name: str | None, metrics: Mapping[str, Tensor]) -> float | None:
-    """What a sweeper compares runs by; None if there is no name, or nothing was validated.
+    """Return the metric that a sweeper compares runs by; None without a name or a validation.
 
     Raises:
         ValueError: If there was a validation, without this metric.
@@ -114,4 +116,8 @@ def _replay(run: Training, earlier: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    try:
+        require_present_keys(sys.argv[1:])
+    except ValueError as error:
+        sys.exit(str(error))
     main()

@@ -69,7 +69,7 @@ def test_the_seed_decides_theta(compose_train, tiny, tmp_path):
 
 
 def test_loading_a_learner_gives_its_parameters(compose_train, tiny, tmp_path, checkpoint):
-    path = checkpoint(tmp_path / "a.ckpt", "seed=5", "algo.inner_lr=0.125")
+    path = checkpoint(tmp_path / "a.ckpt", "seed=5", "algo.inner.lr=0.125")
     learner, cfg = load_learner(path)
     saved = torch.load(path, weights_only=True)["state_dict"]
     assert all(torch.equal(tensor, saved[f"learner.{name}"]) for name, tensor in learner.state_dict().items())
@@ -114,7 +114,7 @@ def test_a_key_that_is_no_parameter_is_refused(refused, key):
         (["ckpt=nowhere.ckpt"], ["no checkpoint at ckpt=nowhere.ckpt"]),
         (["task=scene", "task.shots=5"], ["task.shots", "shots=5", "4 exposures"]),
         (["data.tasks_per_batch=3"], ["data.tasks_per_batch"]),
-        (["algo.inner_lr=0.0"], ["algo.inner_lr"]),
+        (["algo.inner.lr=0.0"], ["algo.inner.lr"]),
         (["dataset=hdr_folder", "dataset.root=nowhere"], ["dataset.root=nowhere"]),
         (["dataset=hdr_folder"], ["dataset.root"]),
     ],
@@ -225,7 +225,7 @@ def test_our_own_mistakes_keep_their_frames():
 
 
 def test_the_learner_is_what_the_configuration_says(compose_train, tiny, tmp_path):
-    learner = build_learner(compose_train(tmp_path, *tiny, "algo=reptile", "loss=mu_law_l1", "algo.inner_steps=7"))
+    learner = build_learner(compose_train(tmp_path, *tiny, "algo=reptile", "loss=mu_law_l1", "algo.inner.steps=7"))
     assert (type(learner).__name__, type(learner.loss).__name__) == ("ReptileLearner", "MuLawL1")
     assert learner.inner_steps == 7
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from ldr2hdr.backbones.resnet import ResNet
 from ldr2hdr.backbones.unet import UNet
 from ldr2hdr.losses import LogL1
 from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.reptile import ReptileLearner
 from ldr2hdr.reconstructor import Reconstructor
@@ -145,11 +146,12 @@ def build_batch(case: Case, device: torch.device, *, dtype: torch.dtype = torch.
 
 def build_learner(case: Case, model: nn.Module, engine: Engine) -> AbstractMetaLearner:
     """A meta-learner of this model."""
-    settings: dict[str, Any] = {"inner_lr": 0.05, "inner_steps": case.steps, "engine": engine}
+    inner = InnerLoop(lr=0.05, steps=case.steps, engine=engine)
     if case.algorithm == "reptile":
-        return ReptileLearner(model, LogL1(), **settings)
+        return ReptileLearner(model, LogL1(), inner=inner)
     checkpoint = case.checkpoint and engine == "fast"
-    return MAMLLearner(model, LogL1(), **settings, first_order=case.algorithm == "first", checkpoint_steps=checkpoint)
+    is_first = case.algorithm == "first"
+    return MAMLLearner(model, LogL1(), inner=inner, first_order=is_first, checkpoint_steps=checkpoint)
 
 
 def forward_passes(case: Case) -> int:

@@ -20,7 +20,7 @@ from training_runs import SILENT, build_run, seconds_per_step
 from ldr2hdr.build import Training
 
 # The default configuration, and one whose steps are so short that what Lightning adds can be read in milliseconds
-_CONFIGS: Final = {"default": (), "tiny": ("backbone.widths=[4,8]", "task.crop_px=16", "algo.inner_steps=1")}
+_CONFIGS: Final = {"default": (), "tiny": ("backbone.widths=[4,8]", "task.crop_px=16", "algo.inner.steps=1")}
 _KINDS: Final = ("bare", "fit, logger off", "fit, logger on")
 _FEWEST_STEPS: Final = 3
 # Weights of the same steps differ by rounding alone

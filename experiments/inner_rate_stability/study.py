@@ -86,7 +86,7 @@ def run(study: DictConfig, cell: Cell) -> Result:
 
 def build(study: DictConfig, cell: Cell, folder: str) -> Training:
     """The run as the command line would make it, with the initial weights of the method."""
-    overrides = [*study.common, *study.methods[cell.method], f"algo.inner_lr={cell.rate}", f"seed={cell.seed}"]
+    overrides = [*study.common, *study.methods[cell.method], f"algo.inner.lr={cell.rate}", f"seed={cell.seed}"]
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
         cfg = compose("train", overrides=[*overrides, *QUIET, f"paths.output_dir={folder}"])
     training = build_training(cfg)

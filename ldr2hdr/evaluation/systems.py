@@ -138,7 +138,7 @@ def _load(cfg: DictConfig, path: str, device: torch.device) -> tuple[AbstractMet
 
 
 def _nearest_steps(cfg: DictConfig, learner: AbstractMetaLearner) -> int:
-    return int(min(cfg.steps, key=lambda steps: (abs(steps - learner.inner_steps), steps)))
+    return int(min(cfg.steps, key=lambda steps: (abs(steps - learner.inner.steps), steps)))
 
 
 def _algorithm(trained: DictConfig) -> str:
@@ -148,7 +148,7 @@ def _algorithm(trained: DictConfig) -> str:
     """
     node = cast(dict[str, Any], OmegaConf.to_container(trained.algo))
     options = {name: own for name, (target, own) in _algorithms().items() if target == node["_target_"]}
-    fitting = {name: len(own) for name, own in options.items() if len(options) == 1 or own.items() <= node.items()}
+    fitting = {name: len(own) for name, own in options.items() if len(options) == 1 or _holds(node, own)}
     if not fitting:
         return str(node["_target_"]).rsplit(".", 1)[-1].removesuffix("Learner").lower()
     return max(fitting, key=lambda name: fitting[name])
@@ -160,10 +160,18 @@ def _algorithms() -> dict[str, tuple[str, dict[str, Any]]]:
     nodes = {file.stem: cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(file))) for file in files}
     found = {}
     for name, node in nodes.items():
-        base = nodes[node["defaults"][0]] if "defaults" in node else None
+        base = next((nodes[entry] for entry in node["defaults"] if isinstance(entry, str)), None)
         own = {} if base is None else {key: value for key, value in node.items() if key not in ("defaults", "_target_")}
         found[name] = ({**(base or {}), **node}["_target_"], own)
     return found
+
+
+def _holds(node: object, settings: Mapping[str, Any]) -> bool:
+    """Whether a configuration has these settings, at any depth."""
+    return isinstance(node, Mapping) and all(
+        _holds(node.get(key), value) if isinstance(value, Mapping) else key in node and node[key] == value
+        for key, value in settings.items()
+    )
 
 
 def _require_unseen_places(cfg: DictConfig, trained: DictConfig) -> None:

@@ -10,7 +10,7 @@ from ldr2hdr.layers.resampling import ClosedUpsampleConcat, UpsampleConcat
 
 
 def close_layers(network: nn.Module) -> None:
-    """Swap the layers of a network in place; what it knows nothing better for stays as it is.
+    """Swap the layers of a network in place; those without a faster form stay as they are.
 
     The state dict keeps its keys. The numbers agree to rounding, and channels last is the layout of all pictures.
     """

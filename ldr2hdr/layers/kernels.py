@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Kernels:
-    """The compiled functions; tensors must be on the CPU, dense, and of one type, float32 or float64."""
+    """Compiled functions; tensors must be on the CPU, dense, and of one type, float32 or float64."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
@@ -56,7 +56,7 @@ class Kernels:
 
 @functools.cache
 def load_kernels() -> Kernels | None:
-    """The compiled kernels; None if this machine cannot build them, which is said once."""
+    """Return the compiled kernels; None, with one warning, if this machine cannot build them."""
     if os.environ.get("LDR2HDR_KERNELS") == "0":
         _log.info("LDR2HDR_KERNELS=0: layers run by torch's operations")
         return None
@@ -72,18 +72,18 @@ def load_kernels() -> Kernels | None:
 
 
 def usable_kernels(tensor: Tensor) -> Kernels | None:
-    """The compiled kernels if they can work on this picture ``(B, C, H, W)``."""
+    """Return the compiled kernels if they can work on this picture ``(B, C, H, W)``."""
     fits = tensor.device.type == "cpu" and tensor.dtype in _SUFFIX and tensor.shape[1] <= MAX_CHANNELS
     return load_kernels() if fits else None
 
 
 def dense(picture: Tensor) -> Tensor:
-    """A picture in the layout that the kernels read: channels last, without gaps."""
+    """Return a picture in the layout that the kernels read: channels last, without gaps."""
     return picture.contiguous(memory_format=torch.channels_last)
 
 
 def empty_picture(shape: tuple[int, ...], *, like: Tensor) -> Tensor:
-    """Memory for a picture of another's type, in the layout that the kernels write."""
+    """Allocate a picture of another's type, in the layout that the kernels write."""
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 

@@ -72,7 +72,7 @@ class KernelSiLU(nn.Module):
 def pixel_norm_silu(
     features: Float[Tensor, "b c h w"], gain: Float[Tensor, "c 1 1"], bias: Float[Tensor, "c 1 1"]
 ) -> Float[Tensor, "b c h w"]:
-    """``silu(normalised * gain + bias)``, channels last; without compiled kernels by torch's own operations."""
+    """Return ``silu(normalised * gain + bias)``, channels last, by compiled kernels or by torch."""
     if usable_kernels(features) is None:
         scale = torch.rsqrt(features.square().mean(dim=1, keepdim=True) + EPS)
         return F.silu(features * scale * gain + bias)

@@ -1,4 +1,4 @@
-"""Doubling a picture's size and joining it to a finer one: a linear map, and its adjoint."""
+"""Doubling of a picture's size and joining to a finer one: a linear map, and its adjoint."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class UpsampleConcat(nn.Module):
 
 
 class ClosedUpsampleConcat(UpsampleConcat):
-    """The same, in one pass over channels-last features, with derivatives made of itself and its adjoint."""
+    """`UpsampleConcat` in one pass over channels-last features, with derivatives made of itself and its adjoint."""
 
     def forward(self, fine: Float[Tensor, "b c h w"], coarse: Float[Tensor, "b d h2 w2"]) -> Float[Tensor, "b e h w"]:
         """Join features as `UpsampleConcat` does."""

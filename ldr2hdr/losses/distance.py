@@ -1,4 +1,4 @@
-"""The distance that the losses share, and what their parameters may be."""
+"""Distance that the losses share, and checks of their parameters."""
 
 import math
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def distance(error: Tensor, charbonnier: float) -> Tensor:
-    """Absolute value, rounded off within ``charbonnier`` of 0; 0 at 0."""
+    """Return the absolute value, rounded off within ``charbonnier`` of 0; 0 at 0."""
     if charbonnier == 0:
         return error.abs()
     # e^2 / (sqrt(e^2 + c^2) + c) is sqrt(e^2 + c^2) - c without its cancellation

@@ -104,7 +104,7 @@ class PU21L1:
 
 @dataclass(frozen=True)
 class TanhL1:
-    """L1 between hyperbolic tangents of display values: what is far above white hardly counts.
+    """L1 between hyperbolic tangents of display values: values far above white hardly count.
 
     Ten times sensor white and infinite light are less than 0.01 apart, and hardly any slope is left there.
 

@@ -1,4 +1,4 @@
-"""What published networks are trained with."""
+"""Losses of published networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ class HDRCNNLoss:
 
 @dataclass(frozen=True)
 class ClippedTarget:
-    """Another loss, against labels that are clipped at sensor white: what no brighter camera saw is not asked for.
+    """Another loss against labels clipped at sensor white, which ask for no highlights.
 
     The published protocol of MetaHDR. A network trained by it has no reason to go above white.
 

@@ -1,1 +1,1 @@
-"""Meta-learners: how parameters are adapted to a task, and how theta is learned from many tasks."""
+"""Meta-learners: they adapt parameters to a task, and learn theta from many tasks."""

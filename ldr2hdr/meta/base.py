@@ -1,20 +1,19 @@
-"""What every meta-learner does: adapt a model to a task, and turn a batch of tasks into a meta-gradient."""
+"""Meta-learners in common: adapt a model to a task, and turn a batch of tasks into a meta-gradient."""
 
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice, starmap
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ldr2hdr.meta.folding import statistics_of
-from ldr2hdr.meta.inner_loop import AbstractInnerLoop, Adaptation, FastInnerLoop, Loss
+from ldr2hdr.meta.inner_loop import AbstractEngine, Adaptation, FastEngine, InnerLoop, Loss
 from ldr2hdr.meta.inner_optimizers import SGD, AbstractDescent, AbstractRule
-from ldr2hdr.meta.learn2learn_loop import Learn2LearnInnerLoop
 from ldr2hdr.meta.task_threads import TaskThreads
 from ldr2hdr.tasks import Shots, Statistics, TaskBatch
 
@@ -32,7 +31,7 @@ class TaskGradient(NamedTuple):
 
 
 class OuterStep(NamedTuple):
-    """What a batch of tasks says about theta.
+    """Meta-gradient of a batch of tasks.
 
     Attributes:
         gradient_sum: Per trainable parameter, the sum over the counted tasks; divide by their number over all
@@ -49,7 +48,7 @@ class OuterStep(NamedTuple):
 
 
 class AbstractMetaLearner(nn.Module, ABC):
-    """A model with a rule that adapts it, and a rule that learns from adapting it.
+    """A model, an inner loop that adapts it, and a meta-gradient of what adapting it is worth.
 
     The model maps ``(ldr, statistics)`` to a prediction, and has ``sufficient_statistics(support)``, which makes the
     statistics that its closed-form part needs; nothing else is asked of it.
@@ -57,115 +56,83 @@ class AbstractMetaLearner(nn.Module, ABC):
     Args:
         model: Holds theta.
         loss: ``(prediction, target) -> scalar``.
-        inner_lr: Inner learning rate alpha.
-        inner_steps: Gradient steps on the support, K >= 0.
-        inner_optimizer: Makes the inner optimiser from ``lr=inner_lr``; None for plain gradient steps.
-        inner_clip: Largest norm of an inner gradient; None for no limit.
-        adapts: Which parameters adapt, as patterns of their names (``backbone.head.*``); the others are learned by the
-            outer loop alone.
-        engine: Who runs the inner loops: ``learn2learn``, our ``fast`` one, or ``auto`` for the faster of both.
+        inner: The inner loop.
 
     Raises:
-        ValueError: If the rate is not positive, the number of steps negative, the engine unknown, or nothing adapts.
+        ValueError: If nothing adapts.
+        ModuleNotFoundError: If learn2learn is to take the inner steps, and is not installed.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        *,
-        inner_lr: float,
-        inner_steps: int,
-        inner_optimizer: Callable[..., AbstractDescent] | None = None,
-        inner_clip: float | None = None,
-        adapts: Sequence[str] = ("*",),
-        engine: str = "auto",
-    ) -> None:
+    def __init__(self, model: nn.Module, loss: Loss, *, inner: InnerLoop) -> None:
         super().__init__()
-        if inner_lr <= 0 or inner_steps < 0:
-            raise ValueError(
-                f"algo.inner_lr must be positive and algo.inner_steps at least 0, got {inner_lr} and {inner_steps}"
-            )
-        if engine not in ("auto", "learn2learn", "fast"):
-            raise ValueError(f"algo.engine must be one of auto, learn2learn, fast, got {engine!r}")
         self.model = model
         self.loss = loss
-        self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
-        self.inner_clip = inner_clip
-        self.engine = engine
-        self.adapted = _choose(model, adapts)
-        self.rule = self.make_rule((inner_optimizer or SGD)(lr=inner_lr))
+        self.inner = inner
+        self.adapted = inner.choose(model)
+        self.rule = self.make_rule(inner.optimizer(lr=inner.lr))
         self._threads = TaskThreads()
-        self._loops = _ThreadLocalLoops()
+        self._engines = _ThreadLocalEngines()
+        if not inner.is_fast:
+            self.engine()  # a library that is not installed is missed here, not at the first step
 
     @abstractmethod
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
         """Compute one task's gradient with respect to ``trainable()``; may run on several threads at once."""
 
     def make_rule(self, descent: AbstractDescent) -> AbstractRule:
-        """What takes the inner steps: here the inner optimiser itself, elsewhere what an algorithm makes of it.
-
-        Called by the constructor.
-        """
+        """Return the rule of the inner steps, called by the constructor: the inner optimiser, or more made of it."""
         return descent
 
     def adapting(self) -> list[nn.Parameter]:
-        """The parameters that adapt, at theta."""
+        """Return the parameters that adapt, at theta."""
         parameters = list(self.model.parameters())
         return [parameters[index] for index in self.adapted]
 
     def trainable(self) -> list[nn.Parameter]:
-        """What the outer loop learns, in a fixed order: theta, then parameters of the inner optimiser."""
+        """Return the parameters that the outer loop learns, in a fixed order: theta, then those of the rule."""
         return [p for p in (*self.model.parameters(), *self.rule.parameters()) if p.requires_grad]
 
     def statistics(self, support: Shots) -> Statistics:
-        """What the closed-form part of the model gets to know of the support."""
+        """Summarise the support for the closed-form part of the model."""
         return statistics_of(self.model, support)
 
-    def inner_loop(self, *, lr: float | None = None) -> AbstractInnerLoop:
-        """This thread's inner loop.
+    def engine(self, *, lr: float | None = None) -> AbstractEngine:
+        """Return this thread's engine of the inner loop.
 
         Args:
             lr: Plain gradient steps at this rate instead of the inner optimiser.
         """
         rule = self.rule if lr is None else SGD(lr)
-        adaptation = Adaptation(self.model, self.loss, rule, self.adapted, self.inner_clip)
-        return self._loops.get(adaptation, is_fast=self.engine != "learn2learn")
+        adaptation = Adaptation(self.model, self.loss, rule, self.adapted, self.inner.clip)
+        return self._engines.get(adaptation, is_fast=self.inner.is_fast)
 
     def outer_step(self, batch: TaskBatch) -> OuterStep:
         """Sum the gradients of a batch of tasks, in their order, and leave out those that are not finite."""
         total = [torch.zeros_like(parameter) for parameter in self.trainable()]
-        before, after = [], []
+        counted: list[TaskGradient] = []
         for index, result in enumerate(self._task_gradients(batch)):
-            if not _is_finite(result):
+            if _is_finite(result):
+                torch._foreach_add_(total, list(result.gradient))
+                counted.append(result)
+            else:
                 _log.warning(
                     "task %d (camera %s, places %s) left the finite range: query loss %.3g before and %.3g after "
                     "%d inner steps; it is left out of the meta-gradient",
                     *(index, batch.cameras[index], "+".join(batch.query_places[index])),
-                    *(result.loss_before, result.loss_after, self.inner_steps),
+                    *(result.loss_before, result.loss_after, self.inner.steps),
                 )
-                continue
-            torch._foreach_add_(total, list(result.gradient))
-            before.append(result.loss_before)
-            after.append(result.loss_after)
-        nothing = torch.tensor(float("nan"))
-        return OuterStep(
-            tuple(total),
-            len(after),
-            torch.stack(before).mean() if before else nothing,
-            torch.stack(after).mean() if after else nothing,
-        )
+        before, after = _mean([task.loss_before for task in counted]), _mean([task.loss_after for task in counted])
+        return OuterStep(tuple(total), len(counted), before, after)
 
     def _task_gradients(self, batch: TaskBatch) -> Iterable[TaskGradient]:
-        """The gradient of each task, in order; on a CPU several at a time."""
+        """Yield the gradient of each task, in order; on a CPU several at a time."""
         tasks = (batch.shots(index) for index in range(len(batch)))
-        is_threaded = self.engine != "learn2learn" and batch.support.ldr.device.type == "cpu"
+        is_threaded = self.inner.is_fast and batch.support.ldr.device.type == "cpu"
         if is_threaded and len(batch) > 1 and torch.get_num_threads() > 1:
             # autocasting is a matter of each thread, and ours are not the one that Lightning set up
             is_mixed, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
             return self._threads.map(partial(self._task_gradient_in, is_mixed, dtype), tasks)
-        return (self.task_gradient(*task) for task in tasks)
+        return starmap(self.task_gradient, tasks)
 
     def _task_gradient_in(self, is_mixed: bool, dtype: torch.dtype, task: tuple[Shots, Shots]) -> TaskGradient:
         with torch.autocast("cpu", dtype=dtype, enabled=is_mixed):
@@ -186,9 +153,8 @@ class AbstractMetaLearner(nn.Module, ABC):
         Returns:
             ``ldr -> exposure`` by the adapted parameters phi.
         """
-        steps = self.inner_steps if steps is None else steps
-        *_, last = (predictor for _, predictor in zip(range(steps + 1), self.trajectory(support, lr=lr), strict=False))
-        return last
+        steps = self.inner.steps if steps is None else steps
+        return next(islice(self.trajectory(support, lr=lr), steps, None))
 
     def trajectory(self, support: Shots, *, lr: float | None = None) -> Iterator[Predictor]:
         """Yield the predictor after 0, 1, 2, ... inner steps, without end.
@@ -196,51 +162,38 @@ class AbstractMetaLearner(nn.Module, ABC):
         Each is good until the next one is asked for: the steps share one set of parameters.
         """
         statistics = self.statistics(support)
-        for adapted in self.inner_loop(lr=lr).unroll(support, statistics, order="none"):
+        for adapted in self.engine(lr=lr).unroll(support, statistics, order="none"):
             yield partial(_predict, adapted.predict, statistics)
 
 
-class _ThreadLocalLoops(threading.local):
-    """The inner loops of each thread: they hold copies of the model, which two threads must not share."""
+class _ThreadLocalEngines(threading.local):
+    """Engines of each thread: they hold copies of the model, which two threads must not share."""
 
     def __init__(self) -> None:
-        self._fast: FastInnerLoop | None = None
+        self._fast: FastEngine | None = None
 
-    def get(self, adaptation: Adaptation, *, is_fast: bool) -> AbstractInnerLoop:
-        """The loop of the kind asked for; the copy of the model is kept for as long as it is the same model."""
+    def get(self, adaptation: Adaptation, *, is_fast: bool) -> AbstractEngine:
+        """Return the engine asked for; the copy of the model is kept for as long as it is the same model."""
         if not is_fast:
-            return Learn2LearnInnerLoop(adaptation)
+            # needs learn2learn, which nothing else here does
+            from ldr2hdr.meta.learn2learn_engine import Learn2LearnEngine
+
+            return Learn2LearnEngine(adaptation)
         if self._fast is None or self._fast.adaptation.model is not adaptation.model:
-            self._fast = FastInnerLoop(adaptation)
+            self._fast = FastEngine(adaptation)
         self._fast.adaptation = adaptation
         return self._fast
 
-    def __reduce__(self) -> tuple[type["_ThreadLocalLoops"], tuple[()]]:
-        return _ThreadLocalLoops, ()
+    def __reduce__(self) -> tuple[type["_ThreadLocalEngines"], tuple[()]]:
+        return _ThreadLocalEngines, ()
 
 
 def _predict(predict: Callable[[Tensor, Statistics], Tensor], statistics: Statistics, ldr: Tensor) -> Tensor:
     return predict(ldr, statistics)
 
 
-def _choose(model: nn.Module, patterns: Sequence[str]) -> tuple[int, ...]:
-    """Positions of the parameters that a pattern names and that are not frozen.
-
-    Raises:
-        ValueError: If a pattern names none, or nothing is left.
-    """
-    names = [name for name, _ in model.named_parameters()]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise ValueError(f"algo.adapts={pattern!r} names no parameter; there are {', '.join(names)}")
-    chosen = tuple(
-        index
-        for index, (name, parameter) in enumerate(model.named_parameters())
-        if parameter.requires_grad and any(fnmatchcase(name, pattern) for pattern in patterns)
-    )
-    if not chosen:
-        raise ValueError(f"nothing adapts: algo.adapts={list(patterns)} must name a parameter that is not frozen")
-    return chosen
+def _mean(losses: list[Tensor]) -> Tensor:
+    return torch.stack(losses).mean() if losses else torch.tensor(float("nan"))
 
 
 def _is_finite(result: TaskGradient) -> bool:

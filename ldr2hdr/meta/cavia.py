@@ -1,19 +1,21 @@
 """CAVIA: a few context parameters adapt, and modulate a network that is shared by all tasks."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
 
 from ldr2hdr.meta.base import Predictor
 from ldr2hdr.meta.folding import FoldedNetwork, statistics_of
-from ldr2hdr.meta.inner_loop import Loss
-from ldr2hdr.meta.inner_optimizers import AbstractDescent
+from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.tasks import Shots, Statistics
+
+_CONTEXT: Final = "context"
+"""Name of the parameters that adapt."""
 
 
 class CAVIALearner(MAMLLearner):
@@ -27,10 +29,11 @@ class CAVIALearner(MAMLLearner):
         modulates: Which parameters they shift, as patterns of their names; of these, the ones that hold a single
             number per feature.
 
-    The others are those of `MAMLLearner`, without ``adapts``.
+    The others are those of `MAMLLearner`.
 
     Raises:
-        ValueError: As for `MAMLLearner`, and if there is no context, or nothing that it could modulate.
+        ValueError: As for `MAMLLearner`, and if something else than the context is to adapt, there is no context, or
+            nothing that it could modulate.
 
     References:
         Zintgraf et al., "Fast Context Adaptation via Meta-Learning", ICML 2019, alg. 1 and sec. 3.3.
@@ -42,33 +45,26 @@ class CAVIALearner(MAMLLearner):
         model: nn.Module,
         loss: Loss,
         *,
-        inner_lr: float = 1.0,
-        inner_steps: int = 3,
-        inner_optimizer: Callable[..., AbstractDescent] | None = None,
-        inner_clip: float | None = None,
-        engine: str = "auto",
+        inner: InnerLoop = InnerLoop(lr=1.0, adapts=(_CONTEXT,)),
         first_order: bool = False,
         single_shot_weight: float = 0.0,
         checkpoint_steps: bool = False,
         num_context: int = 16,
         modulates: Sequence[str] = ("*",),
     ) -> None:
+        if list(inner.adapts) != [_CONTEXT]:
+            raise ValueError(f"algo.inner.adapts must be [{_CONTEXT}] for algo=cavia, got {list(inner.adapts)}")
         super().__init__(
             Modulated(model, num_context, modulates=modulates),
             loss,
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            inner_optimizer=inner_optimizer,
-            inner_clip=inner_clip,
-            adapts=("context",),
-            engine=engine,
+            inner=inner,
             first_order=first_order,
             single_shot_weight=single_shot_weight,
             checkpoint_steps=checkpoint_steps,
         )
 
     def trainable(self) -> list[nn.Parameter]:
-        """All but the context parameters, which start at zero for good."""
+        """Return all but the context parameters, which start at zero for good."""
         adapting = {id(parameter) for parameter in self.adapting()}
         return [parameter for parameter in super().trainable() if id(parameter) not in adapting]
 
@@ -118,7 +114,7 @@ class Modulated(nn.Module):
 
     @torch.no_grad()
     def fold(self, statistics: Statistics) -> FoldedNetwork:
-        """The network with its gains and biases shifted for good."""
+        """Return the network with its gains and biases shifted for good."""
         network = copy.deepcopy(self.network)
         network.load_state_dict(self._shifted(), strict=False)
         return FoldedNetwork(network, statistics)

@@ -1,4 +1,4 @@
-"""iMAML: the meta-gradient of where the inner loop ends, whatever way it took."""
+"""iMAML: a meta-gradient that depends on the end of the inner loop, not on its steps."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,9 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
-from ldr2hdr.meta.inner_loop import Loss, zeros_for_none
-from ldr2hdr.meta.inner_optimizers import AbstractDescent, AbstractRule, Iterate
-from ldr2hdr.meta.unrolled import gradient_or_zero
+from ldr2hdr.meta.inner_loop import InnerLoop, Loss, gradient_or_zero, zeros_for_none
+from ldr2hdr.meta.inner_optimizers import AbstractRule, Iterate
 from ldr2hdr.tasks import Shots
 
 
@@ -43,25 +42,11 @@ class IMAMLLearner(AbstractMetaLearner):
         model: nn.Module,
         loss: Loss,
         *,
-        inner_lr: float = 0.05,
-        inner_steps: int = 10,
-        inner_optimizer: Callable[..., AbstractDescent] | None = None,
-        inner_clip: float | None = None,
-        adapts: Sequence[str] = ("*",),
-        engine: str = "auto",
+        inner: InnerLoop = InnerLoop(steps=10),
         proximal_strength: float = 1.0,
         cg_steps: int = 5,
     ) -> None:
-        super().__init__(
-            model,
-            loss,
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            inner_optimizer=inner_optimizer,
-            inner_clip=inner_clip,
-            adapts=adapts,
-            engine=engine,
-        )
+        super().__init__(model, loss, inner=inner)
         if proximal_strength <= 0 or cg_steps < 1:
             raise ValueError(
                 f"algo.proximal_strength and algo.cg_steps must be positive, got {proximal_strength} and {cg_steps}"
@@ -72,9 +57,8 @@ class IMAMLLearner(AbstractMetaLearner):
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
         """Differentiate the query loss at the inner loop's minimum, by the implicit function theorem."""
-        loop, statistics = self.inner_loop(), self.statistics(support)
-        steps = zip(range(self.inner_steps + 1), loop.unroll(support, statistics, order="none"), strict=False)
-        *_, (_, (predict, parameters)) = steps
+        engine, statistics = self.engine(), self.statistics(support)
+        predict, parameters = engine.adapt(support, statistics, steps=self.inner.steps)
         learned = [index for index, parameter in enumerate(self.model.parameters()) if parameter.requires_grad]
         with torch.enable_grad():
             loss_after = self.loss(predict(query.ldr, statistics), query.exposure)
@@ -82,7 +66,7 @@ class IMAMLLearner(AbstractMetaLearner):
             support_loss = self.loss(predict(support.ldr, statistics), support.exposure)
             gradient = self._implicit(support_loss, parameters, dict(zip(learned, direct, strict=True)))
         with torch.no_grad():
-            loss_before = self.loss(loop.at_theta()(query.ldr, None), query.exposure)
+            loss_before = self.loss(engine.at_theta()(query.ldr, None), query.exposure)
         return TaskGradient(gradient, loss_before, loss_after.detach())
 
     def _implicit(
@@ -112,7 +96,7 @@ class IMAMLLearner(AbstractMetaLearner):
 
 
 class ProximalDescent(AbstractRule):
-    """An inner optimiser whose loss also counts the squared distance to where it started.
+    """Inner optimiser whose loss also counts the squared distance to where it started.
 
     Args:
         rule: Takes the steps.
@@ -124,12 +108,12 @@ class ProximalDescent(AbstractRule):
         self.rule, self.strength = rule, strength
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step; the start is remembered."""
+        """Return the iterate before the first step; the start is remembered."""
         started = self.rule.start(parameters)
         return Iterate(started.parameters, [*started.memory, *parameters])
 
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """The inner optimiser's step along ``g + strength (phi - theta)``."""
+        """Take the inner optimiser's step along ``g + strength (phi - theta)``."""
         count = len(gradient)
         memory, start = iterate.memory[:-count], iterate.memory[-count:]
         pulled = [g + self.strength * (p - s) for g, p, s in zip(gradient, iterate.parameters, start, strict=True)]

@@ -1,21 +1,83 @@
-"""The inner loop of one task: gradient steps on the support, differentiable where the algorithm needs it."""
+"""The inner loop: gradient steps on the support that turn theta into phi, differentiable where it is asked for."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ldr2hdr.meta.inner_optimizers import AbstractRule, Iterate
+from ldr2hdr.meta.inner_optimizers import SGD, AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.meta.replica import Replica
 from ldr2hdr.tasks import Shots, Statistics
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Order = Literal["second", "first", "none"]
+
+
+@dataclass(frozen=True)
+class InnerLoop:
+    r"""Settings of the inner loop, the ``algo.inner`` of a configuration.
+
+    .. math:: \phi_0 = \theta, \qquad \phi_{k+1} = \phi_k - \alpha \nabla L(\phi_k, D_{support})
+
+    Args:
+        lr: Inner learning rate alpha.
+        steps: Gradient steps on the support, K >= 0.
+        optimizer: Makes the inner optimiser from ``lr``; plain gradient steps by default.
+        clip: Largest norm of an inner gradient; None for no limit.
+        adapts: Patterns of the names of the parameters that adapt (``backbone.head.*``); the others are learned by
+            the outer loop alone.
+        engine: Implementation of the steps: ``learn2learn``, our ``fast`` one, or ``auto`` for the faster of both.
+
+    Raises:
+        ValueError: If the rate is not positive, the number of steps negative, or the engine unknown.
+    """
+
+    lr: float = 0.05
+    steps: int = 3
+    optimizer: Callable[..., AbstractDescent] = SGD
+    clip: float | None = None
+    adapts: Sequence[str] = ("*",)
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0 or self.steps < 0:
+            raise ValueError(
+                f"algo.inner.lr must be positive and algo.inner.steps at least 0, got {self.lr} and {self.steps}"
+            )
+        if self.engine not in ("auto", "learn2learn", "fast"):
+            raise ValueError(f"algo.inner.engine must be one of auto, learn2learn, fast, got {self.engine!r}")
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether our own engine takes the steps."""
+        return self.engine != "learn2learn"
+
+    def choose(self, model: nn.Module) -> tuple[int, ...]:
+        """Return the positions of the parameters that a pattern names and that are not frozen.
+
+        Raises:
+            ValueError: If a pattern names none, or nothing is left.
+        """
+        names = [name for name, _ in model.named_parameters()]
+        for pattern in self.adapts:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise ValueError(f"algo.inner.adapts={pattern!r} names no parameter; there are {', '.join(names)}")
+        chosen = tuple(
+            index
+            for index, (name, parameter) in enumerate(model.named_parameters())
+            if parameter.requires_grad and any(fnmatchcase(name, pattern) for pattern in self.adapts)
+        )
+        if not chosen:
+            raise ValueError(
+                f"nothing adapts: algo.inner.adapts={list(self.adapts)} must name a parameter that is not frozen"
+            )
+        return chosen
 
 
 class Adapted(NamedTuple):
@@ -32,13 +94,13 @@ class Adapted(NamedTuple):
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What the inner loop does, whoever runs it.
+    """An inner loop bound to a model, for any engine.
 
     Attributes:
         model: Holds theta.
         loss: ``(prediction, target) -> scalar``.
         rule: The inner optimiser.
-        adapted: Which of ``model.parameters()`` adapt.
+        adapted: Positions in ``model.parameters()`` of those that adapt.
         clip: Largest norm of an inner gradient over all that adapts; None for no limit.
     """
 
@@ -48,21 +110,19 @@ class Adaptation:
     adapted: tuple[int, ...]
     clip: float | None = None
 
-    def advance(self, iterate: Iterate, loss: Tensor, *, number: int, order: Order) -> Iterate:
-        """Take one inner step down a support loss.
+    def step(self, iterate: Iterate, gradient: Sequence[Tensor | None], *, number: int, order: Order) -> Iterate:
+        """Take one inner step.
 
         Args:
-            iterate: The adapted parameters that the loss was computed from, and their optimiser's memory.
-            loss: Scalar.
+            iterate: The adapted parameters, and their optimiser's memory.
+            gradient: Of the support loss there; None where it does not depend on a parameter.
             number: Steps taken so far.
-            order: ``second`` keeps the graph of the gradient; ``first`` treats the gradient as a constant; ``none``
-                forgets the step, so that the new parameters are leaves.
+            order: ``second`` and ``first`` keep the graph of the step; ``none`` forgets it, so that the new parameters
+                are leaves.
         """
-        inputs = iterate.parameters
-        found = torch.autograd.grad(loss, inputs, create_graph=order == "second", allow_unused=True)
-        gradient = zeros_for_none(found, inputs)
+        filled = zeros_for_none(gradient, iterate.parameters)
         with torch.set_grad_enabled(order != "none"):
-            following = self.rule.step(iterate, self._clipped(gradient), number=number)
+            following = self.rule.step(iterate, self._clipped(filled), number=number)
         if order == "none":
             following = Iterate([p.requires_grad_() for p in following.parameters], following.memory)
         return following
@@ -78,29 +138,35 @@ class Adaptation:
         return [part * scale for part in gradient]
 
 
-class AbstractInnerLoop(ABC):
-    """Runs an adaptation on one task after another; belongs to one thread."""
+class AbstractEngine(ABC):
+    """Takes the inner steps of one task after another; belongs to one thread."""
 
     def __init__(self, adaptation: Adaptation) -> None:
         self.adaptation = adaptation
 
     @abstractmethod
-    def unroll(self, support: Shots, statistics: Statistics, *, order: Order) -> Iterator[Adapted]:
-        """Yield the model after 0, 1, 2, ... inner steps, without end.
+    def unroll(
+        self, support: Shots, statistics: Statistics, *, order: Order, steps: int | None = None
+    ) -> Iterator[Adapted]:
+        """Yield the model after 0, 1, 2, ... inner steps, up to ``steps`` or without end.
 
         Each is good until the next one is asked for.
         """
 
     @abstractmethod
     def at_theta(self) -> Callable[[Tensor, Statistics], Tensor]:
-        """``(ldr, statistics) -> prediction`` by theta."""
+        """Return ``(ldr, statistics) -> prediction`` by theta."""
+
+    def adapt(self, support: Shots, statistics: Statistics, *, steps: int) -> Adapted:
+        """Return the model after this many inner steps, without their graph."""
+        return next(islice(self.unroll(support, statistics, order="none"), steps, None))
 
 
-class FastInnerLoop(AbstractInnerLoop):
+class FastEngine(AbstractEngine):
     """Inner steps as a function of the parameters, over layers that differentiate fast.
 
     Args:
-        adaptation: What the inner loop does.
+        adaptation: The inner loop and its model.
         closed: Whether to swap the layers; None does so wherever it helps, which is on the CPU.
     """
 
@@ -110,20 +176,28 @@ class FastInnerLoop(AbstractInnerLoop):
             closed = all(parameter.device.type == "cpu" for parameter in adaptation.model.parameters())
         self.replica = Replica(adaptation.model, closed=closed)
 
-    def unroll(self, support: Shots, statistics: Statistics, *, order: Order) -> Iterator[Adapted]:
-        """Yield the model after 0, 1, 2, ... inner steps, without end; each stays good."""
+    def unroll(
+        self, support: Shots, statistics: Statistics, *, order: Order, steps: int | None = None
+    ) -> Iterator[Adapted]:
+        """Yield the model after 0, 1, 2, ... inner steps, up to ``steps`` or without end; each stays good."""
         iterate = self.start(order=order)
-        for number in count():
-            yield self.at(iterate.parameters)
+        yield self.at(iterate.parameters)
+        for number in islice(count(), steps):
             iterate = self.advance(iterate, support, statistics, number=number, order=order)
+            yield self.at(iterate.parameters)
 
-    def at_theta(self) -> Callable[[Tensor, Statistics], Tensor]:
-        """``(ldr, statistics) -> prediction`` by theta."""
-        self.replica.refresh()
-        return partial(self.replica, [_channels_last(parameter) for parameter in self.replica.theta()])
+    @torch.enable_grad()
+    def advance(
+        self, iterate: Iterate, support: Shots, statistics: Statistics, *, number: int, order: Order
+    ) -> Iterate:
+        """Take one inner step on the support."""
+        prediction = self.at(iterate.parameters).predict(support.ldr, statistics)
+        loss = self.adaptation.loss(prediction, support.exposure)
+        gradient = torch.autograd.grad(loss, iterate.parameters, create_graph=order == "second", allow_unused=True)
+        return self.adaptation.step(iterate, gradient, number=number, order=order)
 
     def start(self, *, order: Order) -> Iterate:
-        """The iterate at theta."""
+        """Return the iterate at theta."""
         self.replica.refresh()
         theta = self.replica.theta()
         with torch.set_grad_enabled(order != "none"):
@@ -133,24 +207,25 @@ class FastInnerLoop(AbstractInnerLoop):
         return self.adaptation.rule.start(chosen)
 
     def at(self, adapted: Sequence[Tensor]) -> Adapted:
-        """The model with these adapted parameters."""
+        """Return the model with these adapted parameters."""
         parameters = self.replica.theta()
         for index, parameter in zip(self.adaptation.adapted, adapted, strict=True):
             parameters[index] = parameter
         return Adapted(partial(self.replica, parameters), parameters)
 
-    @torch.enable_grad()
-    def advance(
-        self, iterate: Iterate, support: Shots, statistics: Statistics, *, number: int, order: Order
-    ) -> Iterate:
-        """Take one inner step on the support."""
-        prediction = self.at(iterate.parameters).predict(support.ldr, statistics)
-        loss = self.adaptation.loss(prediction, support.exposure)
-        return self.adaptation.advance(iterate, loss, number=number, order=order)
+    def at_theta(self) -> Callable[[Tensor, Statistics], Tensor]:
+        """Return ``(ldr, statistics) -> prediction`` by theta."""
+        self.replica.refresh()
+        return partial(self.replica, [_channels_last(parameter) for parameter in self.replica.theta()])
+
+
+def gradient_or_zero(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Differentiate a loss; inputs that it does not depend on get zeros."""
+    return zeros_for_none(torch.autograd.grad(loss, list(inputs), allow_unused=True), inputs)
 
 
 def zeros_for_none(gradients: Sequence[Tensor | None], inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients as torch finds them, with zeros where an input does not matter."""
+    """Replace the gradients that torch leaves out, of inputs that do not matter, by zeros."""
     return [torch.zeros_like(tensor) if part is None else part for tensor, part in zip(inputs, gradients, strict=True)]
 
 

@@ -16,7 +16,7 @@ class Iterate(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Where an inner optimiser goes before its rate is applied.
+    """Direction of an inner step, before the rate is applied.
 
     Attributes:
         direction: For each adapted parameter; the rate times it is subtracted.
@@ -28,18 +28,18 @@ class Move(NamedTuple):
 
 
 class AbstractRule(nn.Module, ABC):
-    """How one inner step is taken. Parameters of its own are learned together with theta.
+    """Rule of the inner steps; parameters of its own are learned together with theta.
 
     Nothing is changed in place: the outer loop differentiates through every step.
     """
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step."""
+        """Return the iterate before the first step."""
         return Iterate(list(parameters), [])
 
     @abstractmethod
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """The iterate after one more step.
+        """Return the iterate after one more step.
 
         Args:
             iterate: From ``start`` or from the step before.
@@ -49,7 +49,7 @@ class AbstractRule(nn.Module, ABC):
 
 
 class AbstractDescent(AbstractRule):
-    """An inner optimiser: it finds a direction, and goes down it at a rate that is the same for all parameters.
+    """Inner optimiser that goes down a direction at one rate for all parameters.
 
     Args:
         lr: Inner learning rate alpha.
@@ -67,14 +67,14 @@ class AbstractDescent(AbstractRule):
 
     @abstractmethod
     def direct(self, memory: Sequence[Tensor], gradient: Sequence[Tensor], *, number: int) -> Move:
-        """The direction of the next step; arguments as for ``step``."""
+        """Return the direction of the next step; arguments as for ``step``."""
 
     def rate(self, number: int) -> float:
-        """The rate of the step after this many."""
+        """Return the rate of the step after this many."""
         return self.lr * self.decay**number
 
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """``phi - rate * direction``."""
+        """Return ``phi - rate * direction``."""
         direction, memory = self.direct(iterate.memory, gradient, number=number)
         moved = torch._foreach_add(iterate.parameters, direction, alpha=-self.rate(number))
         return Iterate(list(moved), memory)
@@ -87,7 +87,7 @@ class SGD(AbstractDescent):
         super().__init__(lr, decay=decay)
 
     def direct(self, memory: Sequence[Tensor], gradient: Sequence[Tensor], *, number: int) -> Move:
-        """The gradient itself."""
+        """Return the gradient itself."""
         return Move(list(gradient), [])
 
 
@@ -112,11 +112,11 @@ class Momentum(AbstractDescent):
         self.momentum = momentum
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step: no momentum yet."""
+        """Return the iterate before the first step: no momentum yet."""
         return Iterate(list(parameters), [torch.zeros_like(parameter) for parameter in parameters])
 
     def direct(self, memory: Sequence[Tensor], gradient: Sequence[Tensor], *, number: int) -> Move:
-        """``m' = mu m + g``."""
+        """Return ``m' = mu m + g``."""
         running = [self.momentum * m + g for m, g in zip(memory, gradient, strict=True)]
         return Move(running, running)
 
@@ -150,11 +150,11 @@ class Adam(AbstractDescent):
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step: both means are zero."""
+        """Return the iterate before the first step: both means are zero."""
         return Iterate(list(parameters), [torch.zeros_like(parameter) for parameter in (*parameters, *parameters)])
 
     def direct(self, memory: Sequence[Tensor], gradient: Sequence[Tensor], *, number: int) -> Move:
-        """The mean gradient over the root of its mean square, both bias-corrected."""
+        """Return the mean gradient over the root of its mean square, both bias-corrected."""
         half = len(gradient)
         means, squares = memory[:half], memory[half:]
         means = [self.beta1 * m + (1 - self.beta1) * g for m, g in zip(means, gradient, strict=True)]

@@ -1,14 +1,18 @@
-"""Model-agnostic meta-learning, second and first order."""
+"""Model-agnostic meta-learning, second and first order.
 
-from collections.abc import Callable, Sequence
+Algorithm 2 of the paper, from the outside in: ``AbstractMetaLearner.outer_step`` sums the gradients of a batch of
+tasks, ``MAMLLearner.task_gradient`` here differentiates one task's query loss through its inner loop, and
+``InnerLoop`` with ``FastEngine.unroll`` takes the inner steps.
+"""
+
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
-from ldr2hdr.meta.inner_loop import FastInnerLoop, Loss, Order
-from ldr2hdr.meta.inner_optimizers import AbstractDescent
-from ldr2hdr.meta.unrolled import differentiate_stepwise, differentiate_unrolled, gradient_or_zero
+from ldr2hdr.meta.inner_loop import FastEngine, InnerLoop, Loss, Order, gradient_or_zero
+from ldr2hdr.meta.stepwise import differentiate_stepwise
 from ldr2hdr.tasks import Shots
 
 
@@ -21,17 +25,12 @@ class MAMLLearner(AbstractMetaLearner):
     Args:
         model: Holds theta.
         loss: ``(prediction, target) -> scalar``.
-        inner_lr: Inner learning rate alpha.
-        inner_steps: Gradient steps on the support.
-        inner_optimizer: Makes the inner optimiser from ``lr=inner_lr``; None for plain gradient steps.
-        inner_clip: Largest norm of an inner gradient; None for no limit.
-        adapts: Which parameters adapt, as patterns of their names; ``[backbone.head.*]`` is ANIL.
-        engine: ``learn2learn``, ``fast``, or ``auto`` for the faster of both.
+        inner: The inner loop; ``adapts=["backbone.head.*"]`` is ANIL.
         first_order: Treat the inner gradients as constants (FOMAML).
         single_shot_weight: The ``w`` above: how much theta is also asked to do well without any support, as for a
             photograph whose camera nobody knows. 0 is plain MAML.
-        checkpoint_steps: Take each inner step twice, and keep memory from growing with their number; ``engine``
-            ``auto`` or ``fast``.
+        checkpoint_steps: Take each inner step twice, and keep memory from growing with their number; for the engines
+            ``auto`` and ``fast``.
 
     Raises:
         ValueError: If the weight is negative, or steps of learn2learn's engine are to be taken twice.
@@ -46,59 +45,47 @@ class MAMLLearner(AbstractMetaLearner):
         model: nn.Module,
         loss: Loss,
         *,
-        inner_lr: float = 0.05,
-        inner_steps: int = 3,
-        inner_optimizer: Callable[..., AbstractDescent] | None = None,
-        inner_clip: float | None = None,
-        adapts: Sequence[str] = ("*",),
-        engine: str = "auto",
+        inner: InnerLoop = InnerLoop(),
         first_order: bool = False,
         single_shot_weight: float = 0.0,
         checkpoint_steps: bool = False,
     ) -> None:
-        super().__init__(
-            model,
-            loss,
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            inner_optimizer=inner_optimizer,
-            inner_clip=inner_clip,
-            adapts=adapts,
-            engine=engine,
-        )
+        super().__init__(model, loss, inner=inner)
         if single_shot_weight < 0:
             raise ValueError(f"algo.single_shot_weight must be at least 0, got {single_shot_weight}")
-        if checkpoint_steps and engine == "learn2learn":
-            raise ValueError("algo.checkpoint_steps needs algo.engine=fast or auto, got learn2learn")
+        if checkpoint_steps and not inner.is_fast:
+            raise ValueError("algo.checkpoint_steps needs algo.inner.engine=fast or auto, got learn2learn")
         self.first_order = first_order
         self.single_shot_weight = single_shot_weight
         self.checkpoint_steps = checkpoint_steps
 
     def order(self) -> Order:
-        """Whether inner gradients are differentiated again at this outer step."""
+        """Return the order of the inner gradients at this outer step: differentiated again, or constants."""
         return "first" if self.first_order else "second"
 
     def query_weights(self) -> Sequence[float]:
-        """How much the query loss after 0, 1, ..., K inner steps counts at this outer step."""
-        return [0.0] * self.inner_steps + [1.0]
+        """Return the weights of the query loss after 0, 1, ..., K inner steps at this outer step."""
+        return [0.0] * self.inner.steps + [1.0]
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
-        """Differentiate the query loss at phi, through the inner loop, with respect to what is learned."""
-        loop, wanted = self.inner_loop(), self.trainable()
-        differentiate = differentiate_unrolled
-        if self.checkpoint_steps and isinstance(loop, FastInnerLoop):
-            differentiate = differentiate_stepwise  # type: ignore[assignment]
-        gradient, loss_after = differentiate(
-            loop,
-            support,
-            query,
-            statistics=self.statistics(support),
-            weights=self.query_weights(),
-            wanted=wanted,
-            order=self.order(),
-        )
+        r"""Differentiate :math:`\sum_k w_k L(\phi_k, D_{query}) + w L(\theta, D_{query})` through the inner loop."""
+        engine, statistics = self.engine(), self.statistics(support)
+        weights, learned = self.query_weights(), self.trainable()
+        if self.checkpoint_steps and isinstance(engine, FastEngine):
+            gradient, loss_after = differentiate_stepwise(
+                *(engine, support, query), statistics=statistics, weights=weights, wanted=learned, order=self.order()
+            )
+        else:
+            objective = loss_after = query.exposure.new_zeros(())
+            path = engine.unroll(support, statistics, order=self.order(), steps=self.inner.steps)
+            for step, (weight, phi) in enumerate(zip(weights, path, strict=True)):
+                if weight or step == self.inner.steps:
+                    loss_after = self.loss(phi.predict(query.ldr, statistics), query.exposure)
+                    objective = objective + weight * loss_after
+            gradient = gradient_or_zero(objective, learned)
         with torch.set_grad_enabled(self.single_shot_weight > 0):
-            loss_before = self.loss(loop.at_theta()(query.ldr, None), query.exposure)
+            loss_before = self.loss(engine.at_theta()(query.ldr, None), query.exposure)
         if self.single_shot_weight > 0:
-            torch._foreach_add_(gradient, gradient_or_zero(loss_before, wanted), alpha=self.single_shot_weight)
-        return TaskGradient(tuple(gradient), loss_before.detach(), loss_after)
+            of_theta = gradient_or_zero(loss_before, learned)
+            torch._foreach_add_(gradient, of_theta, alpha=self.single_shot_weight)
+        return TaskGradient(tuple(gradient), loss_before.detach(), loss_after.detach())

@@ -1,25 +1,25 @@
 """MAML++: learned rates per layer and step, a loss after every step, first order to begin with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ldr2hdr.meta.base import OuterStep
-from ldr2hdr.meta.inner_loop import Loss, Order
+from ldr2hdr.meta.inner_loop import InnerLoop, Loss, Order
 from ldr2hdr.meta.inner_optimizers import AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.tasks import TaskBatch
 
 
 class MAMLPlusPlusLearner(MAMLLearner):
-    r"""MAML with what makes its training stable.
+    r"""MAML with four changes that make its training stable.
 
     The outer loss is :math:`\sum_k w_k L(\phi_k, D_{query})` over the inner steps :math:`k = 1 \dots K`. The weights
     are equal at first and move to the last step on a straight line. Of the paper's other parts, statistics of batch
     norm per step have no place in networks that keep none, and a cosine schedule is ``scheduler=cosine``.
 
-    There is one rate per parameter tensor and inner step, all started at ``inner_lr``. Steps beyond those trained with
+    There is one rate per parameter tensor and inner step, all started at ``inner.lr``. Steps beyond those trained with
     go at the last one's rates.
 
     Args:
@@ -41,12 +41,7 @@ class MAMLPlusPlusLearner(MAMLLearner):
         model: nn.Module,
         loss: Loss,
         *,
-        inner_lr: float = 0.05,
-        inner_steps: int = 3,
-        inner_optimizer: Callable[..., AbstractDescent] | None = None,
-        inner_clip: float | None = None,
-        adapts: Sequence[str] = ("*",),
-        engine: str = "auto",
+        inner: InnerLoop = InnerLoop(),
         first_order: bool = False,
         single_shot_weight: float = 0.0,
         checkpoint_steps: bool = False,
@@ -56,12 +51,7 @@ class MAMLPlusPlusLearner(MAMLLearner):
         super().__init__(
             model,
             loss,
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            inner_optimizer=inner_optimizer,
-            inner_clip=inner_clip,
-            adapts=adapts,
-            engine=engine,
+            inner=inner,
             first_order=first_order,
             single_shot_weight=single_shot_weight,
             checkpoint_steps=checkpoint_steps,
@@ -79,7 +69,7 @@ class MAMLPlusPlusLearner(MAMLLearner):
 
     def make_rule(self, descent: AbstractDescent) -> AbstractRule:
         """Give every parameter tensor a rate at every step."""
-        return LayerStepRates(descent, self.adapting(), num_steps=self.inner_steps)
+        return LayerStepRates(descent, self.adapting(), num_steps=self.inner.steps)
 
     def outer_step(self, batch: TaskBatch) -> OuterStep:
         """Sum the gradients of a batch, and count the outer step."""
@@ -88,12 +78,12 @@ class MAMLPlusPlusLearner(MAMLLearner):
         return result
 
     def order(self) -> Order:
-        """First order for the first outer steps."""
+        """Return first order for the first outer steps, then the order asked for."""
         return "first" if int(self.num_outer_steps) < self.second_order_from else super().order()
 
     def query_weights(self) -> Sequence[float]:
-        """From equal weights of all inner steps to the last one alone."""
-        steps, done = self.inner_steps, int(self.num_outer_steps)
+        """Move from equal weights of all inner steps to the last one alone."""
+        steps, done = self.inner.steps, int(self.num_outer_steps)
         if steps == 0 or done >= self.multi_step_until:
             return super().query_weights()
         share = (1 - done / self.multi_step_until) / steps
@@ -116,11 +106,11 @@ class LayerStepRates(AbstractRule):
         self.rates = nn.Parameter(torch.stack(rows))
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step."""
+        """Return the iterate before the first step."""
         return self.descent.start(parameters)
 
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """``phi - rate * direction``."""
+        """Return ``phi - rate * direction``."""
         direction, memory = self.descent.direct(iterate.memory, gradient, number=number)
         rates = self.rates[min(number, len(self.rates) - 1)].unbind()
         moved = [phi - rate * move for phi, rate, move in zip(iterate.parameters, rates, direction, strict=True)]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ldr2hdr.meta.inner_optimizers import AbstractDescent, AbstractRule, Iterate
-from ldr2hdr.meta.learn2learn import MetaCurvatureTransform
 from ldr2hdr.meta.maml import MAMLLearner
 
 
@@ -30,10 +29,15 @@ class CurvedDescent(AbstractRule):
         descent: Steps along the transformed gradients.
         parameters: What adapts. Kernels and matrices have one square matrix per axis, a kernel's pixels taken as one;
             anything else has one factor per element.
+
+    Raises:
+        ModuleNotFoundError: If learn2learn is not installed.
     """
 
     def __init__(self, descent: AbstractDescent, parameters: Sequence[Tensor]) -> None:
         super().__init__()
+        from ldr2hdr.meta.learn2learn import MetaCurvatureTransform  # may not be installed
+
         self.descent = descent
         # learn2learn makes its matrices in torch's default type, on the CPU
         self.transforms = nn.ModuleList(
@@ -41,11 +45,11 @@ class CurvedDescent(AbstractRule):
         )
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step."""
+        """Return the iterate before the first step."""
         return self.descent.start(parameters)
 
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """The inner optimiser's step along the transformed gradients."""
+        """Take the inner optimiser's step along the transformed gradients."""
         curved = [
             transform(_as_transformed(part)).view_as(part)
             for transform, part in zip(self.transforms, gradient, strict=True)

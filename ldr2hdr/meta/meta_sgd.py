@@ -10,7 +10,7 @@ from ldr2hdr.meta.maml import MAMLLearner
 
 
 class MetaSGDLearner(MAMLLearner):
-    r"""MAML with one learned inner rate per element, started at ``inner_lr``; arguments as for `MAMLLearner`.
+    r"""MAML with one learned inner rate per element, started at ``inner.lr``; arguments as for `MAMLLearner`.
 
     .. math:: \phi = \theta - \alpha \circ \nabla L(\theta, D_{support})
 
@@ -40,11 +40,11 @@ class ElementRates(AbstractRule):
         self.rates = nn.ParameterList(torch.full_like(parameter, descent.lr) for parameter in parameters)
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
-        """The iterate before the first step."""
+        """Return the iterate before the first step."""
         return self.descent.start(parameters)
 
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
-        """``phi - rates * direction``."""
+        """Return ``phi - rates * direction``."""
         direction, memory = self.descent.direct(iterate.memory, gradient, number=number)
         scale = self.descent.decay**number
         triples = zip(iterate.parameters, self.rates, direction, strict=True)

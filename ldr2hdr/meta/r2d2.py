@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
@@ -11,32 +10,31 @@ from torch import Tensor, nn
 
 from ldr2hdr.meta.base import Predictor
 from ldr2hdr.meta.folding import FoldedNetwork, statistics_of
-from ldr2hdr.meta.inner_loop import Loss
-from ldr2hdr.meta.inner_optimizers import AbstractDescent
+from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.tasks import Shots, Statistics
 
 
 class SolvableHead(Protocol):
-    """A last layer that is linear in the logarithm of what it gives."""
+    """Last layer that is linear in the logarithm of what it gives."""
 
     conv: nn.Conv2d
 
     def render(self, log_factor: Tensor, linear: Tensor) -> Tensor:
-        """The prediction, from what the convolution gives."""
+        """Return the prediction for an output of the convolution."""
 
     def log_factor(self, exposure: Tensor, linear: Tensor) -> Tensor:
-        """What the convolution would have to give for a prediction."""
+        """Return the output of the convolution that would give a prediction."""
 
 
 @runtime_checkable
 class SolvableNetwork(Protocol):
-    """What is asked of a network besides being a model: what its last layer looks at."""
+    """Network that shows the features which its last layer sees."""
 
     head: SolvableHead
 
     def features(self, ldr: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
-        """Features ``(B, C, H, W)`` for the head, and the linearised pictures."""
+        """Return features ``(B, C, H, W)`` for the head, and the linearised pictures."""
 
 
 class R2D2Learner(MAMLLearner):
@@ -48,8 +46,7 @@ class R2D2Learner(MAMLLearner):
     is all there is.
 
     Args:
-        inner_lr: Of gradient steps beyond the closed form, which train nothing but what ``adapts`` names.
-        inner_steps: Number of these; 0 as published.
+        inner: Gradient steps beyond the closed form; none as published.
         ridge_weight: Start of the learned strength of the regression's prior, in mean squared features.
 
     The others are those of `MAMLLearner`.
@@ -66,12 +63,7 @@ class R2D2Learner(MAMLLearner):
         model: nn.Module,
         loss: Loss,
         *,
-        inner_lr: float = 0.05,
-        inner_steps: int = 0,
-        inner_optimizer: Callable[..., AbstractDescent] | None = None,
-        inner_clip: float | None = None,
-        adapts: Sequence[str] = ("*",),
-        engine: str = "auto",
+        inner: InnerLoop = InnerLoop(steps=0),
         first_order: bool = False,
         single_shot_weight: float = 0.0,
         checkpoint_steps: bool = False,
@@ -80,12 +72,7 @@ class R2D2Learner(MAMLLearner):
         super().__init__(
             RidgeHead(model, ridge_weight),
             loss,
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            inner_optimizer=inner_optimizer,
-            inner_clip=inner_clip,
-            adapts=adapts,
-            engine=engine,
+            inner=inner,
             first_order=first_order,
             single_shot_weight=single_shot_weight,
             checkpoint_steps=checkpoint_steps,
@@ -97,7 +84,7 @@ class R2D2Learner(MAMLLearner):
 
 
 class HeadStatistics(NamedTuple):
-    """What a solved head needs of the support: the pictures, and what the network's closed-form part needs."""
+    """Statistics for a solved head: the support itself, and those of the network's closed-form part."""
 
     of_network: Statistics
     support: Shots
@@ -127,7 +114,7 @@ class RidgeHead(nn.Module):
         self.log_ridge_weight = nn.Parameter(torch.tensor(math.log(ridge_weight)))
 
     def sufficient_statistics(self, support: Shots) -> HeadStatistics:
-        """The support itself: features of it are a matter of the parameters."""
+        """Keep the support itself: its features depend on the parameters."""
         return HeadStatistics(statistics_of(self.network, support), support)
 
     def forward(
@@ -143,7 +130,7 @@ class RidgeHead(nn.Module):
 
     @torch.no_grad()
     def fold(self, statistics: HeadStatistics) -> FoldedNetwork:
-        """The network with the fitted last layer in the place of its own."""
+        """Return the network with the fitted last layer in the place of its own."""
         network, fitted = copy.deepcopy(self.network), self.fit(statistics).T
         conv = cast(SolvableNetwork, network).head.conv
         conv.weight.copy_(fitted[:, :-1].view_as(conv.weight))
@@ -151,7 +138,7 @@ class RidgeHead(nn.Module):
         return FoldedNetwork(network, statistics.of_network)
 
     def fit(self, statistics: HeadStatistics) -> Float[Tensor, "c_plus_1 3"]:
-        r"""Weights and bias, :math:`W_0 + \arg\min_D \tfrac1N \|X (W_0 + D) - Y\|^2 + \lambda \|D\|^2`."""
+        r"""Return weights and bias, :math:`W_0 + \arg\min_D \tfrac1N \|X (W_0 + D) - Y\|^2 + \lambda \|D\|^2`."""
         network = cast(SolvableNetwork, self.network)
         features, linear = network.features(statistics.support.ldr, statistics.of_network)
         examples = _with_one(features).flatten(0, 2)

@@ -15,12 +15,11 @@ class ReptileLearner(AbstractMetaLearner):
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
         """Return ``theta - phi`` after the inner loop on the support; the query is only measured."""
-        loop, statistics = self.inner_loop(), self.statistics(support)
-        steps = zip(range(self.inner_steps + 1), loop.unroll(support, statistics, order="none"), strict=False)
-        *_, (_, last) = steps
+        engine, statistics = self.engine(), self.statistics(support)
+        phi = engine.adapt(support, statistics, steps=self.inner.steps)
         with torch.no_grad():
-            loss_after = self.loss(last.predict(query.ldr, statistics), query.exposure)
-            moved = dict(zip(map(id, self.model.parameters()), last.parameters, strict=True))
+            loss_after = self.loss(phi.predict(query.ldr, statistics), query.exposure)
+            moved = dict(zip(map(id, self.model.parameters()), phi.parameters, strict=True))
             gradient = tuple(p - moved.get(id(p), p) for p in self.trainable())
-            loss_before = self.loss(loop.at_theta()(query.ldr, None), query.exposure)
+            loss_before = self.loss(engine.at_theta()(query.ldr, None), query.exposure)
         return TaskGradient(gradient, loss_before, loss_after)

@@ -3,7 +3,7 @@
 import torch
 
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
-from ldr2hdr.meta.unrolled import gradient_or_zero
+from ldr2hdr.meta.inner_loop import gradient_or_zero
 from ldr2hdr.tasks import Shots
 
 
@@ -15,12 +15,12 @@ class SupervisedLearner(AbstractMetaLearner):
     """
 
     def statistics(self, support: Shots) -> None:
-        """No statistics: the network alone has to know the camera."""
+        """Return no statistics: the network alone has to know the camera."""
 
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
         """Differentiate the loss at theta over the K + Q pictures."""
         ldr = torch.cat([support.ldr, query.ldr])
         exposure = torch.cat([support.exposure, query.exposure])
-        loss = self.loss(self.inner_loop().at_theta()(ldr, None), exposure)
+        loss = self.loss(self.engine().at_theta()(ldr, None), exposure)
         gradient = gradient_or_zero(loss, self.trainable())
         return TaskGradient(tuple(gradient), loss.detach(), loss.detach())

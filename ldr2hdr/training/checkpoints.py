@@ -16,12 +16,12 @@ from torch import Tensor
 
 from ldr2hdr.io.torch_files import read_torch
 from ldr2hdr.io.weights import SUFFIX, read_weights
-from ldr2hdr.training.earlier import with_present_names
+from ldr2hdr.training.earlier import upgrade_config
 
 # What is built to read a checkpoint, and so what its configuration decides to run.
 _NETWORK_KEYS: Final = ("response", "backbone", "loss", "algo")
 # Groups whose options are put inside those of another one
-_NESTED_GROUPS: Final = {"algo": ("inner_optimizer",)}
+_NESTED_GROUPS: Final = {"algo": ("algo/inner", "inner_optimizer")}
 _LEARNER_PREFIX: Final = "learner."
 
 LAST: Final = "last.ckpt"
@@ -61,7 +61,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not isinstance(text, str) or "${" in text:
         raise ValueError(f"ckpt={path} is refused: its configuration must be YAML without interpolations")
     try:
-        config = cast(DictConfig, OmegaConf.create(with_present_names(text)))
+        config = cast(DictConfig, OmegaConf.create(upgrade_config(text)))
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"ckpt={path} holds a configuration that is not YAML: {reason}") from error

@@ -1,8 +1,10 @@
 """Configurations of earlier versions, brought to present names: old checkpoints load and old runs resume."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
+
+from omegaconf import DictConfig, OmegaConf
 
 _MOVED: Final[Mapping[str, str]] = {
     "callbacks": "training.callbacks",
@@ -30,17 +32,66 @@ _MOVED: Final[Mapping[str, str]] = {
 # the lookahead leaves present names alone: `data.scenes` held classes before it held modules
 _NAMED: Final = re.compile(rf"\bldr2hdr\.({'|'.join(map(re.escape, _MOVED))})(?=\.(?!sources\.))")
 
+_INNER: Final[Mapping[str, str]] = {
+    "inner_lr": "lr",
+    "inner_steps": "steps",
+    "inner_clip": "clip",
+    "adapts": "adapts",
+    "engine": "engine",
+    "inner_optimizer": "optimizer",
+}
+"""Present name, in ``algo.inner``, of each key of ``algo`` in version 0.1."""
 
-def with_present_names(config: str) -> str:
-    """Return a configuration whose classes are named as they are today.
+_LIFTED: Final = re.compile(rf"(?<=\balgo\.)({'|'.join(_INNER)})\b")
+
+
+def upgrade_config(config: str) -> str:
+    r"""Return a configuration with the class names and keys of today.
 
     Args:
         config: YAML text, resolved or as composed.
 
     Example:
-        >>> with_present_names("_target_: ldr2hdr.module.MetaModule")
+        >>> upgrade_config("_target_: ldr2hdr.module.MetaModule")
         '_target_: ldr2hdr.training.module.MetaModule'
-        >>> with_present_names("_target_: ldr2hdr.training.module.MetaModule")
+        >>> upgrade_config("_target_: ldr2hdr.training.module.MetaModule")
         '_target_: ldr2hdr.training.module.MetaModule'
+        >>> print(upgrade_config("algo: {inner_lr: 0.1, inner_steps: 3}\nmonitor: psnr@${algo.inner_steps}"))
+        algo:
+          inner:
+            _target_: ldr2hdr.meta.inner_loop.InnerLoop
+            lr: 0.1
+            steps: 3
+        monitor: psnr@${algo.inner.steps}
+        <BLANKLINE>
     """
-    return _NAMED.sub(lambda match: f"ldr2hdr.{_MOVED[match[1]]}", config)
+    named = _NAMED.sub(lambda match: f"ldr2hdr.{_MOVED[match[1]]}", config)
+    if "inner_lr" not in named:  # every algorithm of version 0.1 had it
+        return named
+    tree = OmegaConf.create(_LIFTED.sub(_present_key, named))
+    _lift_inner_loop(tree.algo)
+    return OmegaConf.to_yaml(tree)
+
+
+def require_present_keys(overrides: Iterable[str]) -> None:
+    """Refuse overrides of a key that has moved since version 0.1.
+
+    Raises:
+        ValueError: If there is one, with the key that it is now.
+    """
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if _LIFTED.match(key, len("algo.")):
+            raise ValueError(f"{key} is now {_LIFTED.sub(_present_key, key)}")
+
+
+def _present_key(match: re.Match[str]) -> str:
+    return f"inner.{_INNER[match[1]]}"
+
+
+def _lift_inner_loop(algo: DictConfig) -> None:
+    inner: dict[str, object] = {"_target_": "ldr2hdr.meta.inner_loop.InnerLoop"}
+    inner |= {name: algo.pop(key) for key, name in _INNER.items() if key in algo}
+    if "num_context" in algo:  # of CAVIA, which named nothing that adapts
+        inner["adapts"] = ["context"]
+    algo.inner = inner

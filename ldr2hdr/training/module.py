@@ -86,7 +86,7 @@ class MetaModule(L.LightningModule):
 
     def validation_step(self, batch: TaskBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log each metric without support (@single), and with it after 0 steps and after those trained with."""
-        steps = self.learner.inner_steps
+        steps = self.learner.inner.steps
         logged: dict[str, list[Tensor]] = {}
         for index in range(len(batch)):
             support, query = batch.shots(index)
@@ -140,5 +140,5 @@ class MetaModule(L.LightningModule):
         if self.num_bad_steps >= self.max_bad_steps:
             raise FloatingPointError(
                 f"no task stayed finite in {self.num_bad_steps} outer steps in a row; "
-                "lower algo.inner_lr or optimizer.lr"
+                "lower algo.inner.lr or optimizer.lr"
             )

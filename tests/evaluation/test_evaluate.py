@@ -87,7 +87,7 @@ def test_a_supervised_checkpoint_must_be_one(make_checkpoint, evaluation):
     [
         *((name, [f"algo={name}"]) for name in sorted(path.stem for path in Path(CONF_DIR, "algo").glob("*.yaml"))),
         ("fomaml", ["algo=maml", "algo.first_order=true"]),
-        ("maml", ["algo=maml", "algo.inner_steps=2", "algo.adapts=[backbone.*]"]),
+        ("maml", ["algo=maml", "algo.inner.steps=2", "algo.inner.adapts=[backbone.*]"]),
         ("r2d2", ["algo=r2d2", "algo.ridge_weight=0.5"]),
     ],
 )

@@ -7,6 +7,7 @@ import torch
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.evaluation.scoring import BaselineSystem, LearnedSystem, Score, compare, score_tasks, summarize
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.supervised import SupervisedLearner
 from ldr2hdr.metrics.functional import PSNR_CAP_DB
 from ldr2hdr.tasks import Shots, Task
@@ -88,7 +89,7 @@ def test_a_learned_system_is_judged_after_each_number_of_steps(generator):
     def quadratic(pred, target):
         return (pred - target).square().sum() / 2
 
-    learner = SupervisedLearner(Product(4.0), quadratic, inner_lr=1.0, inner_steps=1)
+    learner = SupervisedLearner(Product(4.0), quadratic, inner=InnerLoop(lr=1.0, steps=1))
     judged = task(generator)
     curvature = judged.support.ldr.square().sum().item()
     scores = judge(LearnedSystem("net", learner, (0, 2), lr=0.5 / curvature), tasks=[judged])

@@ -119,7 +119,7 @@ def toy(cache_dir, tmp_path):
     cache = f"paths.cache_dir={cache_dir}"
     network = ["backbone=unet", "backbone.widths=[4,8]"]
     small.trained = {
-        "ours": {"label": "ours", "overrides": [*network, "algo=maml", "algo.inner_steps=1", "response=local"]},
+        "ours": {"label": "ours", "overrides": [*network, "algo=maml", "algo.inner.steps=1", "response=local"]},
         "supervised_unet": {"label": "supervised", "overrides": [*network, "algo=supervised", "response=none"]},
     }
     small.budget = ["experiment=smoke", "task.crop_px=16", "logger=csv", cache, *QUIET]

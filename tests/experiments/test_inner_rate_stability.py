@@ -47,7 +47,7 @@ def test_results_come_back_as_they_were_written(scripts, tmp_path):
 
 def test_a_toy_study_runs_and_goes_on(scripts, cache_dir, tmp_path, monkeypatch, capsys):
     study = OmegaConf.load(FOLDER / "study.yaml")
-    sizes = ["backbone.widths=[4,8]", "task.crop_px=16", "algo.inner_steps=1", "trainer.max_steps=2"]
+    sizes = ["backbone.widths=[4,8]", "task.crop_px=16", "algo.inner.steps=1", "trainer.max_steps=2"]
     study.common = [*study.common, *sizes, f"paths.cache_dir={cache_dir}", "trainer.log_every_n_steps=1"]
     study.methods = {"plain MAML": [], "half-size initial weights": []}
     study.rates, study.seeds, study.last_steps = [0.1], [0], 1

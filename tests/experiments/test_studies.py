@@ -126,7 +126,7 @@ def test_the_settings_of_every_study_agree_with_each_other(driver, name, tmp_pat
 
 
 def test_a_whole_study_runs_and_goes_on(driver, cache_dir, tmp_path, capsys):
-    tiny = [f"paths.cache_dir={cache_dir}", "backbone.widths=[4,8]", "task.crop_px=16", "algo.inner_steps=1"]
+    tiny = [f"paths.cache_dir={cache_dir}", "backbone.widths=[4,8]", "task.crop_px=16", "algo.inner.steps=1"]
     short = ["data.num_train_tasks=2", "data.tasks_per_batch=2", "trainer.max_steps=1", "trainer.log_every_n_steps=1"]
     study = OmegaConf.merge(
         driver["run"].read_study(EXPERIMENTS / "response_stage"),

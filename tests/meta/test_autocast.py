@@ -4,6 +4,7 @@ import pytest
 import torch
 from networks import LOSS, batch, flat, reconstructor
 
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
@@ -17,7 +18,7 @@ def float_batch(num_tasks: int) -> TaskBatch:
 
 
 def meta_gradient(model: Reconstructor, engine: str, *, is_mixed: bool) -> torch.Tensor:
-    learner = MAMLLearner(model, LOSS, inner_steps=2, engine=engine)
+    learner = MAMLLearner(model, LOSS, inner=InnerLoop(steps=2, engine=engine))
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_mixed):
         gradient = flat(learner.outer_step(float_batch(2)).gradient_sum)
     assert gradient.dtype == torch.float32

@@ -8,6 +8,7 @@ from quadratic import LR, STEPS, W0, A, B, half_square, shots
 from torch import Tensor, nn
 
 from ldr2hdr.meta.cavia import CAVIALearner
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.tasks import Shots
 
 D = 0.8
@@ -28,7 +29,8 @@ class Bias(nn.Module):
 
 
 def learner_of(steps: int, **change: object) -> CAVIALearner:
-    learner = CAVIALearner(Bias(), half_square, inner_lr=LR, inner_steps=steps, num_context=1, **change).double()
+    inner = InnerLoop(lr=LR, steps=steps, adapts=["context"])
+    learner = CAVIALearner(Bias(), half_square, inner=inner, num_context=1, **change).double()
     with torch.no_grad():
         learner.model.directions.fill_(D)
     return learner
@@ -69,7 +71,8 @@ def test_the_context_is_not_learned_and_what_it_shifts_is() -> None:
 
 def test_without_support_it_is_the_network_itself() -> None:
     network = reconstructor()
-    learner = CAVIALearner(network, LOSS, num_context=4, engine="learn2learn").double()
+    inner = InnerLoop(lr=1.0, adapts=["context"], engine="learn2learn")
+    learner = CAVIALearner(network, LOSS, num_context=4, inner=inner).double()
     query = pictures(2).ldr
     assert learner.single_shot() is network
     assert torch.equal(learner.adapt(pictures(1), steps=0)(query), network(query))
@@ -79,7 +82,7 @@ def test_without_support_it_is_the_network_itself() -> None:
 def test_a_step_of_the_context_is_a_step_along_its_directions() -> None:
     """The shift after one step is -lr D D^T times the gradient of the gains and biases."""
     network, support, query = reconstructor(), pictures(1), pictures(2)
-    learner = CAVIALearner(network, LOSS, inner_lr=0.5, num_context=4).double()
+    learner = CAVIALearner(network, LOSS, inner=InnerLoop(lr=0.5, adapts=["context"]), num_context=4).double()
     parameters = dict(network.named_parameters())
     shifted = [parameters[name] for name in learner.model.sizes]
     gradient = flat(torch.autograd.grad(LOSS(network(support.ldr), support.exposure), shifted))
@@ -96,6 +99,8 @@ def test_a_step_of_the_context_is_a_step_along_its_directions() -> None:
 def test_arguments_out_of_range_name_their_key() -> None:
     with pytest.raises(ValueError, match=r"algo\.num_context"):
         CAVIALearner(Bias(), half_square, num_context=0)
+    with pytest.raises(ValueError, match=r"algo\.inner\.adapts must be \[context\]"):
+        CAVIALearner(Bias(), half_square, inner=InnerLoop(lr=1.0))
     with pytest.raises(ValueError, match=r"algo\.modulates=\['\*\.weight'\]"):
         CAVIALearner(reconstructor(), half_square, modulates=["*.weight"])
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from quadratic import LR, STEPS, W0, A, B, Constant, adapted, batch, half_square, shots
 
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.reptile import ReptileLearner
 from ldr2hdr.meta.supervised import SupervisedLearner
@@ -11,7 +12,7 @@ from ldr2hdr.meta.supervised import SupervisedLearner
 
 @pytest.mark.parametrize("steps", STEPS)
 def test_maml_differentiates_through_the_inner_loop(steps: int) -> None:
-    learner = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=steps)
+    learner = MAMLLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=steps))
     result = learner.task_gradient(shots(A), shots(B))
     assert result.gradient[0].item() == pytest.approx((1 - LR) ** steps * (adapted(steps) - B), abs=1e-12)
     assert result.loss_after.item() == pytest.approx((adapted(steps) - B) ** 2 / 2, abs=1e-12)
@@ -20,7 +21,7 @@ def test_maml_differentiates_through_the_inner_loop(steps: int) -> None:
 
 @pytest.mark.parametrize("steps", STEPS)
 def test_fomaml_takes_the_gradient_at_phi(steps: int) -> None:
-    learner = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=steps, first_order=True)
+    learner = MAMLLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=steps), first_order=True)
     assert learner.task_gradient(shots(A), shots(B)).gradient[0].item() == pytest.approx(adapted(steps) - B, abs=1e-12)
 
 
@@ -28,7 +29,7 @@ def test_fomaml_takes_the_gradient_at_phi(steps: int) -> None:
 def test_single_shot_weight_adds_the_gradient_at_theta(first_order: bool) -> None:
     plain, weighted = (
         MAMLLearner(
-            Constant(), half_square, inner_lr=LR, inner_steps=2, first_order=first_order, single_shot_weight=weight
+            Constant(), half_square, inner=InnerLoop(lr=LR, steps=2), first_order=first_order, single_shot_weight=weight
         ).task_gradient(shots(A), shots(B))
         for weight in (0.0, 0.25)
     )
@@ -37,25 +38,25 @@ def test_single_shot_weight_adds_the_gradient_at_theta(first_order: bool) -> Non
 
 @pytest.mark.parametrize("steps", STEPS)
 def test_reptile_is_theta_minus_phi(steps: int) -> None:
-    learner = ReptileLearner(Constant(), half_square, inner_lr=LR, inner_steps=steps)
+    learner = ReptileLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=steps))
     assert learner.task_gradient(shots(A), shots(B)).gradient[0].item() == pytest.approx(W0 - adapted(steps), abs=1e-12)
 
 
 def test_supervised_averages_over_support_and_query() -> None:
-    learner = SupervisedLearner(Constant(), half_square, inner_lr=LR, inner_steps=3)
+    learner = SupervisedLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=3))
     gradient = learner.task_gradient(shots(A, count=1), shots(B, count=3)).gradient[0]
     assert gradient.item() == pytest.approx(W0 - (A + 3 * B) / 4, abs=1e-12)
 
 
 def test_no_inner_step_is_supervised_on_the_query() -> None:
-    maml = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=0)
-    supervised = SupervisedLearner(Constant(), half_square, inner_lr=LR, inner_steps=0)
+    maml = MAMLLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=0))
+    supervised = SupervisedLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=0))
     assert maml.task_gradient(shots(A), shots(B)).gradient == supervised.task_gradient(shots(B), shots(B)).gradient
 
 
 @pytest.mark.parametrize("make", [MAMLLearner, ReptileLearner, SupervisedLearner])
 def test_adapting_takes_the_steps_and_leaves_theta(make: type) -> None:
-    learner = make(Constant(), half_square, inner_lr=LR, inner_steps=3)
+    learner = make(Constant(), half_square, inner=InnerLoop(lr=LR, steps=3))
     black = torch.zeros(1, 3, 1, 1, dtype=torch.float64)
     trajectory = learner.trajectory(shots(A))
     for steps, predictor in zip(range(6), trajectory, strict=False):
@@ -68,14 +69,14 @@ def test_adapting_takes_the_steps_and_leaves_theta(make: type) -> None:
 
 
 def test_adapting_works_where_gradients_are_off() -> None:
-    learner = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=2)
+    learner = MAMLLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=2))
     with torch.no_grad():
         prediction = learner.adapt(shots(A))(torch.zeros(1, 3, 1, 1, dtype=torch.float64))
     assert prediction[0, 0, 0, 0].item() == pytest.approx(adapted(2), abs=1e-12)
 
 
 def test_a_batch_sums_its_tasks() -> None:
-    learner = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=1)
+    learner = MAMLLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=1))
     result = learner.outer_step(batch([1.0, 3.0]))
     expected = sum((1 - LR) ** 2 * (W0 - target) for target in (1.0, 3.0))
     assert result.gradient_sum[0].item() == pytest.approx(expected, abs=1e-12)
@@ -84,7 +85,7 @@ def test_a_batch_sums_its_tasks() -> None:
 
 @pytest.mark.parametrize("make", [MAMLLearner, ReptileLearner, SupervisedLearner])
 def test_a_task_that_blows_up_is_left_out_and_named(make: type, caplog: pytest.LogCaptureFixture) -> None:
-    learner = make(Constant(), half_square, inner_lr=LR, inner_steps=2)
+    learner = make(Constant(), half_square, inner=InnerLoop(lr=LR, steps=2))
     good, spoiled = learner.outer_step(batch([1.0])), learner.outer_step(batch([1.0, float("inf")]))
     assert spoiled.num_counted == 1
     assert spoiled.gradient_sum[0].item() == good.gradient_sum[0].item()
@@ -93,14 +94,19 @@ def test_a_task_that_blows_up_is_left_out_and_named(make: type, caplog: pytest.L
 
 
 def test_a_batch_without_a_finite_task_counts_none() -> None:
-    result = MAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=2).outer_step(batch([float("nan")]))
+    result = MAMLLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=2)).outer_step(batch([float("nan")]))
     assert result.num_counted == 0
     assert result.gradient_sum[0].item() == 0
     assert result.loss_after.isnan()
 
 
-@pytest.mark.parametrize("change", [{"inner_lr": 0.0}, {"inner_steps": -1}, {"single_shot_weight": -1.0}])
-def test_arguments_out_of_range_name_their_key(change: dict[str, float]) -> None:
+@pytest.mark.parametrize("change", [{"lr": 0.0}, {"steps": -1}, {"engine": "slow"}])
+def test_arguments_of_the_inner_loop_out_of_range_name_their_key(change: dict[str, float]) -> None:
     (key,) = change
-    with pytest.raises(ValueError, match=f"algo.{key}"):
-        MAMLLearner(Constant(), half_square, **change)
+    with pytest.raises(ValueError, match=f"algo.inner.{key}"):
+        InnerLoop(**change)
+
+
+def test_a_negative_weight_names_its_key() -> None:
+    with pytest.raises(ValueError, match=r"algo\.single_shot_weight"):
+        MAMLLearner(Constant(), half_square, single_shot_weight=-1.0)

@@ -1,6 +1,7 @@
 """Every algorithm on real networks: both engines, several threads, steps taken twice, all give the same numbers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -22,6 +23,7 @@ from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.meta.cavia import CAVIALearner
 from ldr2hdr.meta.from_scratch import FromScratchLearner
 from ldr2hdr.meta.imaml import IMAMLLearner
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.inner_optimizers import SGD, Adam, Momentum
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.maml_plus_plus import MAMLPlusPlusLearner
@@ -35,26 +37,28 @@ from ldr2hdr.meta.supervised import SupervisedLearner
 UNROLLED: dict[str, Callable[..., AbstractMetaLearner]] = {
     "maml": MAMLLearner,
     "fomaml": partial(MAMLLearner, first_order=True),
-    "anil": partial(MAMLLearner, adapts=["backbone.head.*"]),
+    "anil": partial(MAMLLearner, inner=InnerLoop(steps=2, adapts=["backbone.head.*"])),
     "single_shot": partial(MAMLLearner, single_shot_weight=0.3),
-    "momentum": partial(MAMLLearner, inner_optimizer=Momentum),
-    "adam": partial(MAMLLearner, inner_optimizer=Adam, inner_lr=0.005),
-    "decay": partial(MAMLLearner, inner_optimizer=partial(SGD, decay=0.5)),
-    "clip": partial(MAMLLearner, inner_clip=0.05),
+    "momentum": partial(MAMLLearner, inner=InnerLoop(steps=2, optimizer=Momentum)),
+    "adam": partial(MAMLLearner, inner=InnerLoop(steps=2, optimizer=Adam, lr=0.005)),
+    "decay": partial(MAMLLearner, inner=InnerLoop(steps=2, optimizer=partial(SGD, decay=0.5))),
+    "clip": partial(MAMLLearner, inner=InnerLoop(steps=2, clip=0.05)),
     "meta_sgd": MetaSGDLearner,
-    "meta_sgd_adam": partial(MetaSGDLearner, inner_optimizer=Adam, inner_lr=0.005),
+    "meta_sgd_adam": partial(MetaSGDLearner, inner=InnerLoop(steps=2, optimizer=Adam, lr=0.005)),
     "maml_plus_plus": partial(MAMLPlusPlusLearner, multi_step_until=5, second_order_from=0),
     "maml_plus_plus_first": partial(MAMLPlusPlusLearner, multi_step_until=5, second_order_from=1),
     "meta_curvature": MetaCurvatureLearner,
-    "cavia": partial(CAVIALearner, num_context=3, modulates=["backbone.*"], inner_lr=1.0),
+    "cavia": partial(
+        CAVIALearner, num_context=3, modulates=["backbone.*"], inner=InnerLoop(lr=1.0, steps=2, adapts=["context"])
+    ),
     "r2d2_steps": R2D2Learner,
 }
 ALGORITHMS: dict[str, Callable[..., AbstractMetaLearner]] = UNROLLED | {
-    "r2d2": partial(R2D2Learner, inner_steps=0),
+    "r2d2": partial(R2D2Learner, inner=InnerLoop(steps=0)),
     "imaml": IMAMLLearner,
-    "imaml_head": partial(IMAMLLearner, adapts=["backbone.head.*"], inner_optimizer=Momentum),
+    "imaml_head": partial(IMAMLLearner, inner=InnerLoop(steps=2, adapts=["backbone.head.*"], optimizer=Momentum)),
     "reptile": ReptileLearner,
-    "reptile_adam": partial(ReptileLearner, inner_optimizer=Adam, inner_lr=0.005, inner_clip=0.05),
+    "reptile_adam": partial(ReptileLearner, inner=InnerLoop(steps=2, optimizer=Adam, lr=0.005, clip=0.05)),
     "supervised": SupervisedLearner,
     "from_scratch": FromScratchLearner,
 }
@@ -62,14 +66,16 @@ ALGORITHMS: dict[str, Callable[..., AbstractMetaLearner]] = UNROLLED | {
 CLASSES = ("adam", "maml_plus_plus", "meta_sgd", "meta_curvature", "cavia", "r2d2", "imaml", "reptile", "supervised")
 
 
-def make(name: str, backbone: str = "unet", response: str = "ridge", **change: object) -> AbstractMetaLearner:
+def make(
+    name: str, backbone: str = "unet", response: str = "ridge", *, twice: bool = False, **change: object
+) -> AbstractMetaLearner:
     """A learner with two inner steps; the random numbers of its own start are the same every time."""
     model = reconstructor(backbone, response)
     torch.manual_seed(1)
-    settings = {"inner_steps": 2, "inner_lr": 0.05, **change}
     factory = ALGORITHMS[name]
     own = factory.keywords if isinstance(factory, partial) else {}
-    return factory(model, LOSS, **{key: value for key, value in settings.items() if key not in own}).double()
+    inner = replace(own.get("inner", InnerLoop(steps=2)), **change)
+    return factory(model, LOSS, inner=inner, **({"checkpoint_steps": True} if twice else {})).double()
 
 
 @pytest.mark.parametrize("response", RESPONSES)
@@ -88,7 +94,7 @@ def test_both_engines_have_the_same_loss_and_meta_gradient(name: str, backbone: 
 
 @pytest.mark.parametrize("name", UNROLLED)
 def test_steps_taken_twice_have_the_same_gradient(name: str) -> None:
-    once, twice = (gradient_of(make(name, inner_steps=3, checkpoint_steps=twice)) for twice in (False, True))
+    once, twice = (gradient_of(make(name, steps=3, twice=twice)) for twice in (False, True))
     assert twice.loss_after.item() == pytest.approx(once.loss_after.item(), rel=1e-12)
     assert relative_error(twice, once) < 1e-9
 

@@ -8,6 +8,7 @@ from quadratic import LR, STEPS, W0, A, B, Constant, half_square, shots
 from torch import Tensor
 
 from ldr2hdr.meta.imaml import IMAMLLearner, conjugate_gradients
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.inner_optimizers import Adam
 
 STRENGTH = 0.5
@@ -17,7 +18,7 @@ BLACK = torch.zeros(1, 3, 1, 1, dtype=torch.float64)
 @pytest.mark.parametrize("steps", STEPS)
 def test_the_quadratic_has_its_closed_form_after_any_number_of_steps(steps: int) -> None:
     learner = IMAMLLearner(
-        Constant(), half_square, inner_lr=LR, inner_steps=steps, proximal_strength=STRENGTH, cg_steps=1
+        Constant(), half_square, inner=InnerLoop(lr=LR, steps=steps), proximal_strength=STRENGTH, cg_steps=1
     )
     minimum = (A + STRENGTH * W0) / (1 + STRENGTH)
     phi = minimum + (1 - LR * (1 + STRENGTH)) ** steps * (W0 - minimum)
@@ -33,10 +34,10 @@ def test_at_the_minimum_it_is_the_gradient_through_the_steps() -> None:
 
     def query_loss(start: float) -> float:
         model = Constant(start)
-        learner = IMAMLLearner(model, half_square, inner_lr=LR, inner_steps=200, proximal_strength=STRENGTH)
+        learner = IMAMLLearner(model, half_square, inner=InnerLoop(lr=LR, steps=200), proximal_strength=STRENGTH)
         return learner.task_gradient(shots(A), shots(B)).loss_after.item()
 
-    learner = IMAMLLearner(Constant(), half_square, inner_lr=LR, inner_steps=200, proximal_strength=STRENGTH)
+    learner = IMAMLLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=200), proximal_strength=STRENGTH)
     slope = (query_loss(W0 + 1e-5) - query_loss(W0 - 1e-5)) / 2e-5
     assert learner.task_gradient(shots(A), shots(B)).gradient[0].item() == pytest.approx(slope, abs=1e-9)
 
@@ -49,20 +50,15 @@ def test_a_network_has_the_gradient_of_the_exact_linear_solve(engine: str) -> No
     learner = IMAMLLearner(
         model,
         LOSS,
-        inner_lr=0.05,
-        inner_steps=4,
-        adapts=["backbone.head.*", "response.prior"],
+        inner=InnerLoop(lr=0.05, steps=4, adapts=["backbone.head.*", "response.prior"], engine=engine),
         proximal_strength=strength,
         cg_steps=60,
-        engine=engine,
     )
     found = learner.task_gradient(support, query)
     statistics = model.sufficient_statistics(support)
     parameters = dict(model.named_parameters())
     adapting = [name for name in parameters if name.startswith("backbone.head") or name == "response.prior"]
-    (*_, last) = (
-        step for _, step in zip(range(5), learner.inner_loop().unroll(support, statistics, order="none"), strict=False)
-    )
+    last = learner.engine().adapt(support, statistics, steps=4)
     minimum = {name: tensor.detach() for name, tensor in zip(parameters, last.parameters, strict=True)}
 
     def loss_at(changed: dict[str, Tensor], shots_: object) -> Tensor:
@@ -110,7 +106,7 @@ def test_conjugate_gradients_stop_where_the_operator_bends_down() -> None:
 def test_any_inner_optimiser_is_pulled_back_to_theta() -> None:
     free, pulled = (
         IMAMLLearner(
-            Constant(), half_square, inner_lr=0.1, inner_steps=60, inner_optimizer=Adam, proximal_strength=strength
+            Constant(), half_square, inner=InnerLoop(lr=0.1, steps=60, optimizer=Adam), proximal_strength=strength
         )
         .adapt(shots(A))(BLACK)[0, 0, 0, 0]
         .item()

@@ -10,13 +10,14 @@ from omegaconf import DictConfig
 from quadratic import LR, W0, A, B, Constant, batch, half_square, shots
 
 from ldr2hdr.build import build_training
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.maml_plus_plus import MAMLPlusPlusLearner
 
 RATES = (0.3, 0.5, 0.2)
 
 
 def learner_after(num_outer_steps: int, **change: object) -> MAMLPlusPlusLearner:
-    settings = {"inner_lr": LR, "inner_steps": 3, "multi_step_until": 10, "second_order_from": 4, **change}
+    settings = {"inner": InnerLoop(lr=LR, steps=3), "multi_step_until": 10, "second_order_from": 4, **change}
     learner = MAMLPlusPlusLearner(Constant(), half_square, **settings)
     with torch.no_grad():
         learner.rule.rates.copy_(torch.tensor(RATES, dtype=torch.float64)[: learner.rule.rates.shape[0], None])
@@ -38,7 +39,7 @@ def test_weights_move_from_all_steps_to_the_last_one() -> None:
     assert learner_after(5).query_weights() == pytest.approx([0, third / 2, third / 2, 2 * third])
     assert learner_after(10).query_weights() == learner_after(99).query_weights() == [0, 0, 0, 1]
     assert learner_after(0, multi_step_until=0).query_weights() == [0, 0, 0, 1]
-    assert learner_after(0, inner_steps=0).query_weights() == [1]
+    assert learner_after(0, inner=InnerLoop(steps=0)).query_weights() == [1]
 
 
 def test_the_order_rises_after_the_first_outer_steps() -> None:
@@ -76,7 +77,7 @@ def test_steps_beyond_those_trained_with_go_at_the_last_rates() -> None:
 
 def test_every_tensor_has_a_rate_at_every_step_started_at_inner_lr() -> None:
     model = reconstructor()
-    learner = MAMLPlusPlusLearner(model, half_square, inner_lr=0.07, inner_steps=2, adapts=["backbone.stem.*"])
+    learner = MAMLPlusPlusLearner(model, half_square, inner=InnerLoop(lr=0.07, steps=2, adapts=["backbone.stem.*"]))
     num_tensors = len(list(model.backbone.stem.parameters()))
     assert torch.equal(learner.rule.rates, torch.full((2, num_tensors), 0.07, dtype=torch.float64))
 
@@ -104,7 +105,7 @@ def test_resuming_goes_on_where_the_weights_and_the_order_were(
 ) -> None:
     def train(name: str, *overrides: str) -> dict[str, torch.Tensor]:
         quick = ("~callbacks.progress", "~callbacks.best", "+trainer.limit_val_batches=0")
-        annealed = ("algo=maml_plus_plus", "algo.inner_steps=2", "algo.multi_step_until=4", "algo.second_order_from=3")
+        annealed = ("algo=maml_plus_plus", "algo.inner.steps=2", "algo.multi_step_until=4", "algo.second_order_from=3")
         cfg = compose_train(tmp_path / name, *tiny, *annealed, "trainer.max_steps=4", *quick, *overrides)
         training = build_training(cfg)
         training.trainer.fit(training.module, training.datamodule, ckpt_path=cfg.ckpt, weights_only=True)

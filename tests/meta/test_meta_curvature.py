@@ -7,13 +7,14 @@ from networks import shots as pictures
 from quadratic import LR, STEPS, W0, A, B, Constant, adapted, half_square, shots
 from torch import nn
 
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.learn2learn import GBML, MetaCurvatureTransform
 from ldr2hdr.meta.meta_curvature import MetaCurvatureLearner
 
 
 @pytest.mark.parametrize("steps", STEPS)
 def test_a_scalars_factor_is_a_factor_on_its_rate(steps: int) -> None:
-    learner = MetaCurvatureLearner(Constant(), half_square, inner_lr=LR, inner_steps=steps)
+    learner = MetaCurvatureLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=steps))
     of_theta, of_factor = learner.task_gradient(shots(A), shots(B)).gradient
     error = adapted(steps) - B
     assert of_theta.item() == pytest.approx((1 - LR) ** steps * error, abs=1e-12)
@@ -33,7 +34,9 @@ def disturb(module: nn.Module) -> None:
 def test_gbml_gives_the_same_numbers(backbone: str, first_order: bool, engine: str) -> None:
     model = reconstructor(backbone, "none", norm="none")
     support, query = pictures(1), pictures(2, count=1)
-    learner = MetaCurvatureLearner(model, LOSS, inner_lr=0.05, inner_steps=3, first_order=first_order, engine=engine)
+    learner = MetaCurvatureLearner(
+        model, LOSS, inner=InnerLoop(lr=0.05, steps=3, engine=engine), first_order=first_order
+    )
     oracle = GBML(model, MetaCurvatureTransform, lr=0.05, first_order=first_order).double()
     disturb(learner.rule)
     disturb(oracle.compute_update)
@@ -49,7 +52,7 @@ def test_gbml_gives_the_same_numbers(backbone: str, first_order: bool, engine: s
 
 
 def test_gains_of_norms_and_strengths_have_a_factor_per_element() -> None:
-    learner = MetaCurvatureLearner(reconstructor("unet", "ridge"), LOSS, inner_lr=0.05, inner_steps=1)
+    learner = MetaCurvatureLearner(reconstructor("unet", "ridge"), LOSS, inner=InnerLoop(lr=0.05, steps=1))
     shapes = {
         name: [tuple(parameter.shape) for parameter in transform.parameters()]
         for (name, _), transform in zip(learner.model.named_parameters(), learner.rule.transforms, strict=True)

@@ -6,6 +6,7 @@ from networks import LOSS, flat, reconstructor
 from networks import shots as pictures
 from quadratic import LR, STEPS, W0, A, B, Constant, adapted, half_square, shots
 
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.inner_optimizers import Adam
 from ldr2hdr.meta.learn2learn import MetaSGD
 from ldr2hdr.meta.meta_sgd import MetaSGDLearner
@@ -13,7 +14,7 @@ from ldr2hdr.meta.meta_sgd import MetaSGDLearner
 
 @pytest.mark.parametrize("steps", STEPS)
 def test_theta_and_the_rate_have_the_gradient_of_the_closed_form(steps: int) -> None:
-    learner = MetaSGDLearner(Constant(), half_square, inner_lr=LR, inner_steps=steps)
+    learner = MetaSGDLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=steps))
     of_theta, of_rate = learner.task_gradient(shots(A), shots(B)).gradient
     error = adapted(steps) - B
     assert of_theta.item() == pytest.approx((1 - LR) ** steps * error, abs=1e-12)
@@ -21,7 +22,7 @@ def test_theta_and_the_rate_have_the_gradient_of_the_closed_form(steps: int) -> 
 
 
 def test_the_first_order_gradient_of_the_rate_takes_inner_gradients_as_constants() -> None:
-    learner = MetaSGDLearner(Constant(), half_square, inner_lr=LR, inner_steps=2, first_order=True)
+    learner = MetaSGDLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=2), first_order=True)
     of_theta, of_rate = learner.task_gradient(shots(A), shots(B)).gradient
     error = adapted(2) - B
     assert of_theta.item() == pytest.approx(error, abs=1e-12)
@@ -33,7 +34,7 @@ def test_the_first_order_gradient_of_the_rate_takes_inner_gradients_as_constants
 def test_learn2learns_own_gives_the_same_numbers(backbone: str, engine: str, generator: torch.Generator) -> None:
     model = reconstructor(backbone, "none")
     support, query = pictures(1), pictures(2, count=1)
-    learner = MetaSGDLearner(model, LOSS, inner_lr=0.05, inner_steps=3, engine=engine)
+    learner = MetaSGDLearner(model, LOSS, inner=InnerLoop(lr=0.05, steps=3, engine=engine))
     oracle = MetaSGD(model, lr=0.05)
     with torch.no_grad():
         for ours, theirs in zip(learner.rule.rates, oracle.lrs, strict=True):
@@ -50,7 +51,7 @@ def test_learn2learns_own_gives_the_same_numbers(backbone: str, engine: str, gen
 
 
 def test_other_inner_optimisers_get_a_rate_per_element() -> None:
-    learner = MetaSGDLearner(Constant(), half_square, inner_lr=LR, inner_steps=1, inner_optimizer=Adam)
+    learner = MetaSGDLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=1, optimizer=Adam))
     black = torch.zeros(1, 3, 1, 1, dtype=torch.float64)
     # the first step of Adam is the rate, whatever the gradient
     assert learner.adapt(shots(A))(black)[0, 0, 0, 0].item() == pytest.approx(W0 + LR, abs=1e-9)
@@ -60,6 +61,6 @@ def test_other_inner_optimisers_get_a_rate_per_element() -> None:
 
 
 def test_a_rate_asked_for_at_test_time_replaces_the_learned_ones() -> None:
-    learner = MetaSGDLearner(Constant(), half_square, inner_lr=LR, inner_steps=1)
+    learner = MetaSGDLearner(Constant(), half_square, inner=InnerLoop(lr=LR, steps=1))
     black = torch.zeros(1, 3, 1, 1, dtype=torch.float64)
     assert learner.adapt(shots(A), lr=1.0)(black)[0, 0, 0, 0].item() == pytest.approx(A, abs=1e-12)

@@ -11,14 +11,15 @@ from torch import nn
 
 from ldr2hdr.build import build_training
 from ldr2hdr.io import ImageError
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.supervised import SupervisedLearner
 from ldr2hdr.training.callbacks import RunManifest, manifest, panels, provenance, write_json
 from ldr2hdr.training.callbacks.panels import PanelLogger
 from ldr2hdr.training.module import MetaModule
 
 
-def module(run_config="algo: {inner_steps: 1}\n"):
-    learner = SupervisedLearner(nn.Linear(1, 1), nn.functional.l1_loss, inner_lr=0.1, inner_steps=1)
+def module(run_config="algo: {inner: {steps: 1}}\n"):
+    learner = SupervisedLearner(nn.Linear(1, 1), nn.functional.l1_loss, inner=InnerLoop(lr=0.1, steps=1))
     return MetaModule(learner, torch.optim.Adam, run_config=run_config)
 
 
@@ -31,7 +32,7 @@ def test_the_manifest_holds_configuration_and_versions(tmp_path, trainer):
     path = tmp_path / "manifest.json"
     RunManifest(str(path)).on_fit_start(trainer, module())
     manifest = json.loads(path.read_text())
-    assert manifest["config"] == "algo: {inner_steps: 1}\n"
+    assert manifest["config"] == "algo: {inner: {steps: 1}}\n"
     assert manifest["versions"]["torch"] in torch.__version__
     assert manifest["versions"].keys() >= {"ldr2hdr", "lightning", "learn2learn", "hydra-core"}
     assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]

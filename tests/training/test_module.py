@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ldr2hdr.build import build_training, load_learner
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.supervised import SupervisedLearner
 from ldr2hdr.tasks import Shots, TaskBatch
@@ -126,7 +127,7 @@ def test_a_checkpoint_is_theta_and_the_configuration(trained, folder):
     path = folder / "checkpoints" / "last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     assert checkpoint["config"] == trained.module.run_config
-    assert read_checkpoint(path).config.algo.inner_steps == 1
+    assert read_checkpoint(path).config.algo.inner.steps == 1
     state = theta(trained.module)
     assert checkpoint["state_dict"].keys() == {f"learner.{name}" for name in state}
     learner, _ = load_learner(path)
@@ -163,13 +164,13 @@ def test_resuming_is_as_if_nothing_had_happened(train, trained, folder, tmp_path
 
 
 def test_the_mean_gradient_is_stepped(fit):
-    module = MetaModule(SupervisedLearner(Constant(), half_square, inner_lr=0.1, inner_steps=1), sgd)
+    module = MetaModule(SupervisedLearner(Constant(), half_square, inner=InnerLoop(lr=0.1, steps=1)), sgd)
     fit(module, batch(1.0, 2.0))
     assert module.learner.model.w.item() == pytest.approx(0.5 + ((1.0 - 0.5) + (2.0 - 0.5)) / 2, abs=1e-6)
 
 
 def test_a_bad_task_is_skipped_counted_and_named(fit, caplog):
-    module = MetaModule(SupervisedLearner(Constant(), half_square, inner_lr=0.1, inner_steps=1), sgd)
+    module = MetaModule(SupervisedLearner(Constant(), half_square, inner=InnerLoop(lr=0.1, steps=1)), sgd)
     with caplog.at_level(logging.WARNING, logger="ldr2hdr"):
         trainer = fit(module, batch(1.0, float("nan"), 2.0))
     assert module.learner.model.w.item() == pytest.approx(1.5, abs=1e-6)
@@ -180,7 +181,7 @@ def test_a_bad_task_is_skipped_counted_and_named(fit, caplog):
 
 def test_one_bad_step_leaves_theta_the_schedule_and_the_count_of_steps(fit):
     module = MetaModule(
-        SupervisedLearner(Constant(), half_square, inner_lr=0.1, inner_steps=1),
+        SupervisedLearner(Constant(), half_square, inner=InnerLoop(lr=0.1, steps=1)),
         sgd,
         scheduler=halving,
         max_bad_steps=2,
@@ -194,9 +195,9 @@ def test_one_bad_step_leaves_theta_the_schedule_and_the_count_of_steps(fit):
 
 
 def test_a_storm_of_bad_tasks_stops_the_run(fit):
-    learner = MAMLLearner(Constant(), half_square, inner_lr=1e30, inner_steps=3)
+    learner = MAMLLearner(Constant(), half_square, inner=InnerLoop(lr=1e30, steps=3))
     module = MetaModule(learner, sgd, max_bad_steps=3)
-    with pytest.raises(FloatingPointError, match=r"in 3 outer steps in a row; lower algo\.inner_lr"):
+    with pytest.raises(FloatingPointError, match=r"in 3 outer steps in a row; lower algo\.inner\.lr"):
         fit(module, *[batch(1.0)] * 5)
     assert module.num_bad_steps == 3
     assert learner.model.w.item() == 0.5
@@ -212,7 +213,7 @@ def test_an_adaptation_that_diverges_in_validation_counts_as_black(train, tmp_pa
 @pytest.mark.parametrize("clip", [0.25, 100.0])
 def test_clipping_bounds_the_norm_of_the_gradient(fit, clip):
     module = MetaModule(
-        SupervisedLearner(Constant(), half_square, inner_lr=0.1, inner_steps=1), sgd, gradient_clip=clip
+        SupervisedLearner(Constant(), half_square, inner=InnerLoop(lr=0.1, steps=1)), sgd, gradient_clip=clip
     )
     fit(module, batch(4.0, 6.0))
     # theta - lr * clip: the gradient of -4.5 is cut to the bound
@@ -220,7 +221,7 @@ def test_clipping_bounds_the_norm_of_the_gradient(fit, clip):
 
 
 def test_guards_survive_a_checkpoint():
-    module = MetaModule(SupervisedLearner(Constant(), half_square, inner_lr=0.1, inner_steps=1), sgd)
+    module = MetaModule(SupervisedLearner(Constant(), half_square, inner=InnerLoop(lr=0.1, steps=1)), sgd)
     module.num_bad_steps, module.num_skipped_tasks = 3, 7
     checkpoint = {}
     module.on_save_checkpoint(checkpoint)

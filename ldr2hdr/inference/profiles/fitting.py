@@ -123,8 +123,7 @@ def fit(learner: AbstractMetaLearner, brackets: Sequence[Bracket], *, steps: int
     device = next(learner.parameters()).device
     support = _join([label_bracket(bracket) for bracket in brackets]).to(device)
     statistics = learner.statistics(support)
-    unrolled = learner.inner_loop().unroll(support, statistics, order="none")
-    *_, (_, adapted) = zip(range(steps + 1), unrolled, strict=False)
+    adapted = learner.engine().adapt(support, statistics, steps=steps)
     delta = {}
     for (name, theta), phi in zip(learner.model.named_parameters(), adapted.parameters, strict=True):
         difference = phi.detach() - theta.detach()

@@ -18,7 +18,7 @@ from ldr2hdr.data.loading.datamodule import VAL_NAMES
 from ldr2hdr.data.loading.packing import as_batch
 from ldr2hdr.io.files import replacing
 from ldr2hdr.tasks import TaskBatch
-from ldr2hdr.training.earlier import with_present_names
+from ldr2hdr.training.earlier import upgrade_config
 
 _PACKAGES = ("ldr2hdr", "torch", "lightning", "learn2learn", "hydra-core", "numpy", "opencv-python-headless", "OpenEXR")
 # Of the pixels of each part of a batch
@@ -112,7 +112,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a manifest of ldr2hdr.train: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(key), str) for key in ("config", "composed")):
         raise ValueError(f"{path} is not a manifest of ldr2hdr.train: it has no configuration")
-    return content | {key: with_present_names(content[key]) for key in ("config", "composed")}
+    return content | {key: upgrade_config(content[key]) for key in ("config", "composed")}
 
 
 def theta_hash(state: Mapping[str, Tensor]) -> str:

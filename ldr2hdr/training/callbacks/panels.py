@@ -118,6 +118,6 @@ def _draw(learner: AbstractMetaLearner, task: _ShownTask, *, name: str, step: in
 
 
 def _stages(learner: AbstractMetaLearner, support: Shots) -> Iterator[tuple[str, Predictor]]:
-    steps = learner.inner_steps
+    steps = learner.inner.steps
     yield "single-shot", learner.single_shot()
     yield f"adapted, {steps} step{'s' * (steps != 1)}", learner.adapt(support, steps=steps)

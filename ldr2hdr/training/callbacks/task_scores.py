@@ -38,7 +38,7 @@ class TaskScoreLogger(L.Callback):
         rows = _of_all_processes(rows)
         if not trainer.is_global_zero:
             return
-        keys = [f"{metric}@{stage}" for metric in _METRICS for stage in ("single", *range(learner.inner_steps + 1))]
+        keys = [f"{metric}@{stage}" for metric in _METRICS for stage in ("single", *range(learner.inner.steps + 1))]
         table = Table("task_scores", trainer.global_step, (*_LABELS, *keys), rows)
         for logger in loggers:
             logger.show_table(table)
@@ -81,7 +81,7 @@ def _rows(learner: AbstractMetaLearner, task: _NumberedTask) -> Iterator[tuple[C
 def _stages(learner: AbstractMetaLearner, task: _NumberedTask) -> Iterator[Predictor]:
     """Without support, then after each step; each is used before the next one is asked for."""
     yield learner.single_shot()
-    yield from islice(learner.trajectory(task.support), learner.inner_steps + 1)
+    yield from islice(learner.trajectory(task.support), learner.inner.steps + 1)
 
 
 def _reconstruct(predictor: Predictor, task: _NumberedTask) -> Tensor:

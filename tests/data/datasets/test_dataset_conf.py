@@ -51,7 +51,7 @@ def test_a_set_of_brackets_is_taken_as_photographed(build, name):
 
 
 def test_a_training_step_on_photographed_brackets(build):
-    training = build("bracket_folder", "experiment=smoke", "task=bracket", "algo.inner_steps=1")
+    training = build("bracket_folder", "experiment=smoke", "task=bracket", "algo.inner.steps=1")
     before = [parameter.clone() for parameter in training.module.learner.trainable()]
     training.trainer.fit(training.module, training.datamodule)
     after = training.module.learner.trainable()
@@ -63,7 +63,7 @@ def test_training_on_a_prepared_set_is_training_on_its_files(build, root, tmp_pa
     """To the last bit: batches that travel packed are those of the files."""
 
     def train(*overrides):
-        training = build("bracket_folder", "experiment=smoke", "task=bracket", "algo.inner_steps=1", *overrides)
+        training = build("bracket_folder", "experiment=smoke", "task=bracket", "algo.inner.steps=1", *overrides)
         training.trainer.fit(training.module, training.datamodule)
         return training.module.learner.state_dict(), training.trainer.callback_metrics
 

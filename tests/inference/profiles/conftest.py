@@ -14,7 +14,7 @@ from profiles.photographs import SIDE_PX, draw_camera, save_checkpoint, write_br
 @pytest.fixture(scope="session")
 def ckpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fresh from its constructor: the closed form alone knows anything."""
-    return save_checkpoint(tmp_path_factory.mktemp("model") / "net.ckpt", "algo.inner_lr=0.02")
+    return save_checkpoint(tmp_path_factory.mktemp("model") / "net.ckpt", "algo.inner.lr=0.02")
 
 
 @pytest.fixture(scope="session")

@@ -160,7 +160,7 @@ def test_adapting_that_does_not_help_is_refused(bracket: Path, model: Model, mon
 
 
 def test_a_diverged_step_ends_the_check(bracket: Path, tmp_path: Path) -> None:
-    wild = ldr2hdr.load(save_checkpoint(tmp_path / "wild.ckpt", "algo.inner_lr=1e30", "algo.inner_clip=null"))
+    wild = ldr2hdr.load(save_checkpoint(tmp_path / "wild.ckpt", "algo.inner.lr=1e30", "algo.inner.clip=null"))
     prepared = prepare([read_bracket(bracket)])
     assert len(check(wild.learner, prepared, max_steps=9).stops) < 10
     with pytest.raises(RefusedBracket, match="leaves the finite range within 9 steps, at "):

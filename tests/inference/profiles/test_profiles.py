@@ -19,12 +19,12 @@ from ldr2hdr.io.weights import digest_of
 from profiles.photographs import save_checkpoint, write_bracket, write_photo
 
 KINDS = {
-    "ridge": ("algo.inner_lr=0.5",),
+    "ridge": ("algo.inner.lr=0.5",),
     "local": ("response=local",),
-    "none": ("response=none", "algo.inner_lr=0.5"),
+    "none": ("response=none", "algo.inner.lr=0.5"),
     "cavia": ("algo=cavia",),
     "r2d2": ("algo=r2d2",),
-    "supervised": ("algo=supervised", "algo.inner_lr=0.5"),
+    "supervised": ("algo=supervised", "algo.inner.lr=0.5"),
 }
 
 
@@ -74,7 +74,7 @@ def saved(tmp_path: Path, adapted: AdaptedCamera) -> Path:
 
 
 def test_another_model(tmp_path: Path, saved: Path) -> None:
-    other = ldr2hdr.load(save_checkpoint(tmp_path / "other.ckpt", "algo.inner_lr=0.03"))
+    other = ldr2hdr.load(save_checkpoint(tmp_path / "other.ckpt", "algo.inner.lr=0.03"))
     with pytest.raises(
         ValueError, match=r"made with another model: sha256 \w{10}, and this checkpoint has .*a.ldr2hdr"
     ):

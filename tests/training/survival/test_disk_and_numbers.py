@@ -46,8 +46,8 @@ def test_a_full_disk_keeps_the_last_good_checkpoint_and_the_training(half, train
 def test_a_storm_of_nan_stops_with_its_reason(train_here, tiny, tmp_path):
     wild = (
         "response=none",
-        "algo.inner_lr=1e30",
-        "algo.inner_steps=3",
+        "algo.inner.lr=1e30",
+        "algo.inner.steps=3",
         "module.max_bad_steps=3",
         "trainer.max_steps=50",
     )

@@ -86,7 +86,7 @@ def test_a_manifest_that_is_none_is_refused(compose_train, tmp_path, content):
 
 def test_what_depends_on_a_changed_value_follows_it(compose_train, undisturbed, tmp_path):
     """A longer run needs a longer schedule: at the rate after the old one's end nothing would be learned."""
-    typed = [f"resume='{undisturbed}'", "trainer.max_steps=90", "algo.inner_steps=2"]
+    typed = [f"resume='{undisturbed}'", "trainer.max_steps=90", "algo.inner.steps=2"]
     chosen = choose_config(compose_train(tmp_path, *typed), typed)
     assert chosen.scheduler.lr_lambda.num_steps == 90
     assert chosen.callbacks.best.monitor == "val/pu_psnr@2"

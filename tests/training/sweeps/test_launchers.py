@@ -148,7 +148,7 @@ def test_optuna_searches_and_a_failed_trial_does_not_end_it(sweep):
     )
     records = read_records(folder)
     assert [record["number"] for record in records] == [0, 1, 2]
-    rates = [float(re.search(r"algo.inner_lr=(\S+?)'", str(record["overrides"]))[1]) for record in records]
+    rates = [float(re.search(r"algo.inner.lr=(\S+?)'", str(record["overrides"]))[1]) for record in records]
     assert len({*rates}) == 3
     assert all(0.005 <= rate <= 0.3 for rate in rates)
     # as the sampler's seed has it
