@@ -1,11 +1,11 @@
 """The charts of a report: quality against inner steps and shots, places, training curves."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
-from ldr2hdr.evaluation.report.lines import REGIONS, ResultTable, parse_stage, place_means
+from ldr2hdr.evaluation.report.lines import REGIONS, ResultTable, place_means
 from ldr2hdr.evaluation.report.runs import Evaluation, Training
 from ldr2hdr.evaluation.report.svg import (
     NUM_COLOURS,
@@ -20,6 +20,7 @@ from ldr2hdr.evaluation.report.svg import (
     span,
     ticks,
 )
+from ldr2hdr.evaluation.stages import ADAPTED, Stage
 from ldr2hdr.metrics.bootstrap import Interval
 from ldr2hdr.training.sweeps.curves import LoggedPoint
 
@@ -31,34 +32,35 @@ _UNITS: Final = {"pu_psnr": "PU21-PSNR, dB", "log2_rmse": "log2 RMSE, stops", "l
 
 def steps_charts(table: ResultTable) -> str:
     """PU21-PSNR against inner steps, one chart per region; systems without steps are dashed lines."""
-    stages = {name: stage for name in table.systems if (stage := parse_stage(name)) and name not in table.hidden}
-    names = list(dict.fromkeys(stage.system for stage in stages.values() if stage.verb == "adapted"))
-    steps = sorted({stage.steps for stage in stages.values() if stage.system in names})
+    adapted = [stage for stage in table.stages if stage.verb == ADAPTED]
+    steps = sorted(set(map(_steps, adapted)))
     if len(steps) < 2:
         return ""
     at = {step: float(index) for index, step in enumerate(steps)}
-    lines = [name for name in names if sum(stage.system == name for stage in stages.values()) > 1]
-    flat = [name for name in table.compared if name not in stages or stages[name].system not in lines]
-    last = {stage.system: full for full, stage in sorted(stages.items(), key=lambda item: item[1].steps)}
-    if table.main in stages:
-        last[stages[table.main].system] = table.main
-    kept = _strongest(table, {name: last.get(name, name) for name in (*lines, *flat)})
+    families: dict[str, list[Stage]] = {}
+    for stage in adapted:
+        families.setdefault(stage.system, []).append(stage)
+    lines = {name: sorted(stages, key=_steps) for name, stages in families.items() if len(stages) > 1}
+    flat = [stage for stage in table.compared if stage.verb != ADAPTED or stage.system not in lines]
+    best = {name: table.main if table.main in stages else stages[-1] for name, stages in lines.items()}
+    kept = _strongest(table, [*best.values(), *flat])
     left_out = len(lines) + len(flat) - len(kept)
-    lines, flat = ([name for name in group if name in kept] for group in (lines, flat))
 
     def series(region: str) -> list[Series]:
-        drawn = []
-        for colour, name in enumerate(lines):
-            points = [
-                _point(at[stage.steps], table.interval(full, "pu_psnr", region))
-                for full, stage in sorted(stages.items(), key=lambda item: item[1].steps)
-                if stage.system == name
-            ]
-            drawn.append(Series(f"{name}, adapted", points, colour))
-        for colour, name in enumerate(flat, start=len(lines)):
-            level = _point(0.0, table.interval(name, "pu_psnr", region)).y
-            drawn.append(Series(name, [Point(0.0, level), Point(len(steps) - 1.0, level)], colour, "dashed"))
-        return drawn
+        drawn = [
+            (
+                f"{name}, {ADAPTED}",
+                [_point(at[_steps(stage)], table.interval(stage, "pu_psnr", region)) for stage in stages],
+                "line",
+            )
+            for name, stages in lines.items()
+            if best[name] in kept
+        ]
+        for stage in flat:
+            if stage in kept:
+                level = _point(0.0, table.interval(stage, "pu_psnr", region)).y
+                drawn.append((str(stage), [Point(0.0, level), Point(len(steps) - 1.0, level)], "dashed"))
+        return [Series(name, points, colour, style) for colour, (name, points, style) in enumerate(drawn)]
 
     marks = [Tick(at[step], str(step)) for step in steps]
     return _by_region(series, marks, "inner steps", "against inner steps") + _note(left_out)
@@ -70,19 +72,17 @@ def shots_charts(tables: Sequence[tuple[int, ResultTable]]) -> str:
     if len(shots) < 2:
         return ""
     at = {count: float(index) for index, count in enumerate(shots)}
-    names = list(dict.fromkeys(name for _, table in tables for name in table.compared))
+    ordered = sorted(tables, key=lambda pair: pair[0])
+    stages = dict.fromkeys(stage for _, table in tables for stage in table.compared)
 
     def series(region: str) -> list[Series]:
         return [
             Series(
-                name,
-                [
-                    _point(at[count], table.interval(name, "pu_psnr", region))
-                    for count, table in sorted(tables, key=lambda pair: pair[0])
-                ],
+                str(stage),
+                [_point(at[count], table.interval(stage, "pu_psnr", region)) for count, table in ordered],
                 colour,
             )
-            for colour, name in enumerate(names)
+            for colour, stage in enumerate(stages)
         ]
 
     return _by_region(series, [Tick(at[count], str(count)) for count in shots], "shots K", "against shots")
@@ -90,20 +90,21 @@ def shots_charts(tables: Sequence[tuple[int, ResultTable]]) -> str:
 
 def places_charts(evaluation: Evaluation, table: ResultTable) -> str:
     """Mean of every place, a row each, hardest for the main system first."""
-    kept = _strongest(table, {name: name for name in table.compared})
-    systems = [name for name in table.compared if name in kept]
+    kept = _strongest(table, table.compared)
+    stages = [stage for stage in table.compared if stage in kept]
     drawings = []
     order: list[str] = []
     for region, words in REGIONS.items():
         means = place_means(evaluation.judged, table.key, metric="pu_psnr", region=region)
-        main = means.get(table.main or systems[0], {})
+        main = means.get(table.main or stages[0], {})
         order = order or sorted(main, key=lambda place: main[place])
-        if any(means.get(system) for system in systems):
-            drawings.append(_figure(words, _draw_places(order, {name: means.get(name, {}) for name in systems}, words)))
+        shown = {str(stage): means.get(stage, {}) for stage in stages}
+        if any(shown.values()):
+            drawings.append(_figure(words, _draw_places(order, shown, words)))
     if not drawings:
         return ""
-    entries = [(name, colour, "line") for colour, name in enumerate(systems)]
-    note = _note(len(table.compared) - len(systems))
+    entries = [(str(stage), colour, "line") for colour, stage in enumerate(stages)]
+    note = _note(len(table.compared) - len(stages))
     return legend(entries) + f'<div class="charts">{"".join(drawings)}</div>' + note
 
 
@@ -138,19 +139,18 @@ def smooth(points: Sequence[LoggedPoint]) -> list[LoggedPoint]:
     ]
 
 
-def _strongest(table: ResultTable, stages: Mapping[str, str]) -> set[str]:
-    """As many names as there are colours: that of the main system, then those of the highest PU21-PSNR on all pixels.
+def _strongest(table: ResultTable, stages: Iterable[Stage]) -> set[Stage]:
+    """Return as many stages as there are colours: the main one, then those of the highest PU21-PSNR on all pixels."""
 
-    Args:
-        table: Of which the stages are.
-        stages: By name in a chart, the stage in the table.
-    """
-
-    def rank(name: str) -> tuple[bool, float]:
-        interval = table.interval(stages[name], "pu_psnr", "all")
-        return stages[name] != table.main, math.inf if interval is None else -interval.mean
+    def rank(stage: Stage) -> tuple[bool, float]:
+        interval = table.interval(stage, "pu_psnr", "all")
+        return stage != table.main, math.inf if interval is None else -interval.mean
 
     return set(sorted(stages, key=rank)[:NUM_COLOURS])
+
+
+def _steps(stage: Stage) -> int:
+    return stage.steps or 0
 
 
 def _note(left_out: int) -> str:

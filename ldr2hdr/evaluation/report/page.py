@@ -105,7 +105,7 @@ def _head(title: str, runs: Runs, tables: Tables, chosen: Chosen) -> str:
     evaluations, trainings, sweeps = runs
     places = {picture.place for run in evaluations for picture in run.judged.pictures()}
     judged = {(run.name, picture) for run in evaluations for picture in run.judged.pictures()}
-    systems = {system for run in evaluations for system in run.judged.systems()}
+    systems = {str(stage) for run in evaluations for stage in run.judged.stages()}
     numbers = {
         "evaluation": len(evaluations),
         "training run": len(trainings),
@@ -146,7 +146,7 @@ def _results(tables: Tables) -> str:
             parts.append(f"<h3>{escape(title)}</h3>{means_table(table)}")
             differences = differences_table(table)
             if differences:
-                parts.append(f"<h3>{escape(table.main or '')}, difference picture by picture</h3>{differences}")
+                parts.append(f"<h3>{escape(str(table.main))}, difference picture by picture</h3>{differences}")
         panels.append(_panel(key, "".join(parts)))
     text = (
         "Below each mean its 95 % interval (bootstrap over places). <b>?</b> marks what is undecided: the interval of "

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from ldr2hdr.evaluation.report.encoding import FLOOR, MAX_EV, STEPS_PER_STOP, Packed, encode_light, pack
-from ldr2hdr.evaluation.report.lines import TableKey, parse_stage
+from ldr2hdr.evaluation.report.lines import TableKey
 from ldr2hdr.evaluation.report.runs import Evaluation
 from ldr2hdr.evaluation.samples import Output, Sample
 from ldr2hdr.io import read_ldr, read_radiance
@@ -75,7 +75,7 @@ def encode_scene(evaluation: Evaluation, sample: Sample) -> Scene:
     key = TableKey(sample.camera_family, sample.ranges, evaluation.judged.support.words)
     table = evaluation.tables.get(key)
     hidden = table.hidden if table else frozenset()
-    outputs = _ordered([output for output in sample.outputs if output.system not in hidden])
+    outputs = _ordered([output for output in sample.outputs if output.stage not in hidden])
     levels = (read_ldr(sample.ldr).numpy() * 255).round().astype(np.int32)
     packed: list[Packed] = [pack(levels)]
     light: list[np.ndarray] = []
@@ -83,9 +83,9 @@ def encode_scene(evaluation: Evaluation, sample: Sample) -> Scene:
         codes = encode_light(np.moveaxis(read_radiance(path).numpy(), 0, -1))
         packed.append(pack(codes, levels=levels, earlier=light))
         light.append(codes)
-    names = ["photograph", "truth", *(output.system for output in outputs)]
+    names = ["photograph", "truth", *(str(output.stage) for output in outputs)]
     scores: list[dict[str, float]] = [{}, {}, *(output.scores for output in outputs)]
-    main = table.main if table else None
+    main = str(table.main) if table else ""
     about = {
         "place": sample.place,
         "camera": sample.camera,
@@ -141,19 +141,12 @@ def thumbnails(scenes: Sequence[Scene]) -> str:
     return "".join(buttons)
 
 
-def _ordered(outputs: list[Output]) -> list[Output]:
-    """Stages of one system after each other, so that each is predicted from the one before."""
-    stage_of = {output.system: parse_stage(output.system) for output in outputs}
-    first: dict[str, int] = {}
-    for index, output in enumerate(outputs):
-        stage = stage_of[output.system]
-        first.setdefault(stage.system if stage else output.system, index)
-
-    def key(output: Output) -> tuple[int, int]:
-        stage = stage_of[output.system]
-        return (first[stage.system if stage else output.system], stage.steps if stage else -1)
-
-    return sorted(outputs, key=key)
+def _ordered(outputs: Sequence[Output]) -> list[Output]:
+    """Sort the outputs of one system after each other, so that each is predicted from the one before."""
+    series = [output.stage._replace(steps=None) for output in outputs]
+    return sorted(
+        outputs, key=lambda output: (series.index(output.stage._replace(steps=None)), output.stage.steps or 0)
+    )
 
 
 def _page_number(base: object) -> object:

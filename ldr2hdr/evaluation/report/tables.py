@@ -8,6 +8,7 @@ from typing import Final
 from ldr2hdr.evaluation.report.lines import ResultTable
 from ldr2hdr.evaluation.report.svg import span
 from ldr2hdr.evaluation.scoring import Summary
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval, is_undecided
 
 _COLUMNS: Final = (
@@ -24,12 +25,12 @@ _BAR_WIDTH, _BAR_HEIGHT = 132, 16
 
 def means_table(table: ResultTable) -> str:
     """Every system with its means; those that may be equal to the main one are marked."""
-    shown = [system for system in table.systems if system not in table.hidden]
-    body = "".join(_means_row(table, system) for system in shown)
-    hidden = [system for system in table.systems if system in table.hidden]
+    shown = [stage for stage in table.stages if stage not in table.hidden]
+    body = "".join(_means_row(table, stage) for stage in shown)
+    hidden = [stage for stage in table.stages if stage in table.hidden]
     more = ""
     if hidden:
-        rows = "".join(_means_row(table, system) for system in hidden)
+        rows = "".join(_means_row(table, stage) for stage in hidden)
         more = (
             f'<details class="card"><summary>{len(hidden)} more fine-tuned variants; above is the strongest'
             f'</summary><div class="scroll"><table>{_head("system")}<tbody>{rows}</tbody></table></div></details>'
@@ -39,16 +40,15 @@ def means_table(table: ResultTable) -> str:
 
 def differences_table(table: ResultTable) -> str:
     """The main system against each opponent; undecided differences are marked by words, not by colour alone."""
-    pairs = table.pairs()
-    if not pairs:
+    if table.main is None:
         return ""
     bounds = _bounds(table.differences, with_zero=True)
     rows = []
-    for name, (_, opponent) in pairs.items():
-        cells = _cells(table.differences, name)
+    for opponent in table.opponents:
+        cells = _cells(table.differences, table.main, opponent)
         bar = _bar(cells.get(("pu_psnr", "all")), bounds, has_zero=True)
         numbers = "".join(_cell(cells.get(column[:2]), column[0], is_difference=True) for column in _COLUMNS)
-        rows.append(f'<tr><th scope="row">{escape(opponent)}</th><td class="bar">{bar}</td>{numbers}</tr>')
+        rows.append(f'<tr><th scope="row">{escape(str(opponent))}</th><td class="bar">{bar}</td>{numbers}</tr>')
     table_text = f'<table class="differences">{_head("against")}<tbody>{"".join(rows)}</tbody></table>'
     return f'<div class="card scroll">{table_text}</div>'
 
@@ -62,21 +62,21 @@ def _head(first: str) -> str:
     )
 
 
-def _means_row(table: ResultTable, system: str) -> str:
-    cells = _cells(table.means, system)
-    name = next((name for name, pair in table.pairs().items() if pair == (table.main, system)), "")
-    against_main = _cells(table.differences, name)
+def _means_row(table: ResultTable, stage: Stage) -> str:
+    cells, against_main = _cells(table.means, stage), _cells(table.differences, table.main, stage)
     bar = _bar(cells.get(("pu_psnr", "all")), _bounds(table.means, with_zero=False))
     numbers = "".join(
-        _cell(cells.get((metric, region)), metric, against=against_main.get((metric, region)), main=table.main)
+        _cell(cells.get((metric, region)), metric, against=against_main.get((metric, region)), main=str(table.main))
         for metric, region, _ in _COLUMNS
     )
-    kind = ' class="main"' if system == table.main else ""
-    return f'<tr{kind}><th scope="row">{escape(system)}</th><td class="bar">{bar}</td>{numbers}</tr>'
+    kind = ' class="main"' if stage == table.main else ""
+    return f'<tr{kind}><th scope="row">{escape(str(stage))}</th><td class="bar">{bar}</td>{numbers}</tr>'
 
 
-def _cells(rows: Sequence[Summary], system: str) -> dict[tuple[str, str], Interval]:
-    return {(row.metric, row.region): row.interval for row in rows if row.system == system}
+def _cells(
+    rows: Sequence[Summary], stage: Stage | None, opponent: Stage | None = None
+) -> dict[tuple[str, str], Interval]:
+    return {(row.metric, row.region): row.interval for row in rows if (row.stage, row.opponent) == (stage, opponent)}
 
 
 def _cell(

@@ -14,6 +14,7 @@ from ldr2hdr.evaluation.report.lines import ResultTable, TableKey
 from ldr2hdr.evaluation.report.tables import differences_table, means_table
 from ldr2hdr.evaluation.samples import SampledTask, write_samples
 from ldr2hdr.evaluation.scoring import Summary
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 from report.made import EVIL, make_task, systems, write_evaluation
 
@@ -61,9 +62,10 @@ def test_every_number_of_the_tables_is_that_of_results_json(page, evaluation):
     results = json.loads((evaluation / "results.json").read_text())
     expected = {}
     for row in [*results["means"], *results["differences"]]:
-        key = (f"{row['camera_family']}/{row['ranges']}", row["system"].removeprefix("net, adapted, 1 step - "))
+        shown = Stage(**row.get("opponent", {key: row[key] for key in Stage._fields}))
+        key = (f"{row['camera_family']}/{row['ranges']}", str(shown), "opponent" in row)
         if row["mean"] is not None:
-            expected.setdefault((*key, " - " in row["system"]), []).append(row["mean"])
+            expected.setdefault(key, []).append(row["mean"])
     found = sorted((panel, texts[0], numbers) for panel, texts, numbers in read(page).rows if numbers)
     assert found == sorted((panel, name, numbers) for (panel, name, _), numbers in expected.items())
 
@@ -169,19 +171,22 @@ def test_one_kind_of_task_is_named_once(two_kinds, tmp_path):
     assert ", K = 2, adapted on scenes by one camera</h3>" in text
 
 
-def rows(system, mean, low, high):
-    return [Summary(system, "phone", "seen", *column, Interval(mean, low, high, 5)) for column in METRICS]
+NET, FIT, TUNED = Stage("net", "adapted", 4), Stage("fit"), Stage("supervised", "fine-tuned", 1, 1.0)
+
+
+def rows(stage, mean, low, high, opponent=None):
+    return [Summary(stage, "phone", "seen", *column, Interval(mean, low, high, 5), opponent) for column in METRICS]
 
 
 def table(*, differences=(), hidden=frozenset()):
-    names = ("net, adapted, 0 steps", "net, adapted, 4 steps", "fit", "supervised lr 1, fine-tuned, 1 step")
-    means = [row for index, name in enumerate(names) for row in rows(name, 20.0 + index, 19.0 + index, 22.0 + index)]
+    stages = (Stage("net", "adapted", 0), NET, FIT, TUNED)
+    means = [row for index, stage in enumerate(stages) for row in rows(stage, 20.0 + index, 19.0 + index, 22.0 + index)]
     return ResultTable(TableKey("phone", "seen"), means, list(differences), hidden)
 
 
 @pytest.mark.parametrize(("low", "is_marked"), [(-0.5, True), (0.5, False)])
 def test_undecided_differences_are_marked_in_both_tables(low, is_marked):
-    judged = table(differences=rows("net, adapted, 4 steps - fit", 1.0, low, 2.0))
+    judged = table(differences=rows(NET, 1.0, low, 2.0, FIT))
     assert differences_table(judged).count("<abbr") == 6 * is_marked
     assert ("hollow" in differences_table(judged)) == is_marked
     assert means_table(judged).count("<abbr") == 6 * is_marked
@@ -190,15 +195,14 @@ def test_undecided_differences_are_marked_in_both_tables(low, is_marked):
 
 
 def test_more_light_is_better_and_more_error_worse():
-    text = differences_table(table(differences=rows("net, adapted, 4 steps - fit", 1.0, 0.5, 2.0)))
+    text = differences_table(table(differences=rows(NET, 1.0, 0.5, 2.0, FIT)))
     assert text.count('class="better"') == text.count('class="worse"') == 3
 
 
 def test_weaker_fine_tuned_variants_are_folded_away():
-    name = "supervised lr 1, fine-tuned, 1 step"
-    shown, _, folded = means_table(table(hidden=frozenset({name}))).partition("<details")
-    assert name not in shown
-    assert name in folded
+    shown, _, folded = means_table(table(hidden=frozenset({TUNED}))).partition("<details")
+    assert "supervised lr 1, fine-tuned, 1 step" not in shown
+    assert "supervised lr 1, fine-tuned, 1 step" in folded
 
 
 def test_steps_are_drawn_where_their_numbers_are():
@@ -212,18 +216,16 @@ def test_steps_are_drawn_where_their_numbers_are():
 
 def test_a_chart_shows_as_many_systems_as_it_has_colours():
     """The main system though it is the weakest, and the strongest of the others."""
-    levels = {"ours, adapted, 0 steps": 1.0, "ours, adapted, 3 steps": 2.0, "ours, adapted, 9 steps": 3.0}
-    levels |= {f"system {number}": 10.0 + number for number in range(10)}
+    ours = [Stage("ours", "adapted", steps) for steps in (0, 3, 9)]
+    levels = dict(zip(ours, (1.0, 2.0, 3.0), strict=True)) | {
+        Stage(f"system {number}"): 10.0 + number for number in range(10)
+    }
     means = [
-        Summary(name, "phone", "seen", metric, region, Interval(level, level - 1, level + 1, 5))
-        for name, level in levels.items()
+        Summary(stage, "phone", "seen", metric, region, Interval(level, level - 1, level + 1, 5))
+        for stage, level in levels.items()
         for metric, region in METRICS
     ]
-    pairs = [
-        row._replace(system=f"ours, adapted, 3 steps - {row.system}")
-        for row in means
-        if row.system.startswith("system")
-    ]
+    pairs = [row._replace(stage=ours[1], opponent=row.stage) for row in means if row.stage not in ours]
     text = steps_charts(ResultTable(TableKey("phone", "seen"), means, pairs, frozenset()))
     shown = re.findall(r"</svg>([^<]+)</li>", text)
     assert shown == ["ours, adapted", *(f"system {number}" for number in range(3, 10))]
