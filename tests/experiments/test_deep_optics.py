@@ -146,10 +146,7 @@ def test_a_checkpoint_of_other_settings_is_refused(study, small, source, tmp_pat
 def test_the_table_marks_differences_that_may_be_nothing(study):
     columns = study["judging"].COLUMNS
     means = [Summary(Stage("a"), "deep_optics", "lamps", m, r, Interval(20.04, 19.0, 21.0, 5)) for m, r, _ in columns]
-    pairs = [
-        Summary(Stage("a"), "deep_optics", "lamps", m, r, Interval(-0.2, -0.5, 0.1, 5), Stage("b"))
-        for m, r, _ in columns
-    ]
+    pairs = [row._replace(interval=Interval(-0.2, -0.5, 0.1, 5), opponent=Stage("b")) for row in means]
     lines = study["judging"].as_markdown(means, pairs, kind="lamps").splitlines()
     assert lines[2].startswith("| a | 20.0 [19.0, 21.0] |")
     assert lines[3].startswith("| *a - b* | -0.2 [-0.5, +0.1] ? |")

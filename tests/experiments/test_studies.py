@@ -26,17 +26,8 @@ def driver():
 
 
 def score(stage, place, value, *, picture=0, metric="pu_psnr", region="all", test_set="phone unseen"):
-    return Score(
-        Stage(stage) if isinstance(stage, str) else stage,
-        "phone",
-        test_set,
-        "camera",
-        place,
-        picture,
-        metric,
-        region,
-        value,
-    )
+    stage = Stage(stage) if isinstance(stage, str) else stage
+    return Score(stage, "phone", test_set, "camera", place, picture, metric, region, value)
 
 
 def test_a_shell_lies_its_distance_outside_what_training_sees(driver):
