@@ -1,10 +1,9 @@
-"""The viewer of a report: sampled pictures as data, and the controls around them."""
+"""Viewer of a report: sampled pictures as data."""
 
 import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import cv2
@@ -106,7 +105,7 @@ def encode_scene(evaluation: Evaluation, sample: Sample) -> Scene:
 
 
 def viewer_data(scenes: Sequence[Scene]) -> dict[str, Any]:
-    """What the script needs beside the pictures."""
+    """Return what the script needs beside the pictures."""
     return {
         "stepsPerStop": STEPS_PER_STOP,
         "floor": FLOOR,
@@ -117,36 +116,18 @@ def viewer_data(scenes: Sequence[Scene]) -> dict[str, Any]:
     }
 
 
-def viewer_blobs(scenes: Sequence[Scene]) -> Iterable[str]:
-    """Pictures as inert elements: a browser skips over them until they are looked at."""
-    for number, scene in enumerate(scenes):
-        for index, blob in enumerate(scene.blobs):
-            yield f'<script type="text/plain" id="picture-{number}-{index}">{blob}</script>'
-
-
-def thumbnails(scenes: Sequence[Scene]) -> str:
-    """A strip of buttons, one for each scene."""
-    several_runs = len({scene.about["run"] for scene in scenes}) > 1
-    several_supports = len({scene.about["key"].support for scene in scenes}) > 1
-    buttons = []
-    for number, scene in enumerate(scenes):
-        about = scene.about
-        where = " · ".join(filter(None, about["key"] if several_supports else about["key"][:2]))
-        words = " · ".join([about["place"], about["table"]] + [about["run"]] * several_runs)
-        buttons.append(
-            f'<button type="button" data-scene="{number}" aria-pressed="false" title="{escape(words)}">'
-            f'<img src="{scene.thumbnail}" alt="" loading="lazy"><span>{escape(about["place"])}</span>'
-            f"<small>{escape(where)}</small></button>"
-        )
-    return "".join(buttons)
-
-
 def _ordered(outputs: Sequence[Output]) -> list[Output]:
     """Sort the outputs of one system after each other, so that each is predicted from the one before."""
     series = [output.stage._replace(steps=None) for output in outputs]
     return sorted(
         outputs, key=lambda output: (series.index(output.stage._replace(steps=None)), output.stage.steps or 0)
     )
+
+
+def gradient(name: str) -> str:
+    """Return the stops of a colour map for a style sheet."""
+    colours = (colormaps[name](np.linspace(0, 1, 17))[:, :3] * 255).round().astype(int)
+    return ",".join(f"rgb({red},{green},{blue})" for red, green, blue in colours)
 
 
 def _page_number(base: object) -> object:

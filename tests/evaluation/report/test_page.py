@@ -1,5 +1,6 @@
 """The page as text: numbers, names, size, and that it needs nothing else."""
 
+import html
 import json
 import re
 import shutil
@@ -10,8 +11,9 @@ import pytest
 from ldr2hdr import cli
 from ldr2hdr.evaluation.report import write_report
 from ldr2hdr.evaluation.report.charts import shots_charts, steps_charts
-from ldr2hdr.evaluation.report.lines import ResultTable, TableKey
-from ldr2hdr.evaluation.report.tables import differences_table, means_table
+from ldr2hdr.evaluation.report.lines import ResultTable, TableKey, place_means
+from ldr2hdr.evaluation.report.runs import read_runs
+from ldr2hdr.evaluation.report.tables import rows_of_differences, rows_of_means
 from ldr2hdr.evaluation.samples import SampledTask, write_samples
 from ldr2hdr.evaluation.scoring import Summary
 from ldr2hdr.evaluation.stages import Stage
@@ -83,7 +85,7 @@ def test_nothing_is_loaded_from_elsewhere(page):
     assert references
     assert all(reference.startswith(("data:", "#")) for reference in references)
     text = page.read_text()
-    assert "default-src 'none'" in text
+    assert "default-src 'none'" in html.unescape(text)
     assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttpRequest|import\(", text)
 
 
@@ -187,28 +189,31 @@ def table(*, differences=(), hidden=frozenset()):
 @pytest.mark.parametrize(("low", "is_marked"), [(-0.5, True), (0.5, False)])
 def test_undecided_differences_are_marked_in_both_tables(low, is_marked):
     judged = table(differences=rows(NET, 1.0, low, 2.0, FIT))
-    assert differences_table(judged).count("<abbr") == 6 * is_marked
-    assert ("hollow" in differences_table(judged)) == is_marked
-    assert means_table(judged).count("<abbr") == 6 * is_marked
-    row = next(line for line in means_table(judged).split("<tr") if ">fit<" in line)
-    assert row.count("<abbr") == 6 * is_marked
+    (against_fit,) = rows_of_differences(judged)
+    assert [bool(cell.mark) for cell in against_fit.cells] == [is_marked] * 6
+    assert against_fit.bar.is_hollow == is_marked
+    shown, hidden = rows_of_means(judged)
+    assert hidden == []
+    for row in shown:
+        assert [bool(cell.mark) for cell in row.cells] == [is_marked and row.name == "fit"] * 6
 
 
 def test_more_light_is_better_and_more_error_worse():
-    text = differences_table(table(differences=rows(NET, 1.0, 0.5, 2.0, FIT)))
-    assert text.count('class="better"') == text.count('class="worse"') == 3
+    (row,) = rows_of_differences(table(differences=rows(NET, 1.0, 0.5, 2.0, FIT)))
+    assert [cell.kind for cell in row.cells] == ["better"] * 3 + ["worse"] * 3
 
 
 def test_weaker_fine_tuned_variants_are_folded_away():
-    shown, _, folded = means_table(table(hidden=frozenset({TUNED}))).partition("<details")
-    assert "supervised lr 1, fine-tuned, 1 step" not in shown
-    assert "supervised lr 1, fine-tuned, 1 step" in folded
+    shown, hidden = rows_of_means(table(hidden=frozenset({TUNED})))
+    assert str(TUNED) not in {row.name for row in shown}
+    assert [row.name for row in hidden] == ["supervised lr 1, fine-tuned, 1 step"]
 
 
 def test_steps_are_drawn_where_their_numbers_are():
     """From 20 to 21 dB on an axis from 19, the lowest interval's end, to 23, the highest of the dashed lines."""
-    text = steps_charts(table())
-    dots = [float(y) for y in re.findall(r'class="dot c0" cx="[\d.]+" cy="([\d.]+)"', text.split("</figure>")[0])]
+    drawing = steps_charts(table()).drawings[0]
+    (line,) = [series for series in drawing.series if series.style == "line"]
+    dots = [drawing.frame.at(point.x, point.y)[1] for point in line.seen]
     low, high = 19.0 - 0.06 * 4, 23.0 + 0.06 * 4
     expected = [10 + (1 - (mean - low) / (high - low)) * 166 for mean in (20.0, 21.0)]
     assert dots == pytest.approx(expected, abs=0.06)
@@ -226,16 +231,22 @@ def test_a_chart_shows_as_many_systems_as_it_has_colours():
         for metric, region in METRICS
     ]
     pairs = [row._replace(stage=ours[1], opponent=row.stage) for row in means if row.stage not in ours]
-    text = steps_charts(ResultTable(TableKey("phone", "seen"), means, pairs, frozenset()))
-    shown = re.findall(r"</svg>([^<]+)</li>", text)
-    assert shown == ["ours, adapted", *(f"system {number}" for number in range(3, 10))]
-    assert "The strongest 8; 3 more in the table." in text
+    charts = steps_charts(ResultTable(TableKey("phone", "seen"), means, pairs, frozenset()))
+    assert [name for name, *_ in charts.legend] == ["ours, adapted", *(f"system {number}" for number in range(3, 10))]
+    assert charts.left_out == 3
 
 
 def test_shots_need_two_numbers():
-    assert shots_charts([(2, table())]) == ""
-    text = shots_charts([(8, table()), (2, table())])
-    assert text.index(">2</text>") < text.index(">8</text>")
+    assert shots_charts([(2, table())]) is None
+    assert [tick.text for tick in shots_charts([(8, table()), (2, table())]).drawings[0].x_ticks] == ["2", "8"]
+
+
+def test_a_dot_tells_the_number_of_its_place(page, evaluation):
+    """It told the number of the row."""
+    (run,) = read_runs([evaluation]).evaluations
+    key = next(key for key in run.tables if key.ranges == "seen")
+    mean = place_means(run.judged, key, metric="pu_psnr", region="all")[Stage("response fit")]["roof"]
+    assert f"<title>roof, response fit: {mean:.3g} dB</title>" in page.read_text()
 
 
 def test_the_command(evaluation, training, tmp_path, capsys):
