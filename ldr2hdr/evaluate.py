@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,7 +29,7 @@ from ldr2hdr.evaluation.figures import draw_panel
 from ldr2hdr.evaluation.results import TABLE_WIDTH, print_tables, write_results
 from ldr2hdr.evaluation.samples import SampledTask, write_samples
 from ldr2hdr.evaluation.scoring import Score, Summary, System, compare, score_tasks, strongest, summarize
-from ldr2hdr.evaluation.systems import LineUp, build_line_up
+from ldr2hdr.evaluation.systems import Systems, build_systems
 from ldr2hdr.io import write_image
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.metrics.suite import MetricSuite
@@ -46,16 +47,16 @@ def main(cfg: DictConfig) -> None:
         set_threads(cfg)
         _check_settings(cfg)
         folder = Path(HydraConfig.get().runtime.output_dir)
-        source, lineup, suite = build_source(cfg), build_line_up(cfg), build_suite(cfg)
+        source, systems, suite = build_source(cfg), build_systems(cfg), build_suite(cfg)
         about = _about(cfg, suite)
-        scores = _score(cfg, source, lineup.systems, suite, console)
-        summaries, differences = _aggregate(cfg, lineup, scores)
+        scores = _score(cfg, source, systems.judged, suite, console)
+        summaries, differences = _aggregate(cfg, systems, scores)
         write_results(folder, scores=scores, summaries=summaries, differences=differences, about=about)
         if cfg.samples:
-            _write_samples(cfg, source, lineup, folder)
-        has_panel = cfg.panel is not None and lineup.learner is not None
+            _write_samples(cfg, source, systems, folder)
+        has_panel = cfg.panel is not None and systems.learner is not None
         if has_panel:
-            _draw_panel(cfg, source, lineup, folder)
+            _draw_panel(cfg, source, systems, folder)
     if cfg.tables:
         print_tables(console, summaries=summaries, differences=differences)
     shown = {"results": "results.json", "scores of each picture": "scores.csv"}
@@ -80,25 +81,25 @@ def _check_settings(cfg: DictConfig) -> None:
         )
 
 
-def _aggregate(cfg: DictConfig, lineup: LineUp, scores: list[Score]) -> tuple[list[Summary], list[Summary]]:
-    """Means, and differences with each opponent and with the best of the fine-tuned ones in each table."""
+def _aggregate(cfg: DictConfig, systems: Systems, scores: list[Score]) -> tuple[list[Summary], list[Summary]]:
+    """Return means, and differences from each opponent and from the best of the fine-tuned ones in each table."""
     settings = {"seed": cfg.seed, "num_resamples": cfg.num_resamples}
     summaries = summarize(scores, **settings)
-    differences = compare(scores, [(lineup.adapted, opponent) for opponent in lineup.opponents], **settings)
-    for (family, ranges), best in strongest(summaries, lineup.fine_tuned).items():
+    differences = compare(scores, systems.pairs, **settings)
+    for (family, ranges), best in strongest(summaries, [opponent for _, opponent in systems.fine_tuned]).items():
         chosen = [score for score in scores if (score.camera_family, score.ranges) == (family, ranges)]
-        differences += compare(chosen, [(lineup.adapted, best)], **settings)
+        differences += compare(chosen, [pair for pair in systems.fine_tuned if pair[1] == best], **settings)
     return summaries, differences
 
 
-def _draw_panel(cfg: DictConfig, source: Mapping[str, AbstractSceneSource], lineup: LineUp, folder: Path) -> None:
+def _draw_panel(cfg: DictConfig, source: Mapping[str, AbstractSceneSource], systems: Systems, folder: Path) -> None:
     """Write ``panel.png`` and its LDR picture ``photo.png``: one query picture of the task that ``cfg.panel`` names."""
     camera, ranges, index, crop_px = (cfg.panel[key] for key in ("camera", "ranges", "index", "crop_px"))
     larger = cast(DictConfig, OmegaConf.merge(cfg, {"task": {"crop_px": crop_px}}))
     task = build_tasks(larger, source, split="test", ranges=ranges, seed=cfg.seed, camera=camera)[index]
-    device, learner = choose_device(cfg.device), cast(AbstractMetaLearner, lineup.learner)
+    device, learner = choose_device(cfg.device), cast(AbstractMetaLearner, systems.learner)
     support, query = task.support.to(device), Shots(task.query.ldr[:1], task.query.exposure[:1])
-    steps, shots, ldr = lineup.main_steps, len(support), query.ldr.to(device)
+    steps, shots, ldr = systems.main_steps, len(support), query.ldr.to(device)
     adaptation = f"{steps} step{'s' * (steps != 1)} on {shots} example{'s' * (shots != 1)}"
     with torch.no_grad():
         reconstructions = {
@@ -117,18 +118,18 @@ def _draw_panel(cfg: DictConfig, source: Mapping[str, AbstractSceneSource], line
     write_image(folder / "photo.png", query.ldr[0])
 
 
-def _write_samples(cfg: DictConfig, source: Mapping[str, AbstractSceneSource], lineup: LineUp, folder: Path) -> None:
+def _write_samples(cfg: DictConfig, source: Mapping[str, AbstractSceneSource], systems: Systems, folder: Path) -> None:
     """Keep the first query picture of the first ``cfg.samples`` tasks of each table."""
     chosen = []
     for table in _tables(cfg):
         tasks = build_tasks(cfg, source, split="test", ranges=table.ranges, seed=cfg.seed, camera=table.only)
         count = min(cfg.samples, cfg.num_tasks)
         chosen += [SampledTask(table.family, table.ranges, tasks[index]) for index in range(count)]
-    write_samples(folder / "samples", lineup.systems, chosen, seed=cfg.seed, device=choose_device(cfg.device))
+    write_samples(folder / "samples", systems.judged, chosen, seed=cfg.seed, device=choose_device(cfg.device))
 
 
 class _Table(NamedTuple):
-    """The tasks of one table; ``only`` is the camera family that they use, None for whatever took the pictures."""
+    """Tasks of one table; ``only`` is the camera family that they use, None for whatever took the pictures."""
 
     family: str
     ranges: Ranges
@@ -136,8 +137,9 @@ class _Table(NamedTuple):
 
 
 def _tables(cfg: DictConfig) -> Iterator[_Table]:
-    """One table per camera family and range; photographed brackets have their own cameras, and one table."""
-    if cfg.task._target_.endswith(".BracketTasks"):
+    """Yield one table per camera family and range; photographed brackets have their own cameras, and one table."""
+    kind: Any = get_class(cfg.task._target_)
+    if kind.has_own_cameras:
         yield _Table("as photographed", "seen", None)
         return
     for family in cfg.camera:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from trainings import Trained
 
 from ldr2hdr.evaluation.comparison.judged import Judged, read_judged
-from ldr2hdr.evaluation.scoring import adapted_name, single_shot_name
+from ldr2hdr.evaluation.stages import ADAPTED, FINE_TUNED, SINGLE_SHOT, Stage
 from ldr2hdr.training.callbacks import write_json
 from ldr2hdr.training.checkpoints import checkpoint_hash
 
@@ -22,7 +22,7 @@ _RECORD = "evaluation.json"
 
 
 class Entry(NamedTuple):
-    """A system of the table, under the names that an evaluation gives its stages.
+    """System of the table, by the stages that an evaluation judges.
 
     Attributes:
         label: In the table.
@@ -33,8 +33,8 @@ class Entry(NamedTuple):
     """
 
     label: str
-    before: str
-    after: tuple[str, ...]
+    before: Stage
+    after: tuple[Stage, ...]
     kind: str
     trained: Trained | None = None
 
@@ -86,31 +86,29 @@ def run_module(overrides: Sequence[str], folder: Path, *, log: Path, module: str
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def list_entries(study: DictConfig, trained: Mapping[str, Trained], systems: Sequence[str]) -> list[Entry]:
+def list_entries(study: DictConfig, trained: Mapping[str, Trained], stages: Sequence[Stage]) -> list[Entry]:
     """Everything the table has a row for, ours first.
 
     Args:
         study: The configuration.
         trained: Checkpoints by name.
-        systems: Names of the stages that were judged.
+        stages: All that were judged.
     """
-    rows = [_trained_entry(study, str(name), trained[str(name)], systems) for name in study.trained]
+    rows = [_trained_entry(study, str(name), trained[str(name)], stages) for name in study.trained]
     rows.sort(key=lambda entry: entry.kind != "ours")
-    rows += [Entry(label, str(name), (), "classical") for name, label in study.classical.items()]
-    return rows + [Entry(label, str(name), (), "merge") for name, label in study.merges.items()]
+    rows += [Entry(label, Stage(str(name)), (), "classical") for name, label in study.classical.items()]
+    return rows + [Entry(label, Stage(str(name)), (), "merge") for name, label in study.merges.items()]
 
 
-def _trained_entry(study: DictConfig, name: str, trained: Trained, systems: Sequence[str]) -> Entry:
+def _trained_entry(study: DictConfig, name: str, trained: Trained, stages: Sequence[Stage]) -> Entry:
     label = str(study.trained[name].label)
     if name == study.ours:
-        after = (adapted_name("maml", study.steps),)
-        return Entry(label, single_shot_name("maml"), after, "ours", trained)
+        return Entry(label, Stage("maml", SINGLE_SHOT), (Stage("maml", ADAPTED, study.steps),), "ours", trained)
     # without a response stage, no step is no support
-    unadapted = adapted_name(name, 0)
-    stages = tuple(system for system in systems if system.startswith(f"{name}, adapted") and system != unadapted)
+    after = [stage for stage in stages if (stage.system, stage.verb) == (name, ADAPTED) and stage.steps != 0]
     if name == study.supervised:
-        stages += tuple(system for system in systems if ", fine-tuned, " in system)
-    return Entry(label, single_shot_name(name), stages, "trained", trained)
+        after += [stage for stage in stages if stage.verb == FINE_TUNED]
+    return Entry(label, Stage(name, SINGLE_SHOT), tuple(after), "trained", trained)
 
 
 def _systems(study: DictConfig, *, with_merges: bool) -> list[str]:

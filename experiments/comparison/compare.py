@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     study, out = OmegaConf.load(options.config), options.out.resolve()
     trained = train_missing(study.trained, budget=study.budget, folder=out / "trained", tell=print)
     judged = judge_missing(study, trained, folder=out, tell=print)
-    systems = list(dict.fromkeys(system for one in judged.values() for system in one.systems()))
-    entries = list_entries(study, trained, systems)
+    stages = list(dict.fromkeys(stage for one in judged.values() for stage in one.stages()))
+    entries = list_entries(study, trained, stages)
     table = tabulate(entries, judged)
     options.tables.mkdir(parents=True, exist_ok=True)
     text = as_markdown(table, entries)
@@ -67,7 +67,7 @@ def _record(table: Mapping[str, Mapping[str, Cell]], entries: Sequence[Entry]) -
 
 def _cell(cell: Cell) -> dict[str, Any]:
     return {
-        "stage": cell.best,
+        "stage": str(cell.best),
         "pu_psnr_before": _numbers(cell.before),
         "pu_psnr_after": None if cell.after is None else _numbers(cell.after),
         "means": {"/".join(key): _numbers(interval) for key, interval in cell.means.items()},

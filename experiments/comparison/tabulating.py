@@ -8,6 +8,7 @@ import torch
 from columns import Entry
 
 from ldr2hdr.evaluation.comparison.judged import Column, Judged
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean, is_undecided
 
 REGIONS: Final = ("all", "well_exposed", "clipped", "dark")
@@ -21,14 +22,14 @@ class Cell(NamedTuple):
     Attributes:
         before: PU21-PSNR without support, all pixels.
         after: The same of its best stage with support, by the mean of this column; None if it has none.
-        best: Name of its best stage of all, which ours is compared with.
+        best: Its best stage of all, which ours is compared with.
         means: Of that stage, by metric and region.
         ours_minus: Ours minus that stage, by metric and region; empty for ours itself.
     """
 
     before: Interval
     after: Interval | None
-    best: str
+    best: Stage
     means: dict[tuple[str, str], Interval]
     ours_minus: dict[tuple[str, str], Interval]
 
@@ -37,14 +38,12 @@ def tabulate(entries: Sequence[Entry], judged: Mapping[str, Judged]) -> dict[str
     """Every system in every column that judged it, by labels."""
     ours = next(entry for entry in entries if entry.kind == "ours")
     return {
-        column: {
-            entry.label: _cell(found, entry, ours.after[0]) for entry in entries if entry.before in found.systems()
-        }
+        column: {entry.label: _cell(found, entry, ours.after[0]) for entry in entries if entry.before in found.stages()}
         for column, found in judged.items()
     }
 
 
-def _cell(judged: Judged, entry: Entry, ours: str) -> Cell:
+def _cell(judged: Judged, entry: Entry, ours: Stage) -> Cell:
     before = _mean(judged, entry.before, "pu_psnr", "all")
     after = {stage: _mean(judged, stage, "pu_psnr", "all") for stage in entry.after}
     strongest = max(after, key=lambda stage: after[stage].mean, default=None)
@@ -61,16 +60,16 @@ def _cell(judged: Judged, entry: Entry, ours: str) -> Cell:
     )
 
 
-def _scores(judged: Judged, system: str, metric: str, region: str) -> tuple[torch.Tensor, list[str]]:
-    rows = judged.scores.get(Column(system, metric, region), {})
+def _scores(judged: Judged, stage: Stage, metric: str, region: str) -> tuple[torch.Tensor, list[str]]:
+    rows = judged.scores.get(Column(stage, metric, region), {})
     return torch.tensor(list(rows.values()), dtype=torch.float64), [picture.place for picture in rows]
 
 
-def _mean(judged: Judged, system: str, metric: str, region: str) -> Interval:
-    return bootstrap_mean(*_scores(judged, system, metric, region), generator=torch.Generator().manual_seed(_SEED))
+def _mean(judged: Judged, stage: Stage, metric: str, region: str) -> Interval:
+    return bootstrap_mean(*_scores(judged, stage, metric, region), generator=torch.Generator().manual_seed(_SEED))
 
 
-def _difference(judged: Judged, ours: str, other: str, metric: str, region: str) -> Interval:
+def _difference(judged: Judged, ours: Stage, other: Stage, metric: str, region: str) -> Interval:
     values, places = _scores(judged, ours, metric, region)
     baseline, _ = _scores(judged, other, metric, region)
     return bootstrap_difference(values, baseline, places, generator=torch.Generator().manual_seed(_SEED))
@@ -120,13 +119,8 @@ def _regions(cells: Mapping[str, Cell], entries: Sequence[Entry]) -> str:
     for entry in entries:
         cell = cells.get(entry.label)
         if entry.kind != "ours" and cell is not None:
-            lines.append(_row(entry.label, _stage(cell.best), *(_difference_text(cell, key) for key in keys)))
+            lines.append(_row(entry.label, cell.best.words, *(_difference_text(cell, key) for key in keys)))
     return "\n".join(lines)
-
-
-def _stage(name: str) -> str:
-    """What follows the system's own name."""
-    return name.partition(", ")[2]
 
 
 def _difference_text(cell: Cell | None, key: tuple[str, str]) -> str:

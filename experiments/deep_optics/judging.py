@@ -11,6 +11,7 @@ from views import Views, seeded
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.evaluation.scoring import Score, Summary, compare, summarize
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import is_undecided
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.tasks import Shots
@@ -60,14 +61,14 @@ def score_views(
         found = {**evaluate_pictures(finite, query), ("root_l2", "all"): root_l2(finite, views.exposure)}
         for (metric, region), values in found.items():
             scores += [
-                Score(name, "deep_optics", kind, "deep_optics", place, index, metric, region, value)
+                Score(Stage(name), "deep_optics", kind, "deep_optics", place, index, metric, region, value)
                 for index, (place, value) in enumerate(zip(views.places, values.tolist(), strict=True))
             ]
     return scores
 
 
 def tabulate(
-    scores: Sequence[Score], pairs: Sequence[tuple[str, str]], *, seed: int
+    scores: Sequence[Score], pairs: Sequence[tuple[Stage, Stage]], *, seed: int
 ) -> tuple[list[Summary], list[Summary]]:
     """Means over places and paired differences, with bootstrap intervals."""
     return (
@@ -80,10 +81,10 @@ def as_markdown(summaries: Sequence[Summary], differences: Sequence[Summary], *,
     """The table of one kind of views; differences are in italics, ``?`` marks those whose interval holds 0."""
     lines = ["| system | " + " | ".join(heading for *_, heading in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for rows, is_difference in ((summaries, False), (differences, True)):
-        cells = {(row.system, row.metric, row.region): row for row in rows if row.ranges == kind}
-        for system in dict.fromkeys(system for system, *_ in cells):
-            shown = [_cell(cells[system, metric, region], is_difference) for metric, region, _ in COLUMNS]
-            lines.append(f"| {f'*{system}*' if is_difference else system} | " + " | ".join(shown) + " |")
+        cells = {(row.name, row.metric, row.region): row for row in rows if row.ranges == kind}
+        for name in dict.fromkeys(name for name, *_ in cells):
+            shown = [_cell(cells[name, metric, region], is_difference) for metric, region, _ in COLUMNS]
+            lines.append(f"| {f'*{name}*' if is_difference else name} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
 

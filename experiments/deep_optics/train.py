@@ -22,6 +22,7 @@ from views import Views, look, lost_light
 from ldr2hdr.data.scenes.sources import PanoramaSource
 from ldr2hdr.evaluation.figures import draw_panel
 from ldr2hdr.evaluation.results import write_results
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.io.files import replacing
 from ldr2hdr.tasks import Shots
 from ldr2hdr.training.callbacks import provenance
@@ -109,7 +110,7 @@ def judge(
         scores += score_views(found, views, picture=found["LDR input"], kind=kind)
         if kind == "lamps":
             draw(cameras, views, found, folder=options.out)
-    pairs = [(NAMES[system], NAMES[baseline]) for system, baseline in _COMPARED]
+    pairs = [(Stage(NAMES[arm]), Stage(NAMES[other])) for arm, other in _COMPARED]
     summaries, differences = tabulate(scores, pairs, seed=_TEST_SEED)
     about = {**provenance(), "seed": options.seed, "test_seed": _TEST_SEED, "steps": options.steps, "cpu_s": cpu_s}
     write_results(options.out, scores=scores, summaries=summaries, differences=differences, about=about)

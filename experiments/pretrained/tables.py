@@ -1,11 +1,12 @@
 """Tables of the model card: ``python experiments/pretrained/tables.py EVALUATION_FOLDER``."""
 
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ldr2hdr.evaluation.scoring import Score, Summary, compare, summarize
+from ldr2hdr.evaluation.results import read_scores
+from ldr2hdr.evaluation.scoring import Summary, compare, summarize
+from ldr2hdr.evaluation.stages import Stage
 
 COLUMNS = {
     ("pu_psnr", "all"): "PU21-PSNR all, dB",
@@ -13,40 +14,31 @@ COLUMNS = {
     ("pu_psnr", "clipped"): "clipped",
     ("log2_rmse", "all"): "RMSE all, stops",
 }
-SINGLE, ADAPTED = "fomaml, single-shot", "fomaml, adapted, 3 steps"
+SINGLE, ADAPTED = Stage("fomaml", "single-shot"), Stage("fomaml", "adapted", 3)
 PAIRS = [
-    (SINGLE, "inverse gamma 2.2"),
-    (SINGLE, "inverse_srgb"),
-    (SINGLE, "start, single-shot"),
+    (SINGLE, Stage("inverse gamma 2.2")),
+    (SINGLE, Stage("inverse_srgb")),
+    (SINGLE, Stage("start", "single-shot")),
     (ADAPTED, SINGLE),
-    (ADAPTED, "response fit"),
-    (ADAPTED, "untrained, adapted, 0 steps"),
-    (ADAPTED, "fomaml, adapted, 0 steps"),
-    (ADAPTED, "start, adapted, 3 steps"),
+    (ADAPTED, Stage("response fit")),
+    (ADAPTED, Stage("untrained", "adapted", 0)),
+    (ADAPTED, Stage("fomaml", "adapted", 0)),
+    (ADAPTED, Stage("start", "adapted", 3)),
 ]
 SETTINGS = {"seed": 2, "num_resamples": 2000}
 
 
-def read_scores(file: Path) -> list[Score]:
-    """The scores of an evaluation, one for each picture and metric."""
-    with file.open(newline="", encoding="utf-8") as rows:
-        return [
-            Score(**{**row, "picture": int(row["picture"]), "value": float(row["value"])})  # type: ignore[arg-type]
-            for row in csv.DictReader(rows)
-        ]
-
-
 def print_table(rows: Sequence[Summary], *, sign: str = "") -> None:
     """One line for each system; a difference whose interval holds 0 is marked."""
-    cells = {(row.system, row.metric, row.region): row.interval for row in rows}
-    for system in dict.fromkeys(row.system for row in rows):
+    cells = {(row.name, row.metric, row.region): row.interval for row in rows}
+    for name in dict.fromkeys(row.name for row in rows):
         texts = []
         for key in COLUMNS:
-            found, digits = cells[system, *key], 1 if key[0] == "pu_psnr" else 2
+            found, digits = cells[name, *key], 1 if key[0] == "pu_psnr" else 2
             mark = " ?" if sign and found.low <= 0 <= found.high else ""
             low, high = f"{found.low:{sign}.{digits}f}", f"{found.high:{sign}.{digits}f}"
             texts.append(f"{found.mean:{sign}.{digits}f} [{low}, {high}]{mark}")
-        print(f"| {system} | {' | '.join(texts)} |")
+        print(f"| {name} | {' | '.join(texts)} |")
 
 
 def main(folder: Path) -> None:

@@ -6,6 +6,7 @@ colour matrix is one factor a channel, and that factor is free.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,7 +88,7 @@ def _relative_times(raw: Sequence[np.ndarray]) -> np.ndarray:
     """Return exposure times up to a factor, from RAW: the medians of the patches' ratios from frame to frame."""
     means = [_patch_means(picture) for picture in raw]
     stops = [0.0]
-    for darker, brighter in zip(means[:-1], means[1:], strict=True):
+    for darker, brighter in pairwise(means):
         is_known = (darker >= _LEAST_RAW) & (brighter < 250)
         stops.append(stops[-1] + float(np.median(np.log2(brighter[is_known] / darker[is_known]))))
     return 2.0 ** np.array(stops)

@@ -78,8 +78,8 @@ def _by_camera(rows: Sequence[Row]) -> str:
     for camera in sorted({row.camera for row in rows}):
         cells = []
         for own in systems.values():
-            ok, clip = (_nanmean([getattr(row, column) for row in own if row.camera == camera]) for column in ("ok", "clip"))
-            cells.append(f"{ok:.2f} / {clip:.2f}")
+            chosen = [row for row in own if row.camera == camera]
+            cells.append(f"{_nanmean([row.ok for row in chosen]):.2f} / {_nanmean([row.clip for row in chosen]):.2f}")
         count = len({row.label for row in rows if row.camera == camera})
         lines.append(f"| {camera} | {count} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -1,9 +1,8 @@
 """Score the trained networks and what needs no training on the same pictures."""
 
-import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from ldr2hdr.baselines.response_fit import ResponseFit
 from ldr2hdr.build import CONF_DIR, build_learner, build_source, build_tasks, load_learner
 from ldr2hdr.data.scenes.places import Split
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
+from ldr2hdr.evaluation.results import FORMAT, read_scores, write_scores
 from ldr2hdr.evaluation.scoring import BaselineSystem, LearnedSystem, Score, System, score_tasks
-from ldr2hdr.io.files import replacing
 from ldr2hdr.meta.supervised import SupervisedLearner
 from ldr2hdr.tasks import Shots, Task
 
@@ -121,7 +120,7 @@ class Judge:
         key = f"{run.folder.parent.name} {run.seed} {asdict(self.reported)}"
         # under no name, for another study may call the same network otherwise
         scores = self._cached(name, key, lambda: _systems_of(run, self.reported))
-        return [score._replace(system=run.name + score.system) for score in scores]
+        return [score._replace(stage=score.stage._replace(system=run.name)) for score in scores]
 
     def tasks(self, name: str) -> list[Task]:
         """The tasks of a test set; with ``shots``, the first examples of each are its support."""
@@ -131,12 +130,13 @@ class Judge:
 
     def _cached(self, name: str, key: str, systems: Callable[[], list[System]]) -> list[Score]:
         test_set = self.test_sets[name]
-        described = json.dumps([key, asdict(test_set), self.common, self.seed])
+        described = json.dumps([FORMAT, key, asdict(test_set), self.common, self.seed])
         path = self.out / "scores" / f"{hashlib.sha256(described.encode()).hexdigest()[:16]}.csv"
         if not path.exists():
             found = score_tasks(systems(), self.tasks(name), camera_family=test_set.camera, ranges=name)
-            _write(path, found)
-        return _read(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_scores(path, found)
+        return list(read_scores(path))
 
 
 def make_tasks(test_set: TestSet, *, common: Sequence[str], seed: int) -> list[Task]:
@@ -164,7 +164,7 @@ def _systems_of(run: Run, reported: Reported) -> list[System]:
         return [LearnedSystem("", learner, reported.steps)]
     steps = reported.fine_tune_steps
     tuned = [
-        LearnedSystem(f" lr {rate:g}", learner, steps, lr=rate, with_single_shot=False, verb="fine-tuned")
+        LearnedSystem("", learner, steps, lr=rate, with_single_shot=False, verb="fine-tuned")
         for rate in reported.fine_tune_lrs
     ]
     return [LearnedSystem("", learner, ()), *tuned]
@@ -175,14 +175,3 @@ def _untrained(label: str, overrides: Sequence[str]) -> LearnedSystem:
         cfg: DictConfig = compose("train", overrides=list(overrides))
     torch.manual_seed(0)
     return LearnedSystem(f"untrained {label}", build_learner(cfg).eval(), (0,), with_single_shot=False)
-
-
-def _write(path: Path, scores: Iterable[Score]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(scores)
-
-
-def _read(path: Path) -> list[Score]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [Score(*row[:5], int(row[5]), *row[6:8], float(row[8])) for row in csv.reader(file)]

@@ -1,16 +1,15 @@
 """Means over places and paired differences, pooled over training seeds."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 
 from ldr2hdr.evaluation.scoring import Score, Summary, compare, summarize
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import is_undecided, scene_means
 
-Cell = tuple[str, str, str, str]  # system, test set, metric, region
-_RATE = re.compile(r"^(?P<name>.*) lr (?P<rate>\S+), fine-tuned, (?P<steps>\d+) steps?$")
+Cell = tuple[str, str, str, str]  # name in tables, test set, metric, region
 
 
 class Row(NamedTuple):
@@ -27,7 +26,7 @@ class Row(NamedTuple):
     @property
     def cell(self) -> Cell:
         """What it is of; the test set is kept where an evaluation keeps the ranges."""
-        return self.summary.system, self.summary.ranges, self.summary.metric, self.summary.region
+        return self.summary.name, self.summary.ranges, self.summary.metric, self.summary.region
 
     @property
     def is_undecided(self) -> bool:
@@ -51,13 +50,13 @@ def pool(
     Args:
         by_seed: The scores of one test set, the same systems on the same pictures in the same order for each training
             seed; those of systems that were not trained are repeated.
-        pairs: Systems to compare; a pair of which one is not in the test set is left out.
+        pairs: Names of systems to compare; a pair of which one is not in the test set is left out.
         seed: Of the resamples.
         num_resamples: Of the bootstrap.
     """
     everything = [score for scores in by_seed for score in scores]
-    systems = {score.system for score in everything}
-    present = [pair for pair in pairs if set(pair) <= systems]
+    stages = {str(score.stage): score.stage for score in everything}
+    present = [(stages[name], stages[other]) for name, other in pairs if {name, other} <= stages.keys()]
     settings = {"seed": seed, "num_resamples": num_resamples}
     means = _rows(summarize(everything, **settings), [summarize(s, seed=0, num_resamples=1) for s in by_seed])
     differences = compare(everything, present, **settings)
@@ -68,23 +67,22 @@ def pool(
 def keep_best_rates(by_seed: Sequence[Sequence[Score]]) -> list[list[Score]]:
     """Of a network fine-tuned at several rates, keep the best rate for each number of steps, in its favour.
 
-    Best is the highest PU21-PSNR on the pictures that are judged, over all seeds. What is kept is renamed from
-    ``NAME lr RATE, fine-tuned, ...`` to ``NAME, fine-tuned, ...``.
+    Best is the highest PU21-PSNR on the pictures that are judged, over all seeds. What is kept loses its rate.
     """
-    best: dict[tuple[str, str], tuple[float, str]] = {}
-    values: dict[str, tuple[list[float], list[str]]] = {}
+    values: dict[Stage, tuple[list[float], list[str]]] = {}
     for score in (score for scores in by_seed for score in scores):
-        if _RATE.match(score.system) and (score.metric, score.region) == ("pu_psnr", "all"):
-            of_system = values.setdefault(score.system, ([], []))
-            of_system[0].append(score.value)
-            of_system[1].append(score.place)
-    for system, (numbers, places) in values.items():
-        name, _, steps = _RATE.match(system).groups()  # type: ignore[union-attr]
+        if score.stage.lr is not None and (score.metric, score.region) == ("pu_psnr", "all"):
+            of_stage = values.setdefault(score.stage, ([], []))
+            of_stage[0].append(score.value)
+            of_stage[1].append(score.place)
+    best: dict[Stage, tuple[float, Stage]] = {}
+    for stage, (numbers, places) in values.items():
         mean = scene_means(torch.tensor(numbers, dtype=torch.float64), places).mean().item()
-        best[name, steps] = max(best.get((name, steps), (mean, system)), (mean, system))
-    kept = {system for _, system in best.values()}
+        plain = stage._replace(lr=None)
+        best[plain] = max(best.get(plain, (mean, stage)), (mean, stage))
+    left_out = values.keys() - {stage for _, stage in best.values()}
     return [
-        [score._replace(system=_without_rate(score.system)) for score in scores if _is_kept(score.system, kept)]
+        [score._replace(stage=score.stage._replace(lr=None)) for score in scores if score.stage not in left_out]
         for scores in by_seed
     ]
 
@@ -95,15 +93,7 @@ def cells(rows: Sequence[Row]) -> Mapping[Cell, Row]:
 
 
 def _rows(summaries: Sequence[Summary], alone: Sequence[Sequence[Summary]]) -> list[Row]:
-    found: dict[tuple[str, ...], list[float]] = {}
+    found: dict[Summary, list[float]] = {}
     for summary in (summary for group in alone for summary in group):
-        found.setdefault(summary[:-1], []).append(summary.interval.mean)
-    return [Row(summary, tuple(found[summary[:-1]])) for summary in summaries]
-
-
-def _is_kept(system: str, kept: set[str]) -> bool:
-    return system in kept or not _RATE.match(system)
-
-
-def _without_rate(system: str) -> str:
-    return re.sub(r" lr \S+, fine-tuned", ", fine-tuned", system)
+        found.setdefault(summary._replace(interval=None), []).append(summary.interval.mean)
+    return [Row(summary, tuple(found[summary._replace(interval=None)])) for summary in summaries]

@@ -2,8 +2,7 @@
 
 import json
 import math
-import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ _COLUMNS: Final = (
     ("pu_psnr", "clipped", "clipped"),
     ("log2_rmse", "all", "RMSE all, stops"),
 )
-_STEPS: Final = re.compile(r"^(?P<network>.*), (?P<steps>\d+) steps?$")
 
 
 def as_markdown(pooled: Pooled, *, test_set: str) -> str:
@@ -27,19 +25,19 @@ def as_markdown(pooled: Pooled, *, test_set: str) -> str:
     """
     lines = [f"| system | {' | '.join(heading for *_, heading in _COLUMNS)} | by seed |", "|---" * 6 + "|"]
     for rows, is_difference in ((pooled.means, False), (pooled.differences, True)):
-        found = cells([row for row in rows if row.summary.ranges == test_set])
-        systems = dict.fromkeys(cell[0] for cell in found)
-        for system in systems if is_difference else _by_steps(systems):
-            shown = [_show(found[system, test_set, metric, region], is_difference) for metric, region, _ in _COLUMNS]
-            spread = _spread(found[system, test_set, "pu_psnr", "all"], is_difference)
-            lines.append(f"| {f'*{system}*' if is_difference else system} | {' | '.join(shown)} | {spread} |")
+        here = [row for row in rows if row.summary.ranges == test_set]
+        found = cells(here)
+        for name in dict.fromkeys(row.cell[0] for row in (here if is_difference else _by_steps(here))):
+            shown = [_show(found[name, test_set, metric, region], is_difference) for metric, region, _ in _COLUMNS]
+            spread = _spread(found[name, test_set, "pu_psnr", "all"], is_difference)
+            lines.append(f"| {f'*{name}*' if is_difference else name} | {' | '.join(shown)} | {spread} |")
     return "\n".join(lines)
 
 
 def best_of(pooled: Pooled, *, test_set: str) -> str:
     """The system with the highest mean PU21-PSNR on all pixels of a test set."""
     rows = [row for row in pooled.means if row.cell[1:] == (test_set, "pu_psnr", "all")]
-    return max(rows, key=lambda row: row.summary.interval.mean).summary.system
+    return max(rows, key=lambda row: row.summary.interval.mean).summary.name
 
 
 def write_results(path: Path, pooled: Pooled, *, about: dict[str, Any]) -> None:
@@ -53,16 +51,11 @@ def write_results(path: Path, pooled: Pooled, *, about: dict[str, Any]) -> None:
         temporary.write_text(",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
-def _by_steps(systems: Iterable[str]) -> list[str]:
-    """Names in their order, those of one network by its number of steps."""
-    parts = {system: _STEPS.match(system) for system in systems}
-    networks = list(dict.fromkeys(match["network"] if match else system for system, match in parts.items()))
-
-    def rank(system: str) -> tuple[int, int]:
-        match = parts[system]
-        return (networks.index(match["network"]), int(match["steps"])) if match else (networks.index(system), 0)
-
-    return sorted(parts, key=rank)
+def _by_steps(rows: Sequence[Row]) -> list[Row]:
+    """Sort the rows of one network by its number of steps; networks keep their order."""
+    networks = list(dict.fromkeys(row.summary.stage._replace(steps=None) for row in rows))
+    stages = {row.summary.stage: networks.index(row.summary.stage._replace(steps=None)) for row in rows}
+    return sorted(rows, key=lambda row: (stages[row.summary.stage], row.summary.stage.steps or 0))
 
 
 def _show(row: Row, is_difference: bool) -> str:
@@ -80,10 +73,12 @@ def _spread(row: Row, is_difference: bool) -> str:
 
 def _record(row: Row) -> dict[str, Any]:
     """JSON has no NaN: an undefined number is null."""
-    system, test_set, metric, region = row.cell
+    stage, opponent = row.summary.stage._asdict(), row.summary.opponent
+    columns = stage if opponent is None else {**stage, "opponent": opponent._asdict()}
+    _, test_set, metric, region = row.cell
     numbers = {key: _number(value) for key, value in row.summary.interval._asdict().items()}
     by_seed = [_number(value) for value in row.by_seed]
-    return {"system": system, "test_set": test_set, "metric": metric, "region": region, **numbers, "by_seed": by_seed}
+    return {**columns, "test_set": test_set, "metric": metric, "region": region, **numbers, "by_seed": by_seed}
 
 
 def _number(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Sampled pictures of an evaluation: the photograph, the truth and what every system made of it, as files."""
+"""Sampled pictures of an evaluation as files: the photograph, the truth and the reconstructions."""
 
 import json
 import math
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ldr2hdr.evaluation.scoring import System
+from ldr2hdr.evaluation.stages import Stage, read_stage
 from ldr2hdr.io import write_image
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.tasks import Shots, Task
@@ -21,7 +22,7 @@ _LDR, _TRUTH = "ldr.png", "truth.exr"
 
 
 class SampledTask(NamedTuple):
-    """A task whose first query picture is kept, and the table that it belongs to."""
+    """Task whose first query picture is kept, and the table that it belongs to."""
 
     camera_family: str
     ranges: str
@@ -30,22 +31,22 @@ class SampledTask(NamedTuple):
 
 @dataclass(frozen=True)
 class Output:
-    """One system's reconstruction of a sample.
+    """Reconstruction of a sample by one system.
 
     Attributes:
-        system: Name in tables.
+        stage: System and stage of adaptation.
         path: EXR of sensor exposure.
         scores: Metrics on all pixels; a metric without a value is left out.
     """
 
-    system: str
+    stage: Stage
     path: Path
     scores: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One query picture of an evaluation.
+    """Query picture of an evaluation, kept.
 
     Attributes:
         camera_family: As in the scores.
@@ -130,14 +131,14 @@ def _write_pictures(
     write_image(folder / _TRUTH, first.exposure[0].cpu())
     outputs: list[dict[str, Any]] = []
     for system in systems:
-        for name, predictor in system.predictors(support):
+        for stage, predictor in system.predictors(support):
             with torch.no_grad():
                 # all of the query, as when it was judged
                 pred = blacken_diverged(predictor(query.ldr))[:1]
                 scores = evaluate_pictures(pred, first)
             file = f"{len(outputs):02d}.exr"
             write_image(folder / file, pred[0].cpu())
-            outputs.append({"system": name, "file": file, "scores": _scores_on_all(scores)})
+            outputs.append({**stage._asdict(), "file": file, "scores": _scores_on_all(scores)})
     return outputs
 
 
@@ -151,7 +152,7 @@ def _sample(folder: Path, record: dict[str, Any], seed: int) -> Sample:
     labels = {key: str(record[key]) for key in ("camera_family", "ranges", "camera", "place")}
     outputs = tuple(
         Output(
-            str(output["system"]),
+            read_stage(output),
             here / _plain(output["file"]),
             {str(metric): float(value) for metric, value in output["scores"].items()},
         )
@@ -161,7 +162,7 @@ def _sample(folder: Path, record: dict[str, Any], seed: int) -> Sample:
 
 
 def _plain(name: str) -> str:
-    """A name that leads nowhere else."""
+    """Return a name that leads nowhere else."""
     if name != Path(name).name or name in ("", ".."):
         raise ValueError(f"expected the name of something beside the index, got {name!r}")
     return name

@@ -1,11 +1,12 @@
 """Judge systems on the same tasks: scores per picture, then scene means with intervals."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
+from ldr2hdr.evaluation.stages import ADAPTED, FINE_TUNED, SINGLE_SHOT, Stage
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
@@ -16,7 +17,7 @@ from ldr2hdr.tasks import Shots, Task
 class Score(NamedTuple):
     """One metric of one reconstruction on one region of one query picture; NaN if the region is empty."""
 
-    system: str
+    stage: Stage
     camera_family: str
     ranges: str
     camera: str
@@ -28,19 +29,35 @@ class Score(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Mean of a metric over places."""
+    """Mean over places of a metric, or of its difference from an opponent.
 
-    system: str
+    Attributes:
+        stage: System and stage of adaptation.
+        camera_family: Cameras of the pictures.
+        ranges: Parameter ranges of these cameras.
+        metric: Name of the metric.
+        region: Part of the pictures.
+        interval: Mean and 95 % interval.
+        opponent: Stage that is subtracted; None for a mean.
+    """
+
+    stage: Stage
     camera_family: str
     ranges: str
     metric: str
     region: str
     interval: Interval
+    opponent: Stage | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the name of the row in tables."""
+        return str(self.stage) if self.opponent is None else f"{self.stage} - {self.opponent}"
 
 
 @runtime_checkable
 class AbstractBaseline(Protocol):
-    """A method without theta."""
+    """Method without theta."""
 
     def adapt(self, support: Shots | None) -> Predictor:
         """Make a predictor, with or without examples."""
@@ -48,30 +65,30 @@ class AbstractBaseline(Protocol):
 
 @runtime_checkable
 class System(Protocol):
-    """Anything that maps LDR pictures to sensor exposure, perhaps in several stages of adaptation."""
+    """Map from LDR pictures to sensor exposure, perhaps in several stages of adaptation."""
 
-    def predictors(self, support: Shots) -> Iterator[tuple[str, Predictor]]:
-        """Yield named predictors for the camera of the support; each is used before the next is asked for."""
+    def predictors(self, support: Shots) -> Iterator[tuple[Stage, Predictor]]:
+        """Yield a predictor of each stage for the camera of the support; each is used before the next is asked for."""
 
 
 @dataclass(frozen=True)
 class BaselineSystem:
-    """A baseline under a name."""
+    """Baseline under a name."""
 
     name: str
     baseline: AbstractBaseline
 
-    def predictors(self, support: Shots) -> Iterator[tuple[str, Predictor]]:
+    def predictors(self, support: Shots) -> Iterator[tuple[Stage, Predictor]]:
         """Yield the one predictor that the baseline makes of the support."""
-        yield self.name, self.baseline.adapt(support)
+        yield Stage(self.name), self.baseline.adapt(support)
 
 
 @dataclass(frozen=True)
 class LearnedSystem:
-    """A meta-learner before and after adaptation.
+    """Meta-learner before and after adaptation.
 
     Attributes:
-        name: Name in tables; the stage of adaptation is appended.
+        name: Name of the system in tables.
         learner: Holds theta.
         steps: Numbers of inner steps to report.
         lr: Inner learning rate; the one trained with if None.
@@ -84,31 +101,20 @@ class LearnedSystem:
     steps: Sequence[int]
     lr: float | None = None
     with_single_shot: bool = True
-    verb: Literal["adapted", "fine-tuned"] = "adapted"
+    verb: Literal["adapted", "fine-tuned"] = ADAPTED
 
-    def predictors(self, support: Shots) -> Iterator[tuple[str, Predictor]]:
+    def stage_after(self, steps: int) -> Stage:
+        """Return the stage after a number of inner steps."""
+        return Stage(self.name, self.verb, steps, self.lr)
+
+    def predictors(self, support: Shots) -> Iterator[tuple[Stage, Predictor]]:
         """Yield the single shot, then the predictor after each of the steps."""
         if self.with_single_shot:
-            yield single_shot_name(self.name), self.learner.single_shot()
+            yield Stage(self.name, SINGLE_SHOT), self.learner.single_shot()
         trajectory = self.learner.trajectory(support, lr=self.lr)
         for step, predictor in zip(range(max(self.steps, default=-1) + 1), trajectory, strict=False):
             if step in self.steps:
-                yield adapted_name(self.name, step, verb=self.verb), predictor
-
-
-def single_shot_name(system: str) -> str:
-    """Name of a learned system without support."""
-    return f"{system}, single-shot"
-
-
-def adapted_name(system: str, steps: int, *, verb: str = "adapted") -> str:
-    """Name of a learned system after inner steps.
-
-    Example:
-        >>> adapted_name("maml", 1), adapted_name("maml", 3)
-        ('maml, adapted, 1 step', 'maml, adapted, 3 steps')
-    """
-    return f"{system}, {verb}, {steps} step{'' if steps == 1 else 's'}"
+                yield self.stage_after(step), predictor
 
 
 def score_tasks(
@@ -136,12 +142,12 @@ def score_tasks(
     for task in tasks:
         support, query = task.support.to(device), task.query.to(device)
         for system in systems:
-            for name, predictor in system.predictors(support):
+            for stage, predictor in system.predictors(support):
                 with torch.no_grad():
                     # left out, a system that diverges would look better than it is
                     values = evaluate_pictures(blacken_diverged(predictor(query.ldr)), query, suite=suite)
                 scores += [
-                    Score(name, camera_family, ranges, task.camera, place, picture, metric, region, value)
+                    Score(stage, camera_family, ranges, task.camera, place, picture, metric, region, value)
                     for (metric, region), column in values.items()
                     for picture, (place, value) in enumerate(zip(task.query_places, column.tolist(), strict=True))
                 ]
@@ -165,24 +171,24 @@ def summarize(scores: Iterable[Score], *, seed: int, num_resamples: int) -> list
 
 
 def compare(
-    scores: Iterable[Score], pairs: Iterable[tuple[str, str]], *, seed: int, num_resamples: int
+    scores: Iterable[Score], pairs: Iterable[tuple[Stage, Stage]], *, seed: int, num_resamples: int
 ) -> list[Summary]:
-    """Difference ``system - baseline`` of each pair, picture by picture, averaged over places.
+    """Return the difference ``stage - opponent`` of each pair, picture by picture, averaged over places.
 
     Raises:
-        ValueError: If a system of a pair was not judged.
+        ValueError: If a stage of a pair was not judged.
     """
     groups = _group(scores)
     differences = []
-    for system, baseline in pairs:
-        if not {system, baseline} <= {key[0] for key in groups}:
-            raise ValueError(f"cannot compare {system!r} with {baseline!r}: not among the systems judged")
+    for stage, opponent in pairs:
+        if not {stage, opponent} <= {key[0] for key in groups}:
+            raise ValueError(f"cannot compare '{stage}' with '{opponent}': not among the systems judged")
         for key, group in groups.items():
-            if key[0] != system:
+            if key[0] != stage:
                 continue
             values, base = (
                 torch.tensor([score.value for score in rows], dtype=torch.float64)
-                for rows in (group, groups[(baseline, *key[1:])])
+                for rows in (group, groups[(opponent, *key[1:])])
             )
             interval = bootstrap_difference(
                 values,
@@ -191,24 +197,28 @@ def compare(
                 generator=torch.Generator().manual_seed(seed),
                 num_resamples=num_resamples,
             )
-            differences.append(Summary(f"{system} - {baseline}", *key[1:], interval))
+            differences.append(Summary(*key, interval, opponent))
     return differences
 
 
-def strongest(summaries: Iterable[Summary], systems: Iterable[str]) -> dict[tuple[str, str], str]:
-    """For each camera family and range, the system with the highest mean PU21-PSNR on all pixels."""
-    names = set(systems)
+def fine_tuned(summaries: Iterable[Summary]) -> set[Stage]:
+    """Return the stages of fine-tuning, of which a table shows the strongest alone."""
+    return {row.stage for row in summaries if row.stage.verb == FINE_TUNED}
+
+
+def strongest(summaries: Iterable[Summary], stages: Collection[Stage]) -> dict[tuple[str, str], Stage]:
+    """Return the stage with the highest mean PU21-PSNR on all pixels, for each camera family and range."""
     best: dict[tuple[str, str], Summary] = {}
     for row in summaries:
         key = (row.camera_family, row.ranges)
-        if row.system in names and (row.metric, row.region) == ("pu_psnr", "all"):
+        if row.stage in stages and (row.metric, row.region) == ("pu_psnr", "all"):
             best[key] = max(best.get(key, row), row, key=lambda summary: summary.interval.mean)
-    return {key: row.system for key, row in best.items()}
+    return {key: row.stage for key, row in best.items()}
 
 
-def _group(scores: Iterable[Score]) -> Mapping[tuple[str, str, str, str, str], list[Score]]:
-    groups: dict[tuple[str, str, str, str, str], list[Score]] = {}
+def _group(scores: Iterable[Score]) -> Mapping[tuple[Stage, str, str, str, str], list[Score]]:
+    groups: dict[tuple[Stage, str, str, str, str], list[Score]] = {}
     for score in scores:
-        key = (score.system, score.camera_family, score.ranges, score.metric, score.region)
+        key = (score.stage, score.camera_family, score.ranges, score.metric, score.region)
         groups.setdefault(key, []).append(score)
     return groups

@@ -1,12 +1,12 @@
-"""Which systems an evaluation puts in its table: baselines, checkpoints at every stage, and their opponents."""
+"""Systems of an evaluation: baselines, checkpoints at every stage, and their opponents."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
@@ -17,9 +17,8 @@ from ldr2hdr.evaluation.scoring import (
     BaselineSystem,
     LearnedSystem,
     System,
-    adapted_name,
-    single_shot_name,
 )
+from ldr2hdr.evaluation.stages import ADAPTED, FINE_TUNED, SINGLE_SHOT, Stage
 from ldr2hdr.meta.base import AbstractMetaLearner
 
 _LDR_INPUT, _INVERSE_GAMMA, _RESPONSE_FIT = "LDR input", "inverse gamma 2.2", "response fit"
@@ -30,27 +29,25 @@ _NOT_SPLITTING: Final = ("cache_dir", "train_root", "fov_deg", "pitch_deg", "max
 
 
 @dataclass(frozen=True)
-class LineUp:
-    """The systems to judge.
+class Systems:
+    """Systems to judge, and the pairs to compare.
 
     Attributes:
-        systems: All of them.
+        judged: All of them.
         learner: The meta-learner of the checkpoint; None if only systems without one are judged.
         main_steps: Of the steps to report, those nearest to the number trained with.
-        adapted: Name of the meta-learner after these steps, which is compared with the opponents.
-        opponents: What it is compared with.
-        fine_tuned: Opponents of which only the strongest in each table counts.
+        pairs: The meta-learner after these steps, with each of its opponents.
+        fine_tuned: More opponents, of which only the strongest in each table counts.
     """
 
-    systems: list[System]
+    judged: list[System]
     learner: AbstractMetaLearner | None = None
     main_steps: int = 0
-    adapted: str = ""
-    opponents: Sequence[str] = field(default=())
-    fine_tuned: Sequence[str] = field(default=())
+    pairs: Sequence[tuple[Stage, Stage]] = ()
+    fine_tuned: Sequence[tuple[Stage, Stage]] = ()
 
 
-def build_line_up(cfg: DictConfig) -> LineUp:
+def build_systems(cfg: DictConfig) -> Systems:
     """Gather what ``ckpt``, ``supervised_ckpt``, ``others`` and ``systems`` name.
 
     Raises:
@@ -60,46 +57,42 @@ def build_line_up(cfg: DictConfig) -> LineUp:
     baselines = _baselines(cfg)
     others = _others(cfg)
     if cfg.ckpt is None:
-        return LineUp([*baselines, *others])
+        return Systems([*baselines, *others])
     device = choose_device(cfg.device)
     learner, trained = _load(cfg, cfg.ckpt, device)
     name = _algorithm(trained)
     torch.manual_seed(cfg.seed)
     # a fresh network passes its response stage through: the closed form before any training
     untrained = LearnedSystem("untrained", build_learner(trained).eval().to(device), (0,), with_single_shot=False)
-    fine_tuned = _fine_tuned(cfg, device)
     main_steps = _nearest_steps(cfg, learner)
-    opponents = [single_shot_name(name), _RESPONSE_FIT, adapted_name("untrained", 0)]
+    main = Stage(name, ADAPTED, main_steps)
+    opponents = [Stage(name, SINGLE_SHOT), Stage(_RESPONSE_FIT), untrained.stage_after(0)]
     if 0 in cfg.steps and main_steps > 0:
-        opponents.append(adapted_name(name, 0))
-    opponents += [baseline.name for baseline in baselines if baseline.name not in _ALWAYS.values()]
-    opponents += [adapted_name(other.name, _nearest_steps(cfg, other.learner)) for other in others]
-    return LineUp(
-        [*baselines, untrained, LearnedSystem(name, learner, cfg.steps), *others, *fine_tuned],
+        opponents.append(Stage(name, ADAPTED, 0))
+    opponents += [Stage(baseline.name) for baseline in baselines if baseline.name not in _ALWAYS.values()]
+    opponents += [other.stage_after(_nearest_steps(cfg, other.learner)) for other in others]
+    supervised = _supervised(cfg, device)
+    tuned = [system.stage_after(steps) for system in supervised if system.verb == FINE_TUNED for steps in system.steps]
+    return Systems(
+        [*baselines, untrained, LearnedSystem(name, learner, cfg.steps), *others, *supervised],
         learner,
         main_steps,
-        adapted_name(name, main_steps),
-        opponents,
-        [
-            adapted_name(system.name, steps, verb=system.verb)
-            for system in fine_tuned
-            if not system.with_single_shot
-            for steps in system.steps
-        ],
+        [(main, opponent) for opponent in opponents],
+        [(main, opponent) for opponent in tuned],
     )
 
 
 def _baselines(cfg: DictConfig) -> list[BaselineSystem]:
-    """Those in every table, then those asked for."""
+    """Return those in every table, then those asked for."""
     always: dict[str, AbstractBaseline] = {
         _LDR_INPUT: InverseGamma(1.0),
         _INVERSE_GAMMA: InverseGamma(2.2),
         _RESPONSE_FIT: ResponseFit(),
     }
     asked = {name: instantiate(node) for name, node in (cfg.systems or {}).items() if name not in _ALWAYS}
-    shows_one_scene = not cfg.task._target_.endswith(".CameraTasks")
+    kind: Any = get_class(cfg.task._target_)
     for name, baseline in asked.items():
-        if getattr(baseline, "needs_one_scene", False) and not shows_one_scene:
+        if getattr(baseline, "needs_one_scene", False) and not kind.is_one_scene:
             raise ValueError(
                 f"systems={name} merges a bracket of the scene that it is judged on, and task=camera shows others; "
                 "use task=scene or task=bracket, or leave it out"
@@ -114,8 +107,8 @@ def _others(cfg: DictConfig) -> list[LearnedSystem]:
     ]
 
 
-def _fine_tuned(cfg: DictConfig, device: torch.device) -> list[LearnedSystem]:
-    """The supervised network as it is, and fine-tuned at each rate."""
+def _supervised(cfg: DictConfig, device: torch.device) -> list[LearnedSystem]:
+    """Return the supervised network as it is, and fine-tuned at each rate."""
     if cfg.supervised_ckpt is None:
         return []
     learner, trained = _load(cfg, cfg.supervised_ckpt, device)
@@ -125,7 +118,7 @@ def _fine_tuned(cfg: DictConfig, device: torch.device) -> list[LearnedSystem]:
         )
     steps = [number for number in cfg.steps if number > 0]
     tuned = [
-        LearnedSystem(f"supervised lr {rate:g}", learner, steps, lr=rate, with_single_shot=False, verb="fine-tuned")
+        LearnedSystem("supervised", learner, steps, lr=rate, with_single_shot=False, verb=FINE_TUNED)
         for rate in cfg.fine_tune_lrs
     ]
     return [LearnedSystem("supervised", learner, ()), *tuned]
@@ -142,9 +135,10 @@ def _nearest_steps(cfg: DictConfig, learner: AbstractMetaLearner) -> int:
 
 
 def _algorithm(trained: DictConfig) -> str:
-    """The option of ``conf/algo`` that a run was made with, by its class; or by a setting, as FOMAML is MAML with one.
+    """Return the option of ``conf/algo`` that a run was made with.
 
-    Of the options of the class it is the one of whose own settings the run has most; the one they begin with has none.
+    Of the options of its class it is the one of whose own settings the run has most, as FOMAML is MAML with one
+    setting; the option that they begin with has none.
     """
     node = cast(dict[str, Any], OmegaConf.to_container(trained.algo))
     options = {name: own for name, (target, own) in _algorithms().items() if target == node["_target_"]}
@@ -155,7 +149,7 @@ def _algorithm(trained: DictConfig) -> str:
 
 
 def _algorithms() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Of every option of ``conf/algo`` its class, and its settings where it begins with those of another option."""
+    """Return the class of each option of ``conf/algo``, and its settings where it begins with another option."""
     files = sorted(Path(CONF_DIR, "algo").glob("*.yaml"))
     nodes = {file.stem: cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(file))) for file in files}
     found = {}
@@ -193,11 +187,11 @@ def _require_unseen_places(cfg: DictConfig, trained: DictConfig) -> None:
 
 
 def _splitting(node: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the split of a data set: neither what is shown of a place, nor what is trained on besides."""
+    """Return the settings that decide the split: neither what is shown of a place, nor what is trained on besides."""
     return {key: value for key, value in node.items() if key not in _NOT_SPLITTING}
 
 
 def _sets(cfg: DictConfig) -> dict[str, dict[str, Any]]:
-    """Settings of each data set."""
+    """Return the settings of each data set."""
     sets = cast(dict[str, Any], OmegaConf.to_container(cfg.dataset, resolve=True))
     return {name: node for name, node in sets.items() if isinstance(node, dict) and "_target_" in node}

@@ -22,6 +22,7 @@ from rich.console import Console
 from ldr2hdr import build, cli
 from ldr2hdr.evaluation.results import TABLE_WIDTH, print_tables, write_results
 from ldr2hdr.evaluation.scoring import Summary
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.io import HDR_FORMATS, RAW_SUFFIXES, read_ldr, read_radiance, write_image
 from ldr2hdr.metrics.bootstrap import Interval
 
@@ -370,15 +371,16 @@ def test_it_runs_as_a_module() -> None:
     assert re.fullmatch(r"ldr2hdr \d+\.\d+\S*\n", done.stdout)
 
 
-def summaries(system: str) -> list[Summary]:
+def summaries(opponent: Stage | None = None) -> list[Summary]:
     intervals = [Interval(1.5, 1.0, 2.0, 4), Interval(float("nan"), float("nan"), float("nan"), 0)]
     return [
-        Summary(system, "phone", "unseen", metric, region, intervals[region == "clipped"]) for metric, region in COLUMNS
+        Summary(Stage("maml"), "phone", "unseen", metric, region, intervals[region == "clipped"], opponent)
+        for metric, region in COLUMNS
     ]
 
 
 def test_results_prints_the_tables_that_were_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    means, differences = summaries("maml"), summaries("maml - baseline")
+    means, differences = summaries(), summaries(Stage("baseline"))
     write_results(tmp_path, scores=[], summaries=means, differences=differences, about={"seed": 1})
     assert cli.main(["results", str(tmp_path / "results.json")]) == 0
     expected = io.StringIO()

@@ -1,4 +1,4 @@
-"""The line-up of an evaluation: who is judged, who is compared, and what is refused."""
+"""The systems of an evaluation: who is judged, who is compared, and what is refused."""
 
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from rich.console import Console
 
 from ldr2hdr.build import CONF_DIR, build_learner, build_source, build_suite
 from ldr2hdr.evaluate import _aggregate, _check_settings, _score, _tables
-from ldr2hdr.evaluation.systems import _algorithm, build_line_up
+from ldr2hdr.evaluation.stages import Stage
+from ldr2hdr.evaluation.systems import _algorithm, build_systems
 from ldr2hdr.io import write_image
 
 
@@ -45,41 +46,38 @@ def test_the_strongest_fine_tuned_system_is_the_opponent(make_checkpoint, evalua
     maml = make_checkpoint("maml.ckpt", "response=ridge")
     supervised = make_checkpoint("supervised.ckpt", "algo=supervised", "response=none")
     cfg = evaluation(f"ckpt={maml}", f"supervised_ckpt={supervised}", "steps=[0,1,2]", "fine_tune_lrs=[0.01,0.1]")
-    lineup = build_line_up(cfg)
-    assert lineup.fine_tuned == [
-        f"supervised lr {rate}, fine-tuned, {steps}" for rate in ("0.01", "0.1") for steps in ("1 step", "2 steps")
-    ]
-    scores = _score(cfg, build_source(cfg), lineup.systems, build_suite(cfg), Console(quiet=True))
-    summaries, differences = _aggregate(cfg, lineup, scores)
+    systems = build_systems(cfg)
+    main = Stage("maml", "adapted", 1)
+    tuned = [Stage("supervised", "fine-tuned", steps, rate) for rate in (0.01, 0.1) for steps in (1, 2)]
+    assert systems.fine_tuned == [(main, stage) for stage in tuned]
+    scores = _score(cfg, build_source(cfg), systems.judged, build_suite(cfg), Console(quiet=True))
+    summaries, differences = _aggregate(cfg, systems, scores)
     for ranges in cfg.ranges:
-        means = {
-            row.system: row.interval.mean
-            for row in summaries
-            if (row.ranges, row.metric, row.region) == (ranges, "pu_psnr", "all")
-        }
-        compared = {
-            row.system: row.interval.mean
-            for row in differences
-            if (row.ranges, row.metric, row.region) == (ranges, "pu_psnr", "all")
-        }
-        best = max(lineup.fine_tuned, key=lambda name: means[name])
+        means, compared = (
+            {
+                key(row): row.interval.mean
+                for row in rows
+                if (row.ranges, row.metric, row.region) == (ranges, "pu_psnr", "all")
+            }
+            for rows, key in ((summaries, lambda row: row.stage), (differences, lambda row: row.opponent))
+        )
         opponents = {
-            "maml, single-shot",
-            "response fit",
-            "untrained, adapted, 0 steps",
-            "maml, adapted, 0 steps",
-            best,
+            Stage("maml", "single-shot"),
+            Stage("response fit"),
+            Stage("untrained", "adapted", 0),
+            Stage("maml", "adapted", 0),
+            max(tuned, key=lambda stage: means[stage]),
         }
-        assert compared.keys() == {f"maml, adapted, 1 step - {opponent}" for opponent in opponents}
+        assert {row.stage for row in differences} == {main}
+        assert compared.keys() == opponents
         for opponent in opponents:
-            difference = means["maml, adapted, 1 step"] - means[opponent]
-            assert compared[f"maml, adapted, 1 step - {opponent}"] == pytest.approx(difference, abs=1e-4)
+            assert compared[opponent] == pytest.approx(means[main] - means[opponent], abs=1e-4)
 
 
 def test_a_supervised_checkpoint_must_be_one(make_checkpoint, evaluation):
     maml = make_checkpoint("maml.ckpt")
     with pytest.raises(ValueError, match=r"supervised_ckpt=.* algo=supervised, got maml"):
-        build_line_up(evaluation(f"ckpt={maml}", f"supervised_ckpt={maml}"))
+        build_systems(evaluation(f"ckpt={maml}", f"supervised_ckpt={maml}"))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +100,7 @@ def test_an_algorithm_that_conf_does_not_name_stands_under_its_class():
 def test_another_split_of_the_places_of_training_is_refused(make_checkpoint, evaluation):
     maml = make_checkpoint("maml.ckpt")
     with pytest.raises(ValueError, match=r"trained on dataset\.panoramas=.*splits the same places otherwise"):
-        build_line_up(evaluation(f"ckpt={maml}", "+dataset.panoramas.seed=1"))
+        build_systems(evaluation(f"ckpt={maml}", "+dataset.panoramas.seed=1"))
 
 
 def test_what_was_trained_on_besides_the_split_is_no_reason_to_refuse(make_checkpoint, evaluation, tmp_path):
@@ -112,9 +110,9 @@ def test_what_was_trained_on_besides_the_split_is_no_reason_to_refuse(make_check
     maml = make_checkpoint(
         "maml.ckpt", "+dataset.panoramas.fov_deg=[15.0,90.0]", f"dataset.panoramas.train_root={more}"
     )
-    assert build_line_up(evaluation(f"ckpt={maml}")).learner is not None
+    assert build_systems(evaluation(f"ckpt={maml}")).learner is not None
     with pytest.raises(ValueError, match=r"trained on all of .*more; give another dataset.root"):
-        build_line_up(evaluation(f"ckpt={maml}", f"dataset.root={more}"))
+        build_systems(evaluation(f"ckpt={maml}", f"dataset.root={more}"))
 
 
 @pytest.mark.parametrize("override", ["steps=[]", "steps=[-1]", "num_tasks=0", "samples=-1"])
@@ -126,29 +124,29 @@ def test_settings_out_of_range_name_their_key(evaluation, override):
 def test_any_systems_and_checkpoints_stand_in_one_table(make_checkpoint, evaluation):
     maml, reptile = make_checkpoint("maml.ckpt"), make_checkpoint("reptile.ckpt", "algo=reptile")
     cfg = evaluation(f"ckpt={maml}", f"+others.moved={reptile}", "systems=[bist2017,response_fit]", "steps=[1]")
-    lineup = build_line_up(cfg)
-    scores = _score(cfg, build_source(cfg), lineup.systems, build_suite(cfg), Console(quiet=True))
+    systems = build_systems(cfg)
+    scores = _score(cfg, build_source(cfg), systems.judged, build_suite(cfg), Console(quiet=True))
     always = {"LDR input", "inverse gamma 2.2", "response fit"}
     learned = {"maml, single-shot", "maml, adapted, 1 step", "moved, single-shot", "moved, adapted, 1 step"}
-    assert {score.system for score in scores} == always | {"bist2017", "untrained, adapted, 0 steps"} | learned
-    assert {"bist2017", "moved, adapted, 1 step"} <= set(lineup.opponents)
+    assert {str(score.stage) for score in scores} == always | {"bist2017", "untrained, adapted, 0 steps"} | learned
+    assert {"bist2017", "moved, adapted, 1 step"} <= {str(opponent) for _, opponent in systems.pairs}
 
 
 def test_systems_are_judged_without_a_checkpoint(evaluation):
     cfg = evaluation("ckpt=null", "systems=[landis2002]", "ranges=[seen]")
-    lineup = build_line_up(cfg)
-    scores = _score(cfg, build_source(cfg), lineup.systems, build_suite(cfg), Console(quiet=True))
-    summaries, differences = _aggregate(cfg, lineup, scores)
-    assert {row.system for row in summaries} == {"LDR input", "inverse gamma 2.2", "response fit", "landis2002"}
+    systems = build_systems(cfg)
+    scores = _score(cfg, build_source(cfg), systems.judged, build_suite(cfg), Console(quiet=True))
+    summaries, differences = _aggregate(cfg, systems, scores)
+    assert {str(row.stage) for row in summaries} == {"LDR input", "inverse gamma 2.2", "response fit", "landis2002"}
     assert differences == []
 
 
 def test_a_merge_is_judged_on_the_scene_it_saw_or_refused(evaluation):
     with pytest.raises(ValueError, match=r"systems=debevec_malik1997 .* task=scene"):
-        build_line_up(evaluation("ckpt=null", "systems=[debevec_malik1997]"))
+        build_systems(evaluation("ckpt=null", "systems=[debevec_malik1997]"))
     cfg = evaluation("ckpt=null", "systems=[debevec_malik1997]", "task=scene", "task.crop_px=32", "ranges=[seen]")
-    scores = _score(cfg, build_source(cfg), build_line_up(cfg).systems, build_suite(cfg), Console(quiet=True))
-    assert "debevec_malik1997" in {score.system for score in scores}
+    scores = _score(cfg, build_source(cfg), build_systems(cfg).judged, build_suite(cfg), Console(quiet=True))
+    assert "debevec_malik1997" in {str(score.stage) for score in scores}
 
 
 def test_brackets_of_real_cameras_have_one_table(evaluation):

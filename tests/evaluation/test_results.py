@@ -8,21 +8,30 @@ import math
 import pytest
 from rich.console import Console
 
-from ldr2hdr.evaluation.results import print_tables, read_results, write_results
+from ldr2hdr.evaluation.results import print_tables, read_results, read_scores, write_results
 from ldr2hdr.evaluation.scoring import Score, Summary
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 
 CELLS = [(metric, region) for metric in ("pu_psnr", "log2_rmse") for region in ("all", "well_exposed", "clipped")]
 UNDEFINED = Interval(math.nan, math.nan, math.nan, 0)
 
 
-def rows(system, interval, *, clipped=UNDEFINED):
-    return [Summary(system, "phone", "unseen", m, r, clipped if r == "clipped" else interval) for m, r in CELLS]
+NET, GAMMA, TUNED = Stage("net", "adapted", 3), Stage("gamma - 2.2"), Stage("net", "fine-tuned", 1, 0.25)
 
 
-SUMMARIES = rows("net", Interval(20.25, 18.0, 22.0, 5))
-DIFFERENCES = rows("net - gamma", Interval(3.0, 1.0, 5.0, 5), clipped=Interval(0.5, -1.0, 2.0, 5))
-SCORES = [Score("net", "phone", "unseen", "phone-1", "roof", 0, "pu_psnr", "all", 20.25)]
+def rows(stage, interval, *, clipped=UNDEFINED, opponent=None):
+    values = {region: clipped if region == "clipped" else interval for _, region in CELLS}
+    return [Summary(stage, "phone", "unseen", metric, region, values[region], opponent) for metric, region in CELLS]
+
+
+SUMMARIES = [
+    row
+    for stage, mean in ((NET, 20.25), (GAMMA, 12.5), (TUNED, 15.5))
+    for row in rows(stage, Interval(mean, 12.0, 22.0, 5))
+]
+DIFFERENCES = rows(NET, Interval(3.0, 1.0, 5.0, 5), clipped=Interval(0.5, -1.0, 2.0, 5), opponent=GAMMA)
+SCORES = [Score(stage, "phone", "unseen", "phone-1", "roof", 0, "pu_psnr", "all", 20.25) for stage in (NET, TUNED)]
 
 
 @pytest.fixture
@@ -43,23 +52,29 @@ def test_json_is_complete_and_standard(written):
     assert content["seed"] == 3
     assert content["means"][0] == {
         "system": "net",
+        "verb": "adapted",
+        "steps": 3,
+        "lr": None,
         "camera_family": "phone",
         "ranges": "unseen",
         "metric": "pu_psnr",
         "region": "all",
         "mean": 20.25,
-        "low": 18.0,
+        "low": 12.0,
         "high": 22.0,
         "num_scenes": 5,
     }
     assert content["means"][2]["mean"] is None
+    assert content["format"] == 2
     assert len(content["differences"]) == 6
+    assert content["differences"][0]["opponent"] == {"system": "gamma - 2.2", "verb": "", "steps": None, "lr": None}
 
 
 def test_csv_has_one_row_per_score(written):
     with (written / "scores.csv").open(newline="") as file:
-        (record,) = csv.DictReader(file)
-    assert tuple(record) == Score._fields
+        record, tuned = csv.DictReader(file)
+    assert tuple(record) == (*Stage._fields, *Score._fields[1:])
+    assert [tuned[key] for key in Stage._fields] == ["net", "fine-tuned", "1", "0.25"]
     assert (record["place"], float(record["value"])) == ("roof", 20.25)
 
 
@@ -67,6 +82,26 @@ def test_results_are_read_as_written(written):
     results = read_results(written / "results.json")
     assert same(results.summaries, SUMMARIES)
     assert same(results.differences, DIFFERENCES)
+    assert list(read_scores(written / "scores.csv")) == SCORES
+
+
+def test_files_of_the_first_format_are_read_as_if_they_had_the_columns(written):
+    """They name a system and its stage by one text, and a difference by two of them."""
+    content = json.loads((written / "results.json").read_text())
+    del content["format"]
+    for key, summaries in (("means", SUMMARIES), ("differences", DIFFERENCES)):
+        for record, row in zip(content[key], summaries, strict=True):
+            for column in ("verb", "steps", "lr", "opponent"):
+                record.pop(column, None)
+            record["system"] = row.name
+    assert content["differences"][0]["system"] == "net, adapted, 3 steps - gamma - 2.2"
+    (written / "results.json").write_text(json.dumps(content))
+    results = read_results(written / "results.json")
+    assert same(results.summaries, SUMMARIES)
+    assert same(results.differences, DIFFERENCES)
+    with (written / "scores.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("system", *Score._fields[1:]), *((str(s.stage), *s[1:]) for s in SCORES)])
+    assert list(read_scores(written / "scores.csv")) == SCORES
 
 
 @pytest.mark.parametrize(
@@ -77,8 +112,10 @@ def test_results_are_read_as_written(written):
         (lambda c: json.dumps(c | {"means": 5}), "means must be a list"),
         (lambda c: json.dumps(c | {"means": [{"system": "net"}]}), "expected rows of"),
         (lambda c: json.dumps(c | {"means": [c["means"][0] | {"mean": "high"}]}), "expected text, numbers"),
+        (lambda c: json.dumps(c | {"means": [c["means"][0] | {"steps": "many"}]}), "expected system, verb, steps"),
+        (lambda c: json.dumps(c | {"format": 3}), "is of format 3"),
         (lambda c: json.dumps(c | {"means": [], "differences": []}), "holds no result"),
-        (lambda c: json.dumps(c | {"means": c["means"][1:]}), "lacks pu_psnr/all of 'net'"),
+        (lambda c: json.dumps(c | {"means": c["means"][1:]}), "lacks pu_psnr/all of 'net, adapted, 3 steps'"),
     ],
 )
 def test_what_is_no_result_is_refused(written, change, message):
@@ -103,11 +140,13 @@ def printed(*, summaries, differences):
 def test_tables_show_means_intervals_and_what_is_undecided():
     text = printed(summaries=SUMMARIES, differences=DIFFERENCES)
     assert "camera=phone, parameters outside those seen in training: means over 5 places" in text
-    assert "20.2 [18.0, 22.0]" in text
+    assert "20.2 [12.0, 22.0]" in text
     assert "+3.0 [+1.0, +5.0]" in text
     assert "+0.5 [-1.0, +2.0] ?" in text
     assert "+3.0 [+1.0, +5.0] ?" not in text
-    (line,) = [line for line in text.splitlines() if line.strip().startswith("net ") and "20.2 " in line]
+    (line,) = [
+        line for line in text.splitlines() if line.strip().startswith("net, adapted, 3 steps ") and "20.2 " in line
+    ]
     assert line.count("-") == 2, "an undefined number is a dash, in both clipped columns"
 
 

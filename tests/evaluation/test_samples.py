@@ -7,6 +7,7 @@ import torch
 
 from ldr2hdr.evaluation.samples import INDEX, SampledTask, read_samples, write_samples
 from ldr2hdr.evaluation.scoring import BaselineSystem, score_tasks
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.io import read_ldr, read_radiance
 from ldr2hdr.tasks import Shots, Task
 
@@ -47,7 +48,8 @@ def test_the_pictures_are_those_that_were_judged(folder, task):
     assert read_radiance(lost.path).count_nonzero() == 0
     for score in score_tasks(SYSTEMS, [task], camera_family="phone", ranges="seen"):
         if (score.picture, score.region) == (0, "all"):
-            output = {"twice": twice, "lost": lost}[score.system]
+            output = {Stage("twice"): twice, Stage("lost"): lost}[score.stage]
+            assert output.stage == score.stage
             assert output.scores[score.metric] == pytest.approx(score.value, abs=1e-6)
 
 

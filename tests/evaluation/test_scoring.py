@@ -7,7 +7,7 @@ import torch
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.evaluation.scoring import BaselineSystem, LearnedSystem, Score, compare, score_tasks, summarize
-from ldr2hdr.meta.inner_loop import InnerLoop
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.meta.supervised import SupervisedLearner
 from ldr2hdr.metrics.functional import PSNR_CAP_DB
 from ldr2hdr.tasks import Shots, Task
@@ -48,7 +48,7 @@ def task(generator, places=("a", "b")):
 
 
 def value(scores, system, metric, region="all"):
-    values = {row.value for row in scores if (row.system, row.metric, row.region) == (system, metric, region)}
+    values = {row.value for row in scores if (str(row.stage), row.metric, row.region) == (system, metric, region)}
     assert len({round(v, 4) for v in values}) == 1
     return values.pop()
 
@@ -71,7 +71,7 @@ def test_perfect_and_one_stop_off(generator):
     assert all(math.isnan(row.value) for row in scores if row.region == "clipped")
     assert len(scores) == 3 * 2 * 2 * 2 * 3  # tasks, systems, pictures, metrics, regions
     assert scores[1] == scores[1]._replace(
-        system="perfect", camera_family="tiny", ranges="unseen", camera="camera7", place="b", picture=1
+        stage=Stage("perfect"), camera_family="tiny", ranges="unseen", camera="camera7", place="b", picture=1
     )
 
 
@@ -79,9 +79,9 @@ def test_a_diverged_system_is_scored_as_a_black_picture(generator):
     tasks = [task(generator)]
     scores = judge(*(BaselineSystem(str(f), Scaled(f)) for f in (math.nan, math.inf, 0.0)), tasks=tasks)
     for metric in ("pu_psnr", "log2_rmse"):
-        black = [row.value for row in scores if (row.system, row.metric) == ("0.0", metric)]
+        black = [row.value for row in scores if (str(row.stage), row.metric) == ("0.0", metric)]
         for name in ("nan", "inf"):
-            diverged = [row.value for row in scores if (row.system, row.metric) == (name, metric)]
+            diverged = [row.value for row in scores if (str(row.stage), row.metric) == (name, metric)]
             assert diverged == pytest.approx(black, nan_ok=True)
 
 
@@ -95,15 +95,18 @@ def test_a_learned_system_is_judged_after_each_number_of_steps(generator):
     scores = judge(LearnedSystem("net", learner, (0, 2), lr=0.5 / curvature), tasks=[judged])
     # each step halves the distance of w to 1: 4, 2.5, 1.75
     assert value(scores, "net, single-shot", "log2_rmse") == pytest.approx(2.0, abs=1e-4)
-    assert value(scores, "net, adapted, 0 steps", "log2_rmse") == pytest.approx(2.0, abs=1e-4)
-    assert value(scores, "net, adapted, 2 steps", "log2_rmse") == pytest.approx(math.log2(1.75), abs=1e-4)
-    assert {row.system for row in scores} == {"net, single-shot", "net, adapted, 0 steps", "net, adapted, 2 steps"}
+    after = {steps: Stage("net", "adapted", steps, 0.5 / curvature) for steps in (0, 1, 2)}
+    assert value(scores, str(after[0]), "log2_rmse") == pytest.approx(2.0, abs=1e-4)
+    assert value(scores, str(after[2]), "log2_rmse") == pytest.approx(math.log2(1.75), abs=1e-4)
+    assert {row.stage for row in scores} == {Stage("net", "single-shot"), after[0], after[2]}
     silent = judge(LearnedSystem("net", learner, (1,), lr=0.5 / curvature, with_single_shot=False), tasks=[judged])
-    assert {row.system for row in silent} == {"net, adapted, 1 step"}
+    assert {row.stage for row in silent} == {after[1]}
+    as_trained = judge(LearnedSystem("net", learner, (1,), with_single_shot=False, verb="fine-tuned"), tasks=[judged])
+    assert {row.stage for row in as_trained} == {Stage("net", "fine-tuned", 1)}
 
 
 def row(system, place, picture, number, region="all"):
-    return Score(system, "tiny", "seen", "camera", place, picture, "pu_psnr", region, number)
+    return Score(Stage(system), "tiny", "seen", "camera", place, picture, "pu_psnr", region, number)
 
 
 def test_means_are_over_places():
@@ -111,7 +114,7 @@ def test_means_are_over_places():
     (summary,) = summarize(scores, seed=0, num_resamples=200)
     assert summary.interval.mean == 5.0
     assert summary.interval.num_scenes == 2
-    assert summary[:5] == ("a", "tiny", "seen", "pu_psnr", "all")
+    assert summary[:5] == (Stage("a"), "tiny", "seen", "pu_psnr", "all")
     assert summarize(scores, seed=0, num_resamples=200) == [summary]
 
 
@@ -120,16 +123,16 @@ def test_differences_are_paired():
     levels = [0.0, 100.0, 30.0, 60.0]
     scores = [row("b", str(i), 0, level) for i, level in enumerate(levels)]
     scores += [row("a", str(i), 0, level + 1) for i, level in enumerate(levels)]
-    (difference,) = compare(scores, [("a", "b")], seed=0, num_resamples=200)
-    assert difference.system == "a - b"
+    (difference,) = compare(scores, [(Stage("a"), Stage("b"))], seed=0, num_resamples=200)
+    assert (difference.stage, difference.opponent, difference.name) == (Stage("a"), Stage("b"), "a - b")
     assert difference.interval[:3] == (1.0, 1.0, 1.0)
-    (reverse,) = compare(scores, [("b", "a")], seed=0, num_resamples=200)
+    (reverse,) = compare(scores, [(Stage("b"), Stage("a"))], seed=0, num_resamples=200)
     assert reverse.interval.mean == -1.0
 
 
 def test_only_systems_that_were_judged_are_compared():
     with pytest.raises(ValueError, match="cannot compare 'a' with 'c'"):
-        compare([row("a", "p", 0, 1.0)], [("a", "c")], seed=0, num_resamples=10)
+        compare([row("a", "p", 0, 1.0)], [(Stage("a"), Stage("c"))], seed=0, num_resamples=10)
 
 
 def test_a_baseline_keeps_its_name(generator):

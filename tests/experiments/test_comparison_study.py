@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from ldr2hdr import evaluate
 from ldr2hdr.build import CONF_DIR, build_learner
 from ldr2hdr.evaluation.comparison.judged import Column, Judged, Picture
+from ldr2hdr.evaluation.stages import Stage, read_stage
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "comparison"
 NAMES = ("trainings", "columns", "tabulating", "charting", "compare", "metahdr_protocol")
@@ -51,13 +52,17 @@ def test_every_system_has_the_same_budget(name, tmp_path):
         assert cfg.response._target_.endswith("InverseGammaResponse")
 
 
+def stage_of(name):
+    return read_stage({"system": name})
+
+
 def judged(scores):
-    """Scores of PU21-PSNR by system, one picture per place."""
+    """Scores of PU21-PSNR by name of a stage, one picture per place."""
     columns = {
-        Column(system, metric, region): {
+        Column(stage_of(name), metric, region): {
             Picture("phone", "unseen", "camera", f"place {index}", 0): value for index, value in enumerate(values)
         }
-        for system, values in scores.items()
+        for name, values in scores.items()
         for metric in ("pu_psnr", "log2_rmse")
         for region in ("all", "well_exposed", "clipped", "dark")
     }
@@ -68,9 +73,9 @@ def judged(scores):
 def entries(study):
     entry = study["columns"].Entry
     return [
-        entry("ours", "maml, single-shot", ("maml, adapted, 3 steps",), "ours"),
-        entry("other", "other, single-shot", ("other, adapted, 3 steps", "other, adapted, 10 steps"), "trained"),
-        entry("merge", "merge", (), "merge"),
+        entry("ours", Stage("maml", "single-shot"), (Stage("maml", "adapted", 3),), "ours"),
+        entry("other", Stage("other", "single-shot"), tuple(Stage("other", "adapted", n) for n in (3, 10)), "trained"),
+        entry("merge", Stage("merge"), (), "merge"),
     ]
 
 
@@ -86,9 +91,9 @@ def test_ours_is_compared_with_the_best_stage_of_each(study, entries):
     )
     cells = study["tabulating"].tabulate(entries, {"a column": found})["a column"]
     assert cells.keys() == {"ours", "other"}  # the merge was not judged here
-    assert cells["ours"].best == "maml, adapted, 3 steps"
+    assert cells["ours"].best == stage_of("maml, adapted, 3 steps")
     assert cells["ours"].ours_minus == {}
-    assert cells["other"].best == "other, adapted, 10 steps"
+    assert cells["other"].best == stage_of("other, adapted, 10 steps")
     assert cells["other"].after.mean == pytest.approx(21)
     assert cells["other"].ours_minus["pu_psnr", "all"][:3] == pytest.approx((1, 0, 2))
     text = study["tabulating"].as_markdown({"a column": cells}, entries)
@@ -108,7 +113,7 @@ def test_a_system_that_support_makes_worse_counts_without_it(study, entries):
         }
     )
     cell = study["tabulating"].tabulate(entries, {"a column": found})["a column"]["other"]
-    assert cell.best == "other, single-shot"
+    assert cell.best == stage_of("other, single-shot")
     assert cell.ours_minus["pu_psnr", "all"].mean == pytest.approx(1)
 
 
@@ -238,16 +243,11 @@ def test_metahdrs_protocol_counts_no_lost_highlight_and_pairs_both_stages(study,
 
 def test_entries_have_their_stages_with_support(study):
     trained = {str(name): study["trainings"].Trained(Path(), 1, 1.0) for name in STUDY.trained}
-    systems = ["maml, adapted, 3 steps"]
-    systems += [
-        f"{name}, adapted, {steps}" for name in ("maml_unet", "supervised_unet") for steps in ("0 steps", "3 steps")
-    ]
-    systems += ["supervised lr 0.1, fine-tuned, 3 steps"]
-    entries = {entry.label: entry for entry in study["columns"].list_entries(STUDY, trained, systems)}
-    assert next(iter(entries.values())).after == ("maml, adapted, 3 steps",)
-    assert entries["MAML, U-Net"].after == ("maml_unet, adapted, 3 steps",)
-    assert entries["supervised, U-Net"].after == (
-        "supervised_unet, adapted, 3 steps",
-        "supervised lr 0.1, fine-tuned, 3 steps",
-    )
+    ours, tuned = Stage("maml", "adapted", 3), Stage("supervised", "fine-tuned", 3, 0.1)
+    others = [Stage(name, "adapted", steps) for name in ("maml_unet", "supervised_unet") for steps in (0, 3)]
+    listed = study["columns"].list_entries(STUDY, trained, [ours, *others, tuned])
+    entries = {entry.label: entry for entry in listed}
+    assert next(iter(entries.values())).after == (ours,)
+    assert entries["MAML, U-Net"].after == (Stage("maml_unet", "adapted", 3),)
+    assert entries["supervised, U-Net"].after == (Stage("supervised_unet", "adapted", 3), tuned)
     assert entries["Mertens 2007"].kind == "merge"

@@ -11,6 +11,7 @@ import torch
 
 from ldr2hdr.data.scenes.sources import PanoramaSource
 from ldr2hdr.evaluation.scoring import Summary
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "deep_optics"
@@ -144,8 +145,8 @@ def test_a_checkpoint_of_other_settings_is_refused(study, small, source, tmp_pat
 
 def test_the_table_marks_differences_that_may_be_nothing(study):
     columns = study["judging"].COLUMNS
-    means = [Summary("a", "deep_optics", "lamps", m, r, Interval(20.04, 19.0, 21.0, 5)) for m, r, _ in columns]
-    pairs = [Summary("a - b", "deep_optics", "lamps", m, r, Interval(-0.2, -0.5, 0.1, 5)) for m, r, _ in columns]
+    means = [Summary(Stage("a"), "deep_optics", "lamps", m, r, Interval(20.04, 19.0, 21.0, 5)) for m, r, _ in columns]
+    pairs = [row._replace(interval=Interval(-0.2, -0.5, 0.1, 5), opponent=Stage("b")) for row in means]
     lines = study["judging"].as_markdown(means, pairs, kind="lamps").splitlines()
     assert lines[2].startswith("| a | 20.0 [19.0, 21.0] |")
     assert lines[3].startswith("| *a - b* | -0.2 [-0.5, +0.1] ? |")

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from ldr2hdr.data.cameras.ranges import parse_range
 from ldr2hdr.data.scenes.sources import PanoramaSource
 from ldr2hdr.evaluation.scoring import Score
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -24,8 +25,9 @@ def driver():
     return load_scripts(EXPERIMENTS / "studies", NAMES)
 
 
-def score(system, place, value, *, picture=0, metric="pu_psnr", region="all", test_set="phone unseen"):
-    return Score(system, "phone", test_set, "camera", place, picture, metric, region, value)
+def score(stage, place, value, *, picture=0, metric="pu_psnr", region="all", test_set="phone unseen"):
+    stage = Stage(stage) if isinstance(stage, str) else stage
+    return Score(stage, "phone", test_set, "camera", place, picture, metric, region, value)
 
 
 def test_a_shell_lies_its_distance_outside_what_training_sees(driver):
@@ -78,17 +80,10 @@ def test_a_difference_is_undecided_if_its_interval_holds_0_or_seeds_disagree(dri
 
 
 def test_the_best_rate_of_each_number_of_steps_is_kept(driver):
-    values = {
-        "s lr 0.1, fine-tuned, 1 step": 1.0,
-        "s lr 0.3, fine-tuned, 1 step": 2.0,
-        "s lr 0.1, fine-tuned, 3 steps": 4.0,
-    }
-    rows = [
-        score(system, "x", value)
-        for system, value in {**values, "s lr 0.3, fine-tuned, 3 steps": 3.0, "b": 0.0}.items()
-    ]
+    values = {(1, 0.1): 1.0, (1, 0.3): 2.0, (3, 0.1): 4.0, (3, 0.3): 3.0}
+    rows = [score(Stage("s", "fine-tuned", *key), "x", value) for key, value in values.items()] + [score("b", "x", 0.0)]
     (kept,) = driver["pooling"].keep_best_rates([rows])
-    assert [(row.system, row.value) for row in kept] == [
+    assert [(str(row.stage), row.value) for row in kept] == [
         ("s, fine-tuned, 1 step", 2.0), ("s, fine-tuned, 3 steps", 4.0), ("b", 0.0)
     ]  # fmt: skip
 
@@ -146,9 +141,9 @@ def test_a_whole_study_runs_and_goes_on(driver, cache_dir, tmp_path, capsys):
         assert [driver["runs"].train(run) for run in driver["run"].runs_of(study, tmp_path)] == [is_first]
         driver["run"].judge(study, tmp_path, tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())
-    systems = {row["system"] for row in results["means"]}
+    systems = {str(Stage(*(row[key] for key in Stage._fields))) for row in results["means"]}
     assert systems == {*driver["judging"].BASELINES, "untrained ridge, adapted, 0 steps", "A, single-shot",
                        "A, adapted, 0 steps", "A, adapted, 1 step"}  # fmt: skip
-    assert {row["system"] for row in results["differences"]} == {"A, adapted, 1 step - response fit"}
+    assert {(row["system"], row["opponent"]["system"]) for row in results["differences"]} == {("A", "response fit")}
     assert (tmp_path / "figure.png").stat().st_size > 1000
     assert "*A, adapted, 1 step - response fit*" in capsys.readouterr().out

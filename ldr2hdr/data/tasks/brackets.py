@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch.utils.data import Dataset
@@ -53,6 +53,9 @@ class BracketTasks(Dataset[Task]):
         ValueError: If the source has no photographed exposures, a count is not positive, a scene has too few exposures
             or pixels, or no scene of the split can be used.
     """
+
+    is_one_scene: ClassVar[bool] = True
+    has_own_cameras: ClassVar[bool] = True
 
     def __init__(
         self,

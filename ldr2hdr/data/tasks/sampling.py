@@ -38,6 +38,7 @@ class AbstractTasks(Dataset[Task], ABC):
 
     Attributes:
         is_one_scene: Whether the support shows one scene, whose exposures can be merged.
+        has_own_cameras: Whether the pictures were photographed, so that no camera family is asked for.
 
     Args:
         source: Where radiance comes from.
@@ -58,6 +59,7 @@ class AbstractTasks(Dataset[Task], ABC):
     """
 
     is_one_scene: ClassVar[bool]
+    has_own_cameras: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -1,18 +1,18 @@
-"""An evaluation as its files hold it: scores of each picture, and by which protocol."""
+"""Evaluation as its files hold it: scores of each picture, and their protocol."""
 
-import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ldr2hdr.evaluation.comparison.support import Support, read_support
-from ldr2hdr.evaluation.scoring import Score
+from ldr2hdr.evaluation.results import read_scores
+from ldr2hdr.evaluation.stages import Stage
 
 
 class Picture(NamedTuple):
-    """One query picture of an evaluation.
+    """Query picture of an evaluation.
 
     Attributes:
         camera_family: As in the scores.
@@ -32,16 +32,16 @@ class Picture(NamedTuple):
 
 
 class Column(NamedTuple):
-    """What was computed of every picture: one metric of one system on one region."""
+    """Column of scores of every picture: one metric of one system at one stage on one region."""
 
-    system: str
+    stage: Stage
     metric: str
     region: str
 
 
 @dataclass(frozen=True)
 class Judged:
-    """An evaluation.
+    """Evaluation, picture by picture.
 
     Attributes:
         folder: Where it lies.
@@ -57,16 +57,16 @@ class Judged:
     scores: Mapping[Column, Mapping[Picture, float]]
     support: Support = field(default_factory=Support)
 
-    def systems(self) -> list[str]:
-        """Names of the systems, in order of appearance."""
-        return list(dict.fromkeys(column.system for column in self.scores))
+    def stages(self) -> list[Stage]:
+        """Return the systems at their stages, in order of appearance."""
+        return list(dict.fromkeys(column.stage for column in self.scores))
 
     def metrics(self) -> list[str]:
-        """Names of the metrics, in order of appearance."""
+        """Return the names of the metrics, in order of appearance."""
         return list(dict.fromkeys(column.metric for column in self.scores))
 
     def pictures(self) -> dict[Picture, None]:
-        """Pictures of which there is any score, in order of appearance."""
+        """Return the pictures of which there is any score, in order of appearance."""
         return dict.fromkeys(picture for column in self.scores.values() for picture in column)
 
 
@@ -90,7 +90,7 @@ def read_judged(folder: Path) -> Judged:
     protocol = dict(content["protocol"])
     versions = {**content.get("versions", {}), **protocol.pop("versions", {})}
     support = read_support(content.get("config"))
-    return Judged(folder, _flatten(protocol), versions, _read_scores(scores), support)
+    return Judged(folder, _flatten(protocol), versions, _read_columns(scores), support)
 
 
 def _flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -100,26 +100,12 @@ def _flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read_scores(path: Path) -> dict[Column, dict[Picture, float]]:
+def _read_columns(path: Path) -> dict[Column, dict[Picture, float]]:
     columns: dict[Column, dict[Picture, float]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        heading = next(rows, [])
-        if tuple(heading) != Score._fields:
-            raise ValueError(f"{path}: expected the columns {', '.join(Score._fields)}, got {', '.join(heading)}")
-        for row in rows:
-            score = _parse(path, rows.line_num, row)
-            column = columns.setdefault(Column(score.system, score.metric, score.region), {})
-            picture = Picture(score.camera_family, score.ranges, score.camera, score.place, score.picture)
-            while picture in column:
-                picture = picture._replace(repeat=picture.repeat + 1)
-            column[picture] = score.value
+    for score in read_scores(path):
+        column = columns.setdefault(Column(score.stage, score.metric, score.region), {})
+        picture = Picture(score.camera_family, score.ranges, score.camera, score.place, score.picture)
+        while picture in column:
+            picture = picture._replace(repeat=picture.repeat + 1)
+        column[picture] = score.value
     return columns
-
-
-def _parse(path: Path, line: int, row: Sequence[str]) -> Score:
-    try:
-        fields = dict(zip(Score._fields, row, strict=True))
-        return Score(**{**fields, "picture": int(fields["picture"]), "value": float(fields["value"])})  # type: ignore[arg-type]
-    except ValueError:
-        raise ValueError(f"{path}, line {line}: expected a score of {len(Score._fields)} fields, got {row}") from None

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ldr2hdr.evaluation.comparison.judged import Column, Judged, Picture, read_judged
 from ldr2hdr.evaluation.comparison.support import Support
+from ldr2hdr.evaluation.stages import Stage, find_stage
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, is_undecided
 from ldr2hdr.metrics.catalogue import METRICS
 from ldr2hdr.metrics.suite import ScoreName
@@ -18,7 +19,7 @@ from ldr2hdr.metrics.suite import ScoreName
 Verdict: TypeAlias = Literal["better", "worse", "different", "small", "undecided"]
 
 # It reads neither theta nor support, so its scores are a fingerprint of the pictures and of the metrics' code
-_WITNESS: Final = "LDR input"
+_WITNESS: Final = Stage("LDR input")
 # dB or stops: far above the rounding of another machine, far below what another crop or camera makes
 _WITNESS_TOLERANCE: Final = 0.02
 # of a protocol, what does not decide a score
@@ -29,8 +30,8 @@ class Difference(NamedTuple):
     """Mean over places of ``A - B`` in one metric on one region.
 
     Attributes:
-        system_a: System of the first evaluation.
-        system_b: System of the second.
+        stage_a: System of the first evaluation, at its stage.
+        stage_b: System of the second.
         camera_family: Cameras of the pictures.
         ranges: Parameter ranges of these cameras.
         metric: Metric, with its alignment.
@@ -40,8 +41,8 @@ class Difference(NamedTuple):
             difference is there, but below what people can be relied on to agree with; or ``undecided``.
     """
 
-    system_a: str
-    system_b: str
+    stage_a: Stage
+    stage_b: Stage
     camera_family: str
     ranges: str
     metric: str
@@ -62,7 +63,7 @@ class Comparison(NamedTuple):
     """
 
     differences: list[Difference]
-    identical: list[tuple[str, str]]
+    identical: list[tuple[Stage, Stage]]
     only_a: list[Picture]
     only_b: list[Picture]
     notes: list[str]
@@ -91,7 +92,7 @@ def compare_results(
     Args:
         a: Folder with ``results.json`` and ``scores.csv``, as ``ldr2hdr.evaluate`` writes them.
         b: The other one.
-        pairs: System of A and system of B to compare; None for every name that both have.
+        pairs: Display names of a system of A and of one of B to compare; None for all that both have.
         seed: Seed of the bootstrap.
         num_resamples: Resamples drawn.
 
@@ -110,8 +111,7 @@ def compare_results(
     in_a, in_b = first.pictures(), second.pictures()
     shared = [picture for picture in in_a if picture in in_b]
     _require_same_pictures(first, second, shared)
-    chosen = _common_systems(first, second) if pairs is None else list(pairs)
-    _require_systems(first, second, chosen)
+    chosen = _common_stages(first, second) if pairs is None else _find_pairs(first, second, pairs)
     differences, identical = [], []
     for pair in chosen:
         paired = list(_pair_up(first, second, pair, shared))
@@ -153,10 +153,10 @@ def _require_same_task(first: Judged, second: Judged) -> None:
 def _require_same_pictures(first: Judged, second: Judged, shared: Sequence[Picture]) -> None:
     if not shared:
         raise ValueError(f"{first.folder} and {second.folder} have no picture in common; give both the same tasks")
-    columns = [column for column in first.scores if column.system == _WITNESS and column in second.scores]
+    columns = [column for column in first.scores if column.stage == _WITNESS and column in second.scores]
     if not columns:
         raise ValueError(
-            f"{first.folder} and {second.folder} need scores of {_WITNESS!r} in one metric, which show that pictures "
+            f"{first.folder} and {second.folder} need scores of '{_WITNESS}' in one metric, which show that pictures "
             "of one name are the same"
         )
     for column in columns:
@@ -166,31 +166,35 @@ def _require_same_pictures(first: Judged, second: Judged, shared: Sequence[Pictu
             is_same = (math.isnan(in_a) and math.isnan(in_b)) or abs(in_a - in_b) <= _WITNESS_TOLERANCE
             if not is_same:
                 raise ValueError(
-                    f"pictures of one name are not the same: {column.metric} of {_WITNESS!r} on {column.region} is "
+                    f"pictures of one name are not the same: {column.metric} of '{_WITNESS}' on {column.region} is "
                     f"{in_a:.4g} in A and {in_b:.4g} in B for {' / '.join(map(str, picture))}; evaluate both with "
                     "the same seed, dataset, camera and task"
                 )
 
 
-def _common_systems(first: Judged, second: Judged) -> list[tuple[str, str]]:
-    return [(name, name) for name in first.systems() if name in second.systems() and name != _WITNESS]
+def _common_stages(first: Judged, second: Judged) -> list[tuple[Stage, Stage]]:
+    common = [(stage, stage) for stage in first.stages() if stage in second.stages() and stage != _WITNESS]
+    if not common:
+        raise ValueError(f"no system is in both: A has {_names(first)}; B has {_names(second)}; name a pair to compare")
+    return common
 
 
-def _require_systems(first: Judged, second: Judged, pairs: Sequence[tuple[str, str]]) -> None:
-    if not pairs:
-        raise ValueError(
-            f"no system is in both: A has {', '.join(first.systems())}; B has {', '.join(second.systems())}; "
-            "name a pair to compare"
-        )
-    for position, judged in enumerate((first, second)):
-        for pair in pairs:
-            if pair[position] not in judged.systems():
-                raise ValueError(
-                    f"{judged.folder} has no system {pair[position]!r}; it has {', '.join(judged.systems())}"
-                )
+def _find_pairs(first: Judged, second: Judged, pairs: Sequence[tuple[str, str]]) -> list[tuple[Stage, Stage]]:
+    return [(_find(first, name_a), _find(second, name_b)) for name_a, name_b in pairs]
 
 
-def _pair_up(first: Judged, second: Judged, pair: tuple[str, str], shared: Sequence[Picture]) -> Iterator[_Paired]:
+def _find(judged: Judged, name: str) -> Stage:
+    stage = find_stage(judged.stages(), name)
+    if stage is None:
+        raise ValueError(f"{judged.folder} has no system {name!r}; it has {_names(judged)}")
+    return stage
+
+
+def _names(judged: Judged) -> str:
+    return ", ".join(map(str, judged.stages()))
+
+
+def _pair_up(first: Judged, second: Judged, pair: tuple[Stage, Stage], shared: Sequence[Picture]) -> Iterator[_Paired]:
     groups: dict[tuple[str, str], list[Picture]] = {}
     for picture in shared:
         groups.setdefault((picture.camera_family, picture.ranges), []).append(picture)
@@ -198,7 +202,7 @@ def _pair_up(first: Judged, second: Judged, pair: tuple[str, str], shared: Seque
         places = [picture.place for picture in pictures]
         for column, scores in first.scores.items():
             other = second.scores.get(Column(pair[1], column.metric, column.region))
-            if column.system != pair[0] or other is None:
+            if column.stage != pair[0] or other is None:
                 continue
             a, b = (
                 torch.tensor([values.get(picture, math.nan) for picture in pictures], dtype=torch.float64)
@@ -207,7 +211,7 @@ def _pair_up(first: Judged, second: Judged, pair: tuple[str, str], shared: Seque
             yield _Paired(*group, column.metric, column.region, places, a, b)
 
 
-def _difference(pair: tuple[str, str], row: _Paired, *, seed: int, num_resamples: int) -> Difference:
+def _difference(pair: tuple[Stage, Stage], row: _Paired, *, seed: int, num_resamples: int) -> Difference:
     interval = bootstrap_difference(
         row.a, row.b, row.places, generator=torch.Generator().manual_seed(seed), num_resamples=num_resamples
     )
@@ -228,7 +232,7 @@ def _verdict(metric: str, interval: Interval) -> Verdict:
 
 
 def _notes(first: Judged, second: Judged) -> list[str]:
-    """Versions and supports that differ, and metrics that one lacks."""
+    """Return the versions and supports that differ, and metrics that one lacks."""
     notes = [
         f"{package} is {first.versions.get(package)} in A and {second.versions.get(package)} in B"
         for package in dict.fromkeys([*first.versions, *second.versions])

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ldr2hdr.evaluation.comparison.paired import Comparison, Difference, Verdict
+from ldr2hdr.evaluation.stages import Stage
 
 _MARKS: Final[dict[Verdict, str]] = {
     "better": "A",
@@ -24,16 +25,16 @@ _LEGEND: Final = (
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Print a table for each pair of systems, camera family and range, then what the tables leave out."""
-    groups: dict[tuple[str, str, str, str], list[Difference]] = {}
+    groups: dict[tuple[Stage, Stage, str, str], list[Difference]] = {}
     for row in comparison.differences:
-        groups.setdefault((row.system_a, row.system_b, row.camera_family, row.ranges), []).append(row)
-    for (system_a, system_b, family, ranges), rows in groups.items():
-        _say(console, f"{system_a} of A - {system_b} of B, camera={family}, {ranges} ranges")
+        groups.setdefault((row.stage_a, row.stage_b, row.camera_family, row.ranges), []).append(row)
+    for (stage_a, stage_b, family, ranges), rows in groups.items():
+        _say(console, f"{stage_a} of A - {stage_b} of B, camera={family}, {ranges} ranges")
         console.print(_table(rows))
     if groups:
         console.print(_LEGEND)
-    for system_a, system_b in comparison.identical:
-        _say(console, f"equal in every digit: {system_a} of A and {system_b} of B")
+    for stage_a, stage_b in comparison.identical:
+        _say(console, f"equal in every digit: {stage_a} of A and {stage_b} of B")
     for name, pictures in (("A", comparison.only_a), ("B", comparison.only_b)):
         if pictures:
             _say(console, f"{len(pictures)} picture{'s' * (len(pictures) > 1)} only in {name}, not counted:")

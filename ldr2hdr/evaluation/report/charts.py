@@ -1,25 +1,13 @@
-"""The charts of a report: quality against inner steps and shots, places, training curves."""
+"""Charts of a report: quality against inner steps and shots, places, training curves."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from ldr2hdr.evaluation.report.lines import REGIONS, ResultTable, parse_stage, place_means
+from ldr2hdr.evaluation.report.lines import REGIONS, ResultTable, place_means
 from ldr2hdr.evaluation.report.runs import Evaluation, Training
-from ldr2hdr.evaluation.report.svg import (
-    NUM_COLOURS,
-    Frame,
-    Point,
-    Series,
-    Tick,
-    axes,
-    draw_dot,
-    draw_series,
-    legend,
-    span,
-    ticks,
-)
+from ldr2hdr.evaluation.report.svg import NUM_COLOURS, Charts, Drawing, Frame, Point, Series, Tick, span, ticks
+from ldr2hdr.evaluation.stages import ADAPTED, Stage
 from ldr2hdr.metrics.bootstrap import Interval
 from ldr2hdr.training.sweeps.curves import LoggedPoint
 
@@ -29,86 +17,79 @@ _SMOOTHING: Final = 0.1  # of the curve's length
 _UNITS: Final = {"pu_psnr": "PU21-PSNR, dB", "log2_rmse": "log2 RMSE, stops", "loss": "loss"}
 
 
-def steps_charts(table: ResultTable) -> str:
-    """PU21-PSNR against inner steps, one chart per region; systems without steps are dashed lines."""
-    stages = {name: stage for name in table.systems if (stage := parse_stage(name)) and name not in table.hidden}
-    names = list(dict.fromkeys(stage.system for stage in stages.values() if stage.verb == "adapted"))
-    steps = sorted({stage.steps for stage in stages.values() if stage.system in names})
+def steps_charts(table: ResultTable) -> Charts | None:
+    """Chart PU21-PSNR against inner steps, one chart per region; systems without steps are dashed lines."""
+    adapted = [stage for stage in table.stages if stage.verb == ADAPTED]
+    steps = sorted(set(map(_steps, adapted)))
     if len(steps) < 2:
-        return ""
+        return None
     at = {step: float(index) for index, step in enumerate(steps)}
-    lines = [name for name in names if sum(stage.system == name for stage in stages.values()) > 1]
-    flat = [name for name in table.compared if name not in stages or stages[name].system not in lines]
-    last = {stage.system: full for full, stage in sorted(stages.items(), key=lambda item: item[1].steps)}
-    if table.main in stages:
-        last[stages[table.main].system] = table.main
-    kept = _strongest(table, {name: last.get(name, name) for name in (*lines, *flat)})
+    families: dict[str, list[Stage]] = {}
+    for stage in adapted:
+        families.setdefault(stage.system, []).append(stage)
+    lines = {name: sorted(stages, key=_steps) for name, stages in families.items() if len(stages) > 1}
+    flat = [stage for stage in table.compared if stage.verb != ADAPTED or stage.system not in lines]
+    best = {name: next((s for s in stages if s == table.main), stages[-1]) for name, stages in lines.items()}
+    kept = _strongest(table, [*best.values(), *flat])
     left_out = len(lines) + len(flat) - len(kept)
-    lines, flat = ([name for name in group if name in kept] for group in (lines, flat))
 
     def series(region: str) -> list[Series]:
-        drawn = []
-        for colour, name in enumerate(lines):
-            points = [
-                _point(at[stage.steps], table.interval(full, "pu_psnr", region))
-                for full, stage in sorted(stages.items(), key=lambda item: item[1].steps)
-                if stage.system == name
-            ]
-            drawn.append(Series(f"{name}, adapted", points, colour))
-        for colour, name in enumerate(flat, start=len(lines)):
-            level = _point(0.0, table.interval(name, "pu_psnr", region)).y
-            drawn.append(Series(name, [Point(0.0, level), Point(len(steps) - 1.0, level)], colour, "dashed"))
+        drawn: list[Series] = []
+        for name, stages in lines.items():
+            if best[name] in kept:
+                points = [_point(at[_steps(stage)], table.interval(stage, "pu_psnr", region)) for stage in stages]
+                drawn.append(Series(f"{name}, {ADAPTED}", points, len(drawn)))
+        for stage in flat:
+            if stage in kept:
+                level = _point(0.0, table.interval(stage, "pu_psnr", region)).y
+                ends = [Point(0.0, level), Point(len(steps) - 1.0, level)]
+                drawn.append(Series(str(stage), ends, len(drawn), "dashed"))
         return drawn
 
     marks = [Tick(at[step], str(step)) for step in steps]
-    return _by_region(series, marks, "inner steps", "against inner steps") + _note(left_out)
+    return _by_region(series, marks, "inner steps", "against inner steps", left_out=left_out)
 
 
-def shots_charts(tables: Sequence[tuple[int, ResultTable]]) -> str:
-    """PU21-PSNR against the number of shots K, where evaluations differ in it: (K, table) of each."""
+def shots_charts(tables: Sequence[tuple[int, ResultTable]]) -> Charts | None:
+    """Chart PU21-PSNR against the number of shots K, where evaluations differ in it: (K, table) of each."""
     shots = sorted({count for count, _ in tables})
     if len(shots) < 2:
-        return ""
+        return None
     at = {count: float(index) for index, count in enumerate(shots)}
-    names = list(dict.fromkeys(name for _, table in tables for name in table.compared))
+    ordered = sorted(tables, key=lambda pair: pair[0])
+    stages = dict.fromkeys(stage for _, table in tables for stage in table.compared)
 
     def series(region: str) -> list[Series]:
         return [
             Series(
-                name,
-                [
-                    _point(at[count], table.interval(name, "pu_psnr", region))
-                    for count, table in sorted(tables, key=lambda pair: pair[0])
-                ],
+                str(stage),
+                [_point(at[count], table.interval(stage, "pu_psnr", region)) for count, table in ordered],
                 colour,
             )
-            for colour, name in enumerate(names)
+            for colour, stage in enumerate(stages)
         ]
 
     return _by_region(series, [Tick(at[count], str(count)) for count in shots], "shots K", "against shots")
 
 
-def places_charts(evaluation: Evaluation, table: ResultTable) -> str:
-    """Mean of every place, a row each, hardest for the main system first."""
-    kept = _strongest(table, {name: name for name in table.compared})
-    systems = [name for name in table.compared if name in kept]
+def places_charts(evaluation: Evaluation, table: ResultTable) -> Charts | None:
+    """Chart the mean of every place, a row each, hardest for the main system first."""
+    kept = _strongest(table, table.compared)
+    stages = [stage for stage in table.compared if stage in kept]
     drawings = []
     order: list[str] = []
     for region, words in REGIONS.items():
         means = place_means(evaluation.judged, table.key, metric="pu_psnr", region=region)
-        main = means.get(table.main or systems[0], {})
+        main = means.get(table.main or stages[0], {})
         order = order or sorted(main, key=lambda place: main[place])
-        if any(means.get(system) for system in systems):
-            drawings.append(_figure(words, _draw_places(order, {name: means.get(name, {}) for name in systems}, words)))
-    if not drawings:
-        return ""
-    entries = [(name, colour, "line") for colour, name in enumerate(systems)]
-    note = _note(len(table.compared) - len(systems))
-    return legend(entries) + f'<div class="charts">{"".join(drawings)}</div>' + note
+        if any(means.get(stage) for stage in stages):
+            drawings.append(_draw_places(order, [(str(stage), means.get(stage, {})) for stage in stages], words))
+    entries = [(str(stage), colour, "line") for colour, stage in enumerate(stages)]
+    return Charts(drawings, entries, len(table.compared) - len(stages)) if drawings else None
 
 
-def training_charts(trainings: Sequence[Training]) -> str:
-    """One chart per quantity and split; runs by colour if there are several, else what is after the ``@``."""
+def training_charts(trainings: Sequence[Training]) -> Charts | None:
+    """Chart each quantity and split; runs by colour if there are several, else what is after the ``@``."""
     names = list(dict.fromkeys(name for run in trainings for name in run.curves))
     charts: dict[str, list[str]] = {}
     for name in names:
@@ -120,11 +101,11 @@ def training_charts(trainings: Sequence[Training]) -> str:
         if quantity.rpartition("/")[2] in _UNITS
     ]
     entries = [(label, colour, "line") for label, colour in colours.items()]
-    return f'{legend(entries)}<div class="charts">{"".join(drawings)}</div>' if drawings else ""
+    return Charts(drawings, entries) if drawings else None
 
 
 def smooth(points: Sequence[LoggedPoint]) -> list[LoggedPoint]:
-    """Mean over a window of a tenth of the curve around each point, cut at the ends.
+    """Return the mean over a window of a tenth of the curve around each point, cut at the ends.
 
     Example:
         >>> [point.value for point in smooth([LoggedPoint(i, i % 2) for i in range(20)])][8:10]
@@ -138,79 +119,61 @@ def smooth(points: Sequence[LoggedPoint]) -> list[LoggedPoint]:
     ]
 
 
-def _strongest(table: ResultTable, stages: Mapping[str, str]) -> set[str]:
-    """As many names as there are colours: that of the main system, then those of the highest PU21-PSNR on all pixels.
+def _strongest(table: ResultTable, stages: Iterable[Stage]) -> set[Stage]:
+    """Return as many stages as there are colours: the main one, then those of the highest PU21-PSNR on all pixels."""
 
-    Args:
-        table: Of which the stages are.
-        stages: By name in a chart, the stage in the table.
-    """
-
-    def rank(name: str) -> tuple[bool, float]:
-        interval = table.interval(stages[name], "pu_psnr", "all")
-        return stages[name] != table.main, math.inf if interval is None else -interval.mean
+    def rank(stage: Stage) -> tuple[bool, float]:
+        interval = table.interval(stage, "pu_psnr", "all")
+        return stage != table.main, math.inf if interval is None else -interval.mean
 
     return set(sorted(stages, key=rank)[:NUM_COLOURS])
 
 
-def _note(left_out: int) -> str:
-    if not left_out:
-        return ""
-    return f'<p class="soft">The strongest {NUM_COLOURS}; {left_out} more in the table.</p>'
+def _steps(stage: Stage) -> int:
+    return stage.steps or 0
 
 
 def _point(x: float, interval: Interval | None) -> Point:
     return Point(x, math.nan) if interval is None else Point(x, *interval[:3])
 
 
-def _figure(caption: str, drawing: str) -> str:
-    return f'<figure class="card"><figcaption>{escape(caption)}</figcaption>{drawing}</figure>'
-
-
-def _by_region(series: Callable[[str], list[Series]], x_ticks: Sequence[Tick], x_label: str, label: str) -> str:
+def _by_region(
+    series: Callable[[str], list[Series]], x_ticks: Sequence[Tick], x_label: str, label: str, *, left_out: int = 0
+) -> Charts | None:
     drawings = []
     for region, words in REGIONS.items():
         drawn = series(region)
         numbers = [number for one in drawn for point in one.points for number in point[1:]]
-        if not any(math.isfinite(number) for number in numbers):
-            continue
-        frame = Frame(x=(-0.15, len(x_ticks) - 0.85), y=span(numbers))
-        parts = [axes(frame, x_ticks=x_ticks, y_ticks=ticks(*frame.y), x_label=x_label)]
-        parts += [draw_series(frame, one, unit="dB") for one in reversed(drawn)]
-        drawings.append(_figure(words, frame.wrap(parts, f"PU21-PSNR of {words} {label}")))
+        if any(math.isfinite(number) for number in numbers):
+            frame, name = Frame(x=(-0.15, len(x_ticks) - 0.85), y=span(numbers)), f"PU21-PSNR of {words} {label}"
+            y_ticks = ticks(*frame.y)
+            drawings.append(Drawing(words, name, frame, x_ticks, x_label, drawn[::-1], y_ticks, unit="dB"))
     entries = [(one.name, one.colour, one.style) for one in series("all")]
-    return legend(entries) + f'<div class="charts">{"".join(drawings)}</div>' if drawings else ""
+    return Charts(drawings, entries, left_out) if drawings else None
 
 
-def _draw_places(order: Sequence[str], means: Mapping[str, Mapping[str, float]], words: str) -> str:
+def _draw_places(order: Sequence[str], means: Sequence[tuple[str, Mapping[str, float]]], words: str) -> Drawing:
     frame = Frame(
-        x=span(value for places in means.values() for value in places.values()),
+        x=span(value for _, places in means for value in places.values()),
         y=(len(order) - 0.5, -0.5),
         height=len(order) * _ROW + 44,
         left=122,
     )
-    x_ticks = ticks(*frame.x, most=5)
-    parts = [axes(frame, x_ticks=x_ticks, y_ticks=[], x_label="PU21-PSNR, dB")]
-    for row, place in enumerate(order):
-        seen = {name: places[place] for name, places in means.items() if place in places}
-        _, y = frame.at(frame.x[0], float(row))
-        parts.append(f'<path class="grid" d="M{frame.left} {y:.1f}H{frame.width - frame.right}"/>')
-        short = place if len(place) < 20 else f"{place[:18]}…"
-        parts.append(
-            f'<text x="{frame.left - 8}" y="{y + 3.5:.1f}" text-anchor="end">{escape(short)}'
-            f"<title>{escape(place)}</title></text>"
+    series = [
+        Series(
+            name, [Point(places.get(place, math.nan), float(row)) for row, place in enumerate(order)], colour, "dots"
         )
-        for colour, (name, value) in reversed(list(enumerate(seen.items()))):
-            parts.append(
-                draw_dot(frame, Point(value, float(row)), f"c{colour % NUM_COLOURS}", f"{place}, {name}", "dB")
-            )
-    return frame.wrap(parts, f"PU21-PSNR of {words} by place")
+        for colour, (name, places) in enumerate(means)
+    ]
+    x_ticks = ticks(*frame.x, most=5)
+    name = f"PU21-PSNR of {words} by place"
+    return Drawing(words, name, frame, x_ticks, "PU21-PSNR, dB", series[::-1], rows=order, unit="dB")
 
 
 def _draw_training(
     quantity: str, members: Sequence[str], trainings: Sequence[Training], colours: dict[str, int]
-) -> str:
-    """One chart; ``colours`` by label grows, so that a label has one colour in all charts."""
+) -> Drawing:
+    """Draw one chart; ``colours`` by label grows, so that a label has one colour in all charts."""
     split, _, kind = quantity.rpartition("/")
     is_loss = kind == "loss"
     series: list[Series] = []
@@ -229,27 +192,25 @@ def _draw_training(
     y_ticks = ticks(*frame.y, most=5)
     if is_loss:
         y_ticks = _powers(*frame.y) or [Tick(tick.value, f"{10**tick.value:.2g}") for tick in y_ticks]
-    parts = [axes(frame, x_ticks=ticks(0.0, last, most=5), y_ticks=y_ticks, x_label="outer step")]
-    parts += [draw_series(frame, one) for one in series]
-    caption = f"{split or 'run'}: {_UNITS[kind]}"
-    return _figure(caption, frame.wrap(parts, f"{caption} against outer steps"))
+    caption, x_ticks = f"{split or 'run'}: {_UNITS[kind]}", ticks(0.0, last, most=5)
+    return Drawing(caption, f"{caption} against outer steps", frame, x_ticks, "outer step", series, y_ticks)
 
 
 def _curves(label: str, points: Sequence[LoggedPoint], colour: int, *, is_loss: bool) -> list[Series]:
-    """A loss on a logarithmic axis, faint below its running mean; other numbers as they are."""
+    """Return a loss on a logarithmic axis, faint below its running mean; other numbers as they are."""
     stride = -(-len(points) // _MOST_POINTS)
     if not is_loss:
-        style = "line" if len(points) < 2 * _ROW else "plain"
-        return [Series(label, [Point(float(step), value) for step, value in points[::stride]], colour, style)]
+        drawn = [Point(float(step), value) for step, value in points[::stride]]
+        return [Series(label, drawn, colour, "line" if len(points) < 2 * _ROW else "plain")]
     positive = [point for point in points if point.value > 0]
     return [
-        Series(label, [Point(float(step), math.log10(value)) for step, value in drawn[::stride]], colour, style)
-        for drawn, style in ((positive, "faint"), (smooth(positive), "plain"))
+        Series(label, [Point(float(step), math.log10(value)) for step, value in kept[::stride]], colour, style)
+        for kept, style in ((positive, "faint"), (smooth(positive), "plain"))
     ]
 
 
 def _powers(low: float, high: float) -> list[Tick]:
-    """Ticks at 1, 2 and 5 times powers of ten, for an axis of decimal logarithms; none if fewer than two fit."""
+    """Return ticks at 1, 2 and 5 times powers of ten, for an axis of decimal logarithms; none if fewer than two fit."""
     values = [m * 10.0**e for e in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
     fitting = [Tick(math.log10(value), f"{value:g}") for value in values if low <= math.log10(value) <= high]
     return fitting if 2 <= len(fitting) <= 8 else []

@@ -1,21 +1,20 @@
-"""Which rows and systems of an evaluation belong together: one table, its main system, what that is compared with."""
+"""Tables of an evaluation: the rows that belong together, the main system and its opponents."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ldr2hdr.evaluation.comparison.judged import Column, Judged
-from ldr2hdr.evaluation.scoring import Summary, strongest
+from ldr2hdr.evaluation.scoring import Summary, fine_tuned, strongest
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 
 REGIONS: Final = {"all": "all pixels", "well_exposed": "well-exposed pixels", "clipped": "clipped pixels"}
-_STEPS: Final = re.compile(r"(?P<system>.*), (?P<verb>adapted|fine-tuned), (?P<steps>\d+) steps?")
 
 
 class TableKey(NamedTuple):
-    """What one table is about.
+    """Key of a table.
 
     Attributes:
         camera_family: As in the scores.
@@ -29,16 +28,8 @@ class TableKey(NamedTuple):
 
     @property
     def title(self) -> str:
-        """In words."""
+        """Return the key in words."""
         return ", ".join(part for part in (self.camera_family, f"{self.ranges} ranges", self.support) if part)
-
-
-class Stage(NamedTuple):
-    """A learned system after inner steps."""
-
-    system: str
-    verb: str
-    steps: int
 
 
 @dataclass(frozen=True)
@@ -46,84 +37,72 @@ class ResultTable:
     """Means and differences of one camera family and range.
 
     Attributes:
-        key: Which.
+        key: Camera family, range and support.
         means: Of every system.
         differences: Of the main system and its opponents.
-        hidden: Fine-tuned systems that are not the strongest one of this table.
+        hidden: Stages of fine-tuning that are not the strongest one of this table.
     """
 
     key: TableKey
     means: Sequence[Summary]
     differences: Sequence[Summary]
-    hidden: frozenset[str]
+    hidden: frozenset[Stage]
 
     @property
-    def systems(self) -> list[str]:
-        """In order of appearance."""
-        return list(dict.fromkeys(row.system for row in self.means))
-
-    def interval(self, system: str, metric: str, region: str) -> Interval | None:
-        """Mean of a system; None if it has none."""
-        rows = ((row.system, row.metric, row.region, row.interval) for row in self.means)
-        return next((interval for *found, interval in rows if found == [system, metric, region]), None)
-
-    def pairs(self) -> dict[str, tuple[str, str]]:
-        """Both systems of each difference, by its name."""
-        names = {row.system for row in self.differences}
-        return {f"{a} - {b}": (a, b) for a in self.systems for b in self.systems if f"{a} - {b}" in names}
+    def stages(self) -> list[Stage]:
+        """Return the systems at their stages, in order of appearance."""
+        return list(dict.fromkeys(row.stage for row in self.means))
 
     @property
-    def main(self) -> str | None:
-        """The system that is compared with others; None without differences."""
-        return next((main for main, _ in self.pairs().values()), None)
+    def main(self) -> Stage | None:
+        """Return the stage that is compared with others; None without differences."""
+        return self.differences[0].stage if self.differences else None
 
     @property
-    def compared(self) -> list[str]:
-        """The main system and its opponents; without differences, all that are not hidden."""
-        pairs = self.pairs()
-        if not pairs:
-            return [system for system in self.systems if system not in self.hidden]
-        return list(dict.fromkeys(system for pair in pairs.values() for system in pair))
+    def opponents(self) -> list[Stage]:
+        """Return the stages that the main one is compared with, in order of appearance."""
+        return list(dict.fromkeys(row.opponent for row in self.differences if row.opponent is not None))
+
+    @property
+    def compared(self) -> list[Stage]:
+        """Return the main stage and its opponents; without differences, all that are not hidden."""
+        if self.main is None:
+            return [stage for stage in self.stages if stage not in self.hidden]
+        return list(dict.fromkeys([self.main, *self.opponents]))
+
+    def interval(self, stage: Stage, metric: str, region: str) -> Interval | None:
+        """Return the mean of a stage; None if it has none."""
+        rows = ((row.stage, row.metric, row.region, row.interval) for row in self.means)
+        return next((interval for *found, interval in rows if found == [stage, metric, region]), None)
 
 
 def split_tables(
     means: Sequence[Summary], differences: Sequence[Summary], *, support: str = ""
 ) -> dict[TableKey, ResultTable]:
-    """One table per camera family and range, in order of appearance.
+    """Return one table per camera family and range, in order of appearance.
 
     Args:
         means: Of one evaluation.
         differences: Of the same.
         support: What its systems adapted on, in words.
     """
-    fine_tuned = {row.system for row in means if (stage := parse_stage(row.system)) and stage.verb == "fine-tuned"}
-    best = strongest(means, fine_tuned)
+    tuned = fine_tuned(means)
+    best = strongest(means, tuned)
     tables = {}
     for group in dict.fromkeys((row.camera_family, row.ranges) for row in means):
         chosen = [[row for row in rows if row[1:3] == group] for rows in (means, differences)]
         key = TableKey(*group, support)
-        tables[key] = ResultTable(key, chosen[0], chosen[1], frozenset(fine_tuned - {best.get(group, "")}))
+        tables[key] = ResultTable(key, chosen[0], chosen[1], frozenset(tuned - {best.get(group)}))
     return tables
 
 
-def parse_stage(name: str) -> Stage | None:
-    """Take the name of a learned system apart; None for others.
-
-    Example:
-        >>> parse_stage("maml, adapted, 3 steps")
-        Stage(system='maml', verb='adapted', steps=3)
-    """
-    found = _STEPS.fullmatch(name)
-    return Stage(found["system"], found["verb"], int(found["steps"])) if found else None
-
-
-def place_means(judged: Judged, key: TableKey, *, metric: str, region: str) -> Mapping[str, Mapping[str, float]]:
-    """Mean of each place by system; a place whose pictures lack the region is left out."""
-    means: dict[str, dict[str, float]] = {}
-    for system in judged.systems():
+def place_means(judged: Judged, key: TableKey, *, metric: str, region: str) -> Mapping[Stage, Mapping[str, float]]:
+    """Return the mean of each place by stage; a place whose pictures lack the region is left out."""
+    means: dict[Stage, dict[str, float]] = {}
+    for stage in judged.stages():
         groups: dict[str, list[float]] = {}
-        for picture, value in judged.scores.get(Column(system, metric, region), {}).items():
+        for picture, value in judged.scores.get(Column(stage, metric, region), {}).items():
             if (picture.camera_family, picture.ranges) == key[:2] and not math.isnan(value):
                 groups.setdefault(picture.place, []).append(value)
-        means[system] = {place: math.fsum(values) / len(values) for place, values in groups.items()}
+        means[stage] = {place: math.fsum(values) / len(values) for place, values in groups.items()}
     return means

@@ -1,10 +1,9 @@
-"""The viewer of a report: sampled pictures as data, and the controls around them."""
+"""Viewer of a report: sampled pictures as data."""
 
 import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import cv2
@@ -12,7 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from ldr2hdr.evaluation.report.encoding import FLOOR, MAX_EV, STEPS_PER_STOP, Packed, encode_light, pack
-from ldr2hdr.evaluation.report.lines import TableKey, parse_stage
+from ldr2hdr.evaluation.report.lines import TableKey
 from ldr2hdr.evaluation.report.runs import Evaluation
 from ldr2hdr.evaluation.samples import Output, Sample
 from ldr2hdr.io import read_ldr, read_radiance
@@ -75,7 +74,7 @@ def encode_scene(evaluation: Evaluation, sample: Sample) -> Scene:
     key = TableKey(sample.camera_family, sample.ranges, evaluation.judged.support.words)
     table = evaluation.tables.get(key)
     hidden = table.hidden if table else frozenset()
-    outputs = _ordered([output for output in sample.outputs if output.system not in hidden])
+    outputs = _ordered([output for output in sample.outputs if output.stage not in hidden])
     levels = (read_ldr(sample.ldr).numpy() * 255).round().astype(np.int32)
     packed: list[Packed] = [pack(levels)]
     light: list[np.ndarray] = []
@@ -83,9 +82,9 @@ def encode_scene(evaluation: Evaluation, sample: Sample) -> Scene:
         codes = encode_light(np.moveaxis(read_radiance(path).numpy(), 0, -1))
         packed.append(pack(codes, levels=levels, earlier=light))
         light.append(codes)
-    names = ["photograph", "truth", *(output.system for output in outputs)]
+    names = ["photograph", "truth", *(str(output.stage) for output in outputs)]
     scores: list[dict[str, float]] = [{}, {}, *(output.scores for output in outputs)]
-    main = table.main if table else None
+    main = str(table.main) if table else ""
     about = {
         "place": sample.place,
         "camera": sample.camera,
@@ -106,7 +105,7 @@ def encode_scene(evaluation: Evaluation, sample: Sample) -> Scene:
 
 
 def viewer_data(scenes: Sequence[Scene]) -> dict[str, Any]:
-    """What the script needs beside the pictures."""
+    """Return what the script needs beside the pictures."""
     return {
         "stepsPerStop": STEPS_PER_STOP,
         "floor": FLOOR,
@@ -117,43 +116,18 @@ def viewer_data(scenes: Sequence[Scene]) -> dict[str, Any]:
     }
 
 
-def viewer_blobs(scenes: Sequence[Scene]) -> Iterable[str]:
-    """Pictures as inert elements: a browser skips over them until they are looked at."""
-    for number, scene in enumerate(scenes):
-        for index, blob in enumerate(scene.blobs):
-            yield f'<script type="text/plain" id="picture-{number}-{index}">{blob}</script>'
+def _ordered(outputs: Sequence[Output]) -> list[Output]:
+    """Sort the outputs of one system after each other, so that each is predicted from the one before."""
+    series = [output.stage._replace(steps=None) for output in outputs]
+    return sorted(
+        outputs, key=lambda output: (series.index(output.stage._replace(steps=None)), output.stage.steps or 0)
+    )
 
 
-def thumbnails(scenes: Sequence[Scene]) -> str:
-    """A strip of buttons, one for each scene."""
-    several_runs = len({scene.about["run"] for scene in scenes}) > 1
-    several_supports = len({scene.about["key"].support for scene in scenes}) > 1
-    buttons = []
-    for number, scene in enumerate(scenes):
-        about = scene.about
-        where = " · ".join(filter(None, about["key"] if several_supports else about["key"][:2]))
-        words = " · ".join([about["place"], about["table"]] + [about["run"]] * several_runs)
-        buttons.append(
-            f'<button type="button" data-scene="{number}" aria-pressed="false" title="{escape(words)}">'
-            f'<img src="{scene.thumbnail}" alt="" loading="lazy"><span>{escape(about["place"])}</span>'
-            f"<small>{escape(where)}</small></button>"
-        )
-    return "".join(buttons)
-
-
-def _ordered(outputs: list[Output]) -> list[Output]:
-    """Stages of one system after each other, so that each is predicted from the one before."""
-    stage_of = {output.system: parse_stage(output.system) for output in outputs}
-    first: dict[str, int] = {}
-    for index, output in enumerate(outputs):
-        stage = stage_of[output.system]
-        first.setdefault(stage.system if stage else output.system, index)
-
-    def key(output: Output) -> tuple[int, int]:
-        stage = stage_of[output.system]
-        return (first[stage.system if stage else output.system], stage.steps if stage else -1)
-
-    return sorted(outputs, key=key)
+def gradient(name: str) -> str:
+    """Return the stops of a colour map for a style sheet."""
+    colours = (colormaps[name](np.linspace(0, 1, 17))[:, :3] * 255).round().astype(int)
+    return ",".join(f"rgb({red},{green},{blue})" for red, green, blue in colours)
 
 
 def _page_number(base: object) -> object:

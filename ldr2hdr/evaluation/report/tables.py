@@ -1,127 +1,120 @@
-"""Tables of means and of differences, with intervals as numbers and as pictures."""
+"""Tables of means and of differences, with intervals as numbers and as pictures; ``tables.html`` writes them."""
 
 import math
 from collections.abc import Sequence
-from html import escape
-from typing import Final
+from typing import Final, NamedTuple
 
 from ldr2hdr.evaluation.report.lines import ResultTable
 from ldr2hdr.evaluation.report.svg import span
 from ldr2hdr.evaluation.scoring import Summary
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval, is_undecided
 
-_COLUMNS: Final = (
-    ("pu_psnr", "all", "all"),
-    ("pu_psnr", "well_exposed", "well-exposed"),
-    ("pu_psnr", "clipped", "clipped"),
-    ("log2_rmse", "all", "all"),
-    ("log2_rmse", "well_exposed", "well-exposed"),
-    ("log2_rmse", "clipped", "clipped"),
-)
+_COLUMNS: Final = [
+    (metric, region) for metric in ("pu_psnr", "log2_rmse") for region in ("all", "well_exposed", "clipped")
+]
 _DECIMALS: Final = {"pu_psnr": 1, "log2_rmse": 2}
-_BAR_WIDTH, _BAR_HEIGHT = 132, 16
 
 
-def means_table(table: ResultTable) -> str:
-    """Every system with its means; those that may be equal to the main one are marked."""
-    shown = [system for system in table.systems if system not in table.hidden]
-    body = "".join(_means_row(table, system) for system in shown)
-    hidden = [system for system in table.systems if system in table.hidden]
-    more = ""
-    if hidden:
-        rows = "".join(_means_row(table, system) for system in hidden)
-        more = (
-            f'<details class="card"><summary>{len(hidden)} more fine-tuned variants; above is the strongest'
-            f'</summary><div class="scroll"><table>{_head("system")}<tbody>{rows}</tbody></table></div></details>'
-        )
-    return f'<div class="card scroll"><table class="means">{_head("system")}<tbody>{body}</tbody></table></div>{more}'
+class Cell(NamedTuple):
+    """Number of a table: its digits for reading, and all of it.
+
+    Attributes:
+        value: The number.
+        mean: For reading.
+        between: Its interval for reading; "" without one.
+        kind: ``better``, ``worse`` or ``undecided``; "" for a mean.
+        mark: Why it is marked with ``?``; "" if it is not.
+    """
+
+    value: str
+    mean: str
+    between: str
+    kind: str
+    mark: str
 
 
-def differences_table(table: ResultTable) -> str:
-    """The main system against each opponent; undecided differences are marked by words, not by colour alone."""
-    pairs = table.pairs()
-    if not pairs:
-        return ""
+class Bar(NamedTuple):
+    """Interval as a line with a dot, in pixels; hollow if it holds 0."""
+
+    mean: float
+    left: float
+    right: float
+    zero: float | None
+    is_hollow: bool
+    width: int = 132
+    height: int = 16
+
+
+class Row(NamedTuple):
+    """Row of a table; None where there is no number."""
+
+    name: str
+    is_main: bool
+    bar: Bar | None
+    cells: list[Cell | None]
+
+
+def rows_of_means(table: ResultTable) -> tuple[list[Row], list[Row]]:
+    """Return every stage with its means, those that are hidden apart; what may be equal to the main one is marked."""
+    shown = [_means_row(table, stage) for stage in table.stages if stage not in table.hidden]
+    return shown, [_means_row(table, stage) for stage in table.stages if stage in table.hidden]
+
+
+def rows_of_differences(table: ResultTable) -> list[Row]:
+    """Return the main stage against each opponent; what is undecided is marked by words, not by colour alone."""
     bounds = _bounds(table.differences, with_zero=True)
     rows = []
-    for name, (_, opponent) in pairs.items():
-        cells = _cells(table.differences, name)
-        bar = _bar(cells.get(("pu_psnr", "all")), bounds, has_zero=True)
-        numbers = "".join(_cell(cells.get(column[:2]), column[0], is_difference=True) for column in _COLUMNS)
-        rows.append(f'<tr><th scope="row">{escape(opponent)}</th><td class="bar">{bar}</td>{numbers}</tr>')
-    table_text = f'<table class="differences">{_head("against")}<tbody>{"".join(rows)}</tbody></table>'
-    return f'<div class="card scroll">{table_text}</div>'
+    for opponent in table.opponents:
+        cells = _cells(table.differences, table.main, opponent)
+        numbers = [_difference(cells.get(column), column[0]) for column in _COLUMNS]
+        rows.append(Row(str(opponent), False, _bar(cells.get(_COLUMNS[0]), bounds, has_zero=True), numbers))
+    return rows
 
 
-def _head(first: str) -> str:
-    names = "".join(f"<th>{label}</th>" for _, _, label in _COLUMNS)
-    return (
-        f'<thead><tr><th></th><th class="bar"></th><th colspan="3">PU21-PSNR, dB <span>more is better</span></th>'
-        f'<th colspan="3">RMSE, stops <span>less is better</span></th></tr>'
-        f'<tr><th>{first}</th><th class="bar">95 % interval, dB</th>{names}</tr></thead>'
-    )
+def _means_row(table: ResultTable, stage: Stage) -> Row:
+    cells, against_main = _cells(table.means, stage), _cells(table.differences, table.main, stage)
+    bar = _bar(cells.get(_COLUMNS[0]), _bounds(table.means, with_zero=False))
+    numbers = [_mean(cells.get(column), column[0], against_main.get(column), table.main) for column in _COLUMNS]
+    return Row(str(stage), stage == table.main, bar, numbers)
 
 
-def _means_row(table: ResultTable, system: str) -> str:
-    cells = _cells(table.means, system)
-    name = next((name for name, pair in table.pairs().items() if pair == (table.main, system)), "")
-    against_main = _cells(table.differences, name)
-    bar = _bar(cells.get(("pu_psnr", "all")), _bounds(table.means, with_zero=False))
-    numbers = "".join(
-        _cell(cells.get((metric, region)), metric, against=against_main.get((metric, region)), main=table.main)
-        for metric, region, _ in _COLUMNS
-    )
-    kind = ' class="main"' if system == table.main else ""
-    return f'<tr{kind}><th scope="row">{escape(system)}</th><td class="bar">{bar}</td>{numbers}</tr>'
+def _cells(
+    rows: Sequence[Summary], stage: Stage | None, opponent: Stage | None = None
+) -> dict[tuple[str, str], Interval]:
+    return {(row.metric, row.region): row.interval for row in rows if (row.stage, row.opponent) == (stage, opponent)}
 
 
-def _cells(rows: Sequence[Summary], system: str) -> dict[tuple[str, str], Interval]:
-    return {(row.metric, row.region): row.interval for row in rows if row.system == system}
+def _mean(interval: Interval | None, metric: str, against: Interval | None, main: Stage | None) -> Cell | None:
+    is_marked = against is not None and is_undecided(against)
+    return _cell(interval, metric, mark=f"its difference from {main} is undecided" if is_marked else "")
 
 
-def _cell(
-    interval: Interval | None,
-    metric: str,
-    *,
-    is_difference: bool = False,
-    against: Interval | None = None,
-    main: str | None = None,
-) -> str:
-    """One number: its digits for reading, all of it in ``data-value``."""
+def _difference(interval: Interval | None, metric: str) -> Cell | None:
+    if interval is not None and is_undecided(interval):
+        return _cell(interval, metric, sign="+", kind="undecided", mark="undecided: the interval holds 0")
+    is_better = interval is not None and (interval.mean > 0) == (metric == "pu_psnr")
+    return _cell(interval, metric, sign="+", kind="better" if is_better else "worse")
+
+
+def _cell(interval: Interval | None, metric: str, *, sign: str = "", kind: str = "", mark: str = "") -> Cell | None:
     if interval is None or math.isnan(interval.mean):
-        return '<td class="none">–</td>'
-    sign, decimals = "+" if is_difference else "", _DECIMALS[metric]
-    mean, low, high = (f"{value:{sign}.{decimals}f}".replace("-", "\N{MINUS SIGN}") for value in interval[:3])
-    mark, kind = "", ""
-    if is_difference and is_undecided(interval):
-        mark, kind = '<abbr title="undecided: the interval holds 0">?</abbr>', ' class="undecided"'
-    elif against is not None and is_undecided(against):
-        mark = f'<abbr title="its difference from {escape(main or "")} is undecided">?</abbr>'
-    elif is_difference and metric in _DECIMALS:
-        kind = ' class="better"' if (interval.mean > 0) == (metric == "pu_psnr") else ' class="worse"'
-    between = "" if math.isnan(interval.low) else f"<small>{low} … {high}</small>"
-    return f'<td{kind} data-value="{interval.mean!r}"><b>{mean}</b>{mark}{between}</td>'
+        return None
+    form = f"{sign}.{_DECIMALS[metric]}f"
+    mean, low, high = (f"{value:{form}}".replace("-", "\N{MINUS SIGN}") for value in interval[:3])
+    return Cell(repr(interval.mean), mean, "" if math.isnan(interval.low) else f"{low} … {high}", kind, mark)
 
 
 def _bounds(rows: Sequence[Summary], *, with_zero: bool) -> tuple[float, float]:
-    """What every bar of a table spans."""
-    intervals = [row.interval for row in rows if (row.metric, row.region) == ("pu_psnr", "all")]
+    """Return what every bar of a table spans."""
+    intervals = [row.interval for row in rows if (row.metric, row.region) == _COLUMNS[0]]
     return span([number for interval in intervals for number in interval[:3]] + [0.0] * with_zero)
 
 
-def _bar(interval: Interval | None, bounds: tuple[float, float], *, has_zero: bool = False) -> str:
-    """The interval as a line with a dot; hollow if it holds 0."""
+def _bar(interval: Interval | None, bounds: tuple[float, float], *, has_zero: bool = False) -> Bar | None:
     if interval is None or math.isnan(interval.mean):
-        return ""
+        return None
     low, high = bounds
-    mean, left, right = (6 + (value - low) / (high - low) * (_BAR_WIDTH - 12) for value in interval[:3])
-    middle = _BAR_HEIGHT / 2
-    parts = [f'<path class="grid" d="M6 {middle}H{_BAR_WIDTH - 6}"/>']
-    if has_zero:
-        zero = 6 - low / (high - low) * (_BAR_WIDTH - 12)
-        parts.append(f'<path class="zero" d="M{zero:.1f} 0V{_BAR_HEIGHT}"/>')
-    if not math.isnan(left):
-        parts.append(f'<path class="range" d="M{left:.1f} {middle}H{right:.1f}"/>')
-    hollow = " hollow" if has_zero and is_undecided(interval) else ""
-    parts.append(f'<circle class="mean{hollow}" cx="{mean:.1f}" cy="{middle}" r="4"/>')
-    return f'<svg viewBox="0 0 {_BAR_WIDTH} {_BAR_HEIGHT}" aria-hidden="true">{"".join(parts)}</svg>'
+    width = Bar._field_defaults["width"] - 12
+    mean, left, right, zero = (6 + (value - low) / (high - low) * width for value in (*interval[:3], 0.0))
+    return Bar(mean, left, right, zero if has_zero else None, has_zero and is_undecided(interval))

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from ldr2hdr.evaluation.comparison import compare_results, print_comparison
 from ldr2hdr.evaluation.comparison.support import Support, read_support
-from ldr2hdr.evaluation.results import write_results
+from ldr2hdr.evaluation.results import SCORE_COLUMNS, write_results
 from ldr2hdr.evaluation.scoring import Score, compare
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.suite import FAST
 
 PLACES = ("attic", "beach", "cave", "dune", "field", "roof")
@@ -22,7 +23,7 @@ WITNESS = "LDR input"
 def scores(system, values, *, metric="log2_rmse", region="all", ranges="seen", places=PLACES):
     """One picture of each place by one camera."""
     return [
-        Score(system, "phone", ranges, f"phone-{place}", place, 0, metric, region, value)
+        Score(Stage(system), "phone", ranges, f"phone-{place}", place, 0, metric, region, value)
         for place, value in zip(places, values, strict=True)
     ]
 
@@ -53,7 +54,12 @@ def test_a_constant_difference_is_found_in_each_table(write):
     a = write("a", witness() + scores("net", shifted) + scores("net", base, ranges="unseen"))
     b = write("b", witness() + scores("net", base) + scores("net", shifted, ranges="unseen"))
     first, second = compare_results(a, b).differences
-    assert (first.system_a, first.system_b, first.camera_family, first.ranges) == ("net", "net", "phone", "seen")
+    assert (str(first.stage_a), str(first.stage_b), first.camera_family, first.ranges) == (
+        "net",
+        "net",
+        "phone",
+        "seen",
+    )
     assert first.interval == pytest.approx((-0.25, -0.25, -0.25, 6))
     assert (first.verdict, second.verdict) == ("better", "worse")
     assert second.interval.mean == pytest.approx(0.25)
@@ -64,7 +70,7 @@ def test_intervals_are_those_of_one_evaluation_with_both_systems(write, generato
     rows = [scores(name, values.tolist(), metric="pu_psnr") for name, values in (("net", ours), ("old", theirs))]
     a, b = write("a", witness() + rows[0]), write("b", witness() + rows[1][::-1])
     (found,) = compare_results(a, b, pairs=[("net", "old")], seed=3, num_resamples=500).differences
-    (expected,) = compare(rows[0] + rows[1], [("net", "old")], seed=3, num_resamples=500)
+    (expected,) = compare(rows[0] + rows[1], [(Stage("net"), Stage("old"))], seed=3, num_resamples=500)
     assert found.interval == pytest.approx(expected.interval)
 
 
@@ -86,6 +92,17 @@ def test_verdicts_know_the_direction_and_the_least_difference(write, metric, gap
     b = write("b", witness() + scores("net", [20.0] * 6, metric=metric))
     (difference,) = compare_results(a, b).differences
     assert difference.verdict == verdict
+
+
+def test_stages_are_named_as_they_are_displayed(write):
+    rows = scores("net", [1.0] * 6)
+    stages = [Stage("net", "adapted", 3), Stage("net", "fine-tuned", 1, 0.25)]
+    a, b = (
+        write(name, witness() + [row._replace(stage=stage, value=value) for row in rows])
+        for name, stage, value in zip("ab", stages, (1.0, 2.0), strict=True)
+    )
+    (found,) = compare_results(a, b, pairs=[("net, adapted, 3 steps", "net lr 0.25, fine-tuned, 1 step")]).differences
+    assert (found.stage_a, found.stage_b, found.interval.mean) == (*stages, -1)
 
 
 def test_pictures_of_one_alone_are_listed_and_not_counted(write):
@@ -119,7 +136,7 @@ def test_a_place_shown_twice_by_one_camera_is_two_pictures(write):
 def test_systems_with_the_same_scores_are_named_without_a_table(write):
     rows = scores("net", [1.0, math.nan, 2.0, 3.0, 4.0, 5.0])
     comparison = compare_results(write("a", witness() + rows), write("b", witness() + rows))
-    assert comparison.identical == [("net", "net")]
+    assert comparison.identical == [(Stage("net"), Stage("net"))]
     assert comparison.differences == []
 
 
@@ -215,7 +232,7 @@ def test_evaluations_with_nothing_in_common_are_refused(write):
         compare_results(a, c)
     with pytest.raises(ValueError, match="has no system 'net'; it has LDR input, unet"):
         compare_results(a, c, pairs=[("net", "net")])
-    assert compare_results(a, c, pairs=[("net", "unet")]).identical == [("net", "unet")]
+    assert compare_results(a, c, pairs=[("net", "unet")]).identical == [(Stage("net"), Stage("unet"))]
 
 
 def test_missing_and_damaged_files_are_named(write, tmp_path):
@@ -226,9 +243,9 @@ def test_missing_and_damaged_files_are_named(write, tmp_path):
         ("half", "scores.csv", None, r"lacks scores\.csv"),
         ("text", "results.json", "{", r"results\.json is not JSON"),
         ("bare", "results.json", json.dumps({"seed": 1}), "needs the key protocol"),
-        ("columns", "scores.csv", "system,value\n", "expected the columns system, camera_family.* got system, value"),
-        ("short", "scores.csv", ",".join(Score._fields) + "\nnet,phone\n", r"scores\.csv, line 2: expected a score"),
-        ("words", "scores.csv", ",".join(Score._fields) + "\na,b,c,d,e,0,f,g,high\n", r"line 2.*'high'"),
+        ("columns", "scores.csv", "system,value\n", "expected the columns system, verb, .* got system, value"),
+        ("short", "scores.csv", ",".join(SCORE_COLUMNS) + "\nnet,phone\n", r"scores\.csv, line 2: expected a score"),
+        ("words", "scores.csv", ",".join(SCORE_COLUMNS) + "\na,,,,b,c,d,e,0,f,g,high\n", r"line 2.*'high'"),
     ):
         folder = write(name, witness())
         (folder / file).unlink()
@@ -244,7 +261,7 @@ def test_the_files_of_an_evaluation_are_left_alone(write):
     compare_results(a, a)
     assert {path.name: path.read_bytes() for path in a.iterdir()} == before
     with (a / "scores.csv").open(newline="") as file:
-        assert next(csv.reader(file)) == list(Score._fields)
+        assert next(csv.reader(file)) == list(SCORE_COLUMNS)
 
 
 def test_tables_tell_direction_doubt_and_what_is_left_out(write):

@@ -7,6 +7,7 @@ import torch
 from ldr2hdr.evaluation.results import write_results
 from ldr2hdr.evaluation.samples import SampledTask, write_samples
 from ldr2hdr.evaluation.scoring import BaselineSystem, Score, compare, score_tasks, summarize
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.io.srgb import encode_srgb
 from ldr2hdr.tasks import Shots, Task
 from ldr2hdr.training.callbacks import write_json
@@ -45,15 +46,20 @@ def make_task(place, *, seed, size=(HEIGHT, WIDTH)):
     return Task(Shots(ldr, exposure), Shots(ldr, exposure), (place, place), (place, place), f"camera {EVIL}")
 
 
+class Net:
+    """A system of three stages."""
+
+    def predictors(self, support):
+        yield Stage("net", "single-shot"), Curve(2.0).adapt(support)
+        for steps in (0, 1):
+            yield Stage("net", "adapted", steps), Curve(1.5**-steps, 0.3).adapt(support)
+
+
 def systems():
     return [
         BaselineSystem("response fit", Curve(1.0)),
-        BaselineSystem("net, single-shot", Curve(2.0)),
         BaselineSystem(f"twice {EVIL}", Curve(4.0, noise=0.5)),
-        *(
-            BaselineSystem(f"net, adapted, {steps} step{'s' * (steps != 1)}", Curve(1.5**-steps, 0.3))
-            for steps in (0, 1)
-        ),
+        Net(),
     ]
 
 
@@ -68,8 +74,8 @@ def write_evaluation(folder, *, shots=2, num_samples=2, task=None, labels=None):
     for (family, ranges), group in tasks.items():
         scores += score_tasks(systems(), group, camera_family=family, ranges=ranges)
     settings = {"seed": 0, "num_resamples": 50}
-    opponents = ("response fit", "net, single-shot", f"twice {EVIL}")
-    differences = compare(scores, [("net, adapted, 1 step", other) for other in opponents], **settings)
+    opponents = (Stage("response fit"), Stage("net", "single-shot"), Stage(f"twice {EVIL}"))
+    differences = compare(scores, [(Stage("net", "adapted", 1), other) for other in opponents], **settings)
     about = {
         "commit": "abc123+",
         "versions": {"torch": "2"},

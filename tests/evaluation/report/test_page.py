@@ -1,5 +1,6 @@
 """The page as text: numbers, names, size, and that it needs nothing else."""
 
+import html
 import json
 import re
 import shutil
@@ -10,10 +11,12 @@ import pytest
 from ldr2hdr import cli
 from ldr2hdr.evaluation.report import write_report
 from ldr2hdr.evaluation.report.charts import shots_charts, steps_charts
-from ldr2hdr.evaluation.report.lines import ResultTable, TableKey
-from ldr2hdr.evaluation.report.tables import differences_table, means_table
+from ldr2hdr.evaluation.report.lines import ResultTable, TableKey, place_means
+from ldr2hdr.evaluation.report.runs import read_runs
+from ldr2hdr.evaluation.report.tables import rows_of_differences, rows_of_means
 from ldr2hdr.evaluation.samples import SampledTask, write_samples
 from ldr2hdr.evaluation.scoring import Summary
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 from report.made import EVIL, make_task, systems, write_evaluation
 
@@ -61,9 +64,10 @@ def test_every_number_of_the_tables_is_that_of_results_json(page, evaluation):
     results = json.loads((evaluation / "results.json").read_text())
     expected = {}
     for row in [*results["means"], *results["differences"]]:
-        key = (f"{row['camera_family']}/{row['ranges']}", row["system"].removeprefix("net, adapted, 1 step - "))
+        shown = Stage(**row.get("opponent", {key: row[key] for key in Stage._fields}))
+        key = (f"{row['camera_family']}/{row['ranges']}", str(shown), "opponent" in row)
         if row["mean"] is not None:
-            expected.setdefault((*key, " - " in row["system"]), []).append(row["mean"])
+            expected.setdefault(key, []).append(row["mean"])
     found = sorted((panel, texts[0], numbers) for panel, texts, numbers in read(page).rows if numbers)
     assert found == sorted((panel, name, numbers) for (panel, name, _), numbers in expected.items())
 
@@ -81,7 +85,7 @@ def test_nothing_is_loaded_from_elsewhere(page):
     assert references
     assert all(reference.startswith(("data:", "#")) for reference in references)
     text = page.read_text()
-    assert "default-src 'none'" in text
+    assert "default-src 'none'" in html.unescape(text)
     assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttpRequest|import\(", text)
 
 
@@ -169,42 +173,47 @@ def test_one_kind_of_task_is_named_once(two_kinds, tmp_path):
     assert ", K = 2, adapted on scenes by one camera</h3>" in text
 
 
-def rows(system, mean, low, high):
-    return [Summary(system, "phone", "seen", *column, Interval(mean, low, high, 5)) for column in METRICS]
+NET, FIT, TUNED = Stage("net", "adapted", 4), Stage("fit"), Stage("supervised", "fine-tuned", 1, 1.0)
+
+
+def rows(stage, mean, low, high, opponent=None):
+    return [Summary(stage, "phone", "seen", *column, Interval(mean, low, high, 5), opponent) for column in METRICS]
 
 
 def table(*, differences=(), hidden=frozenset()):
-    names = ("net, adapted, 0 steps", "net, adapted, 4 steps", "fit", "supervised lr 1, fine-tuned, 1 step")
-    means = [row for index, name in enumerate(names) for row in rows(name, 20.0 + index, 19.0 + index, 22.0 + index)]
+    stages = (Stage("net", "adapted", 0), NET, FIT, TUNED)
+    means = [row for index, stage in enumerate(stages) for row in rows(stage, 20.0 + index, 19.0 + index, 22.0 + index)]
     return ResultTable(TableKey("phone", "seen"), means, list(differences), hidden)
 
 
 @pytest.mark.parametrize(("low", "is_marked"), [(-0.5, True), (0.5, False)])
 def test_undecided_differences_are_marked_in_both_tables(low, is_marked):
-    judged = table(differences=rows("net, adapted, 4 steps - fit", 1.0, low, 2.0))
-    assert differences_table(judged).count("<abbr") == 6 * is_marked
-    assert ("hollow" in differences_table(judged)) == is_marked
-    assert means_table(judged).count("<abbr") == 6 * is_marked
-    row = next(line for line in means_table(judged).split("<tr") if ">fit<" in line)
-    assert row.count("<abbr") == 6 * is_marked
+    judged = table(differences=rows(NET, 1.0, low, 2.0, FIT))
+    (against_fit,) = rows_of_differences(judged)
+    assert [bool(cell.mark) for cell in against_fit.cells] == [is_marked] * 6
+    assert against_fit.bar.is_hollow == is_marked
+    shown, hidden = rows_of_means(judged)
+    assert hidden == []
+    for row in shown:
+        assert [bool(cell.mark) for cell in row.cells] == [is_marked and row.name == "fit"] * 6
 
 
 def test_more_light_is_better_and_more_error_worse():
-    text = differences_table(table(differences=rows("net, adapted, 4 steps - fit", 1.0, 0.5, 2.0)))
-    assert text.count('class="better"') == text.count('class="worse"') == 3
+    (row,) = rows_of_differences(table(differences=rows(NET, 1.0, 0.5, 2.0, FIT)))
+    assert [cell.kind for cell in row.cells] == ["better"] * 3 + ["worse"] * 3
 
 
 def test_weaker_fine_tuned_variants_are_folded_away():
-    name = "supervised lr 1, fine-tuned, 1 step"
-    shown, _, folded = means_table(table(hidden=frozenset({name}))).partition("<details")
-    assert name not in shown
-    assert name in folded
+    shown, hidden = rows_of_means(table(hidden=frozenset({TUNED})))
+    assert str(TUNED) not in {row.name for row in shown}
+    assert [row.name for row in hidden] == ["supervised lr 1, fine-tuned, 1 step"]
 
 
 def test_steps_are_drawn_where_their_numbers_are():
     """From 20 to 21 dB on an axis from 19, the lowest interval's end, to 23, the highest of the dashed lines."""
-    text = steps_charts(table())
-    dots = [float(y) for y in re.findall(r'class="dot c0" cx="[\d.]+" cy="([\d.]+)"', text.split("</figure>")[0])]
+    drawing = steps_charts(table()).drawings[0]
+    (line,) = [series for series in drawing.series if series.style == "line"]
+    dots = [drawing.frame.at(point.x, point.y)[1] for point in line.seen]
     low, high = 19.0 - 0.06 * 4, 23.0 + 0.06 * 4
     expected = [10 + (1 - (mean - low) / (high - low)) * 166 for mean in (20.0, 21.0)]
     assert dots == pytest.approx(expected, abs=0.06)
@@ -212,28 +221,32 @@ def test_steps_are_drawn_where_their_numbers_are():
 
 def test_a_chart_shows_as_many_systems_as_it_has_colours():
     """The main system though it is the weakest, and the strongest of the others."""
-    levels = {"ours, adapted, 0 steps": 1.0, "ours, adapted, 3 steps": 2.0, "ours, adapted, 9 steps": 3.0}
-    levels |= {f"system {number}": 10.0 + number for number in range(10)}
+    ours = [Stage("ours", "adapted", steps) for steps in (0, 3, 9)]
+    levels = dict(zip(ours, (1.0, 2.0, 3.0), strict=True)) | {
+        Stage(f"system {number}"): 10.0 + number for number in range(10)
+    }
     means = [
-        Summary(name, "phone", "seen", metric, region, Interval(level, level - 1, level + 1, 5))
-        for name, level in levels.items()
+        Summary(stage, "phone", "seen", metric, region, Interval(level, level - 1, level + 1, 5))
+        for stage, level in levels.items()
         for metric, region in METRICS
     ]
-    pairs = [
-        row._replace(system=f"ours, adapted, 3 steps - {row.system}")
-        for row in means
-        if row.system.startswith("system")
-    ]
-    text = steps_charts(ResultTable(TableKey("phone", "seen"), means, pairs, frozenset()))
-    shown = re.findall(r"</svg>([^<]+)</li>", text)
-    assert shown == ["ours, adapted", *(f"system {number}" for number in range(3, 10))]
-    assert "The strongest 8; 3 more in the table." in text
+    pairs = [row._replace(stage=ours[1], opponent=row.stage) for row in means if row.stage not in ours]
+    charts = steps_charts(ResultTable(TableKey("phone", "seen"), means, pairs, frozenset()))
+    assert [name for name, *_ in charts.legend] == ["ours, adapted", *(f"system {number}" for number in range(3, 10))]
+    assert charts.left_out == 3
 
 
 def test_shots_need_two_numbers():
-    assert shots_charts([(2, table())]) == ""
-    text = shots_charts([(8, table()), (2, table())])
-    assert text.index(">2</text>") < text.index(">8</text>")
+    assert shots_charts([(2, table())]) is None
+    assert [tick.text for tick in shots_charts([(8, table()), (2, table())]).drawings[0].x_ticks] == ["2", "8"]
+
+
+def test_a_dot_tells_the_number_of_its_place(page, evaluation):
+    """It told the number of the row."""
+    (run,) = read_runs([evaluation]).evaluations
+    key = next(key for key in run.tables if key.ranges == "seen")
+    mean = place_means(run.judged, key, metric="pu_psnr", region="all")[Stage("response fit")]["roof"]
+    assert f"<title>roof, response fit: {mean:.3g} dB</title>" in page.read_text()
 
 
 def test_the_command(evaluation, training, tmp_path, capsys):

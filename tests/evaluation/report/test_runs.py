@@ -6,6 +6,7 @@ import pytest
 
 from ldr2hdr.evaluation.report.lines import place_means, split_tables
 from ldr2hdr.evaluation.report.runs import read_runs
+from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.training.sweeps.curves import read_curves
 from report.made import PLACES
 
@@ -48,8 +49,9 @@ def test_place_means_are_means_of_the_scores(evaluation):
     (run,) = read_runs([evaluation]).evaluations
     for key, table in split_tables(*run.results).items():
         means = place_means(run.judged, key, metric="pu_psnr", region="all")
-        assert list(means["response fit"]) == list(PLACES)
-        mean = math.fsum(means["response fit"].values()) / len(PLACES)
-        assert mean == pytest.approx(table.interval("response fit", "pu_psnr", "all").mean)
-        assert table.main == "net, adapted, 1 step"
-        assert table.compared[:2] == ["net, adapted, 1 step", "response fit"]
+        fit, net = Stage("response fit"), Stage("net", "adapted", 1)
+        assert list(means[fit]) == list(PLACES)
+        mean = math.fsum(means[fit].values()) / len(PLACES)
+        assert mean == pytest.approx(table.interval(fit, "pu_psnr", "all").mean)
+        assert table.main == net
+        assert table.compared[:2] == [net, fit]

@@ -81,7 +81,7 @@ def srgb_levels(light):
 
 
 def pictures(sample):
-    found = {"truth": sample.truth} | {output.system: output.path for output in sample.outputs}
+    found = {"truth": sample.truth} | {str(output.stage): output.path for output in sample.outputs}
     return {name: read_radiance(path).double().numpy() for name, path in found.items()}
 
 
