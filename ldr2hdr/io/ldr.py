@@ -10,12 +10,13 @@ from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor
 
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import parse_exif, turn_upright
-from ldr2hdr.io.exif_block import exif_of_tiff
+from ldr2hdr.io.exif import exif_of_tiff, parse_exif
 from ldr2hdr.io.files import MAX_PIXELS, check_size, kind_of
 from ldr2hdr.io.jpeg import exif_of_jpeg, icc_of_jpeg, parse_jpeg
+from ldr2hdr.io.orientation import turn_upright
 from ldr2hdr.io.png import exif_of_png, icc_of_png, parse_png
-from ldr2hdr.io.tiff_tags import TiffFile, parse_tiff
+from ldr2hdr.io.shot import describe_shot
+from ldr2hdr.io.tiff import TiffFile, parse_tiff
 
 # Keeps 16 bits and makes grey three channels. The orientation is left alone, but in TIFF the decoder cannot do that.
 # Not IMREAD_COLOR_RGB: OpenCV 5.0.0 decodes 16-bit colour TIFFs to wrong numbers with it.
@@ -105,7 +106,9 @@ def read_stored(path: Path, data: bytes, kind: str, *, max_pixels: int = MAX_PIX
 def _png_header(path: Path, data: bytes) -> _Header:
     png = parse_png(path, data)
     exif = exif_of_png(png)
-    return _Header(png.height, png.width, png.is_whole, parse_exif(exif).orientation, exif, icc_of_png(path, png))
+    return _Header(
+        png.height, png.width, png.is_whole, describe_shot(parse_exif(exif)).orientation, exif, icc_of_png(path, png)
+    )
 
 
 def _jpeg_header(path: Path, data: bytes) -> _Header:
@@ -115,7 +118,7 @@ def _jpeg_header(path: Path, data: bytes) -> _Header:
     if jpeg.bit_depth != 8:
         raise ImageError(f"expected a JPEG of 8 bits a channel, got {jpeg.bit_depth}: {path}")
     exif = exif_of_jpeg(jpeg)
-    orientation = parse_exif(exif).orientation
+    orientation = describe_shot(parse_exif(exif)).orientation
     return _Header(jpeg.height, jpeg.width, jpeg.is_whole, orientation, exif, icc_of_jpeg(path, jpeg))
 
 

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ldr2hdr.io.avif import write_avif
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import Shot
-from ldr2hdr.io.exif_block import upright_exif
+from ldr2hdr.io.exif import upright_exif
 from ldr2hdr.io.exr import read_exr, write_exr
 from ldr2hdr.io.files import kind_of, replacing
 from ldr2hdr.io.jxl import write_jxl
 from ldr2hdr.io.photo import Photo
 from ldr2hdr.io.radiance import encode_hdr, read_hdr
+from ldr2hdr.io.shot import Shot
 from ldr2hdr.io.shot_metadata import exr_attributes, radiance_lines
 from ldr2hdr.io.tiff import write_tiff
 from ldr2hdr.io.ultrahdr import write_ultrahdr

@@ -14,7 +14,7 @@ from torch import Tensor
 from ldr2hdr.data.datasets.ev import EXPOSURES_FILE, tell_by_csv
 from ldr2hdr.data.datasets.files import LDR_SUFFIXES, list_files
 from ldr2hdr.io import read_photo
-from ldr2hdr.io.exif import Shot
+from ldr2hdr.io.shot import Shot
 
 PHOTO_SUFFIXES: Final = (*LDR_SUFFIXES, ".heic", ".heif")
 """Developed photographs; a RAW file has another response than the pictures that its camera makes."""
