@@ -20,7 +20,7 @@ SRGB_SLOPE: Final = 12.92
 SRGB_JOINT: Final = 0.04045
 """Code where the straight toe of the sRGB curve ends (IEC 61966-2-1:1999); in linear light, 0.0031308."""
 
-_REC709_LUMINANCE: Final = (0.212656, 0.715158, 0.072186)
+REC709_LUMINANCE: Final = (0.212656, 0.715158, 0.072186)
 
 Pu21Curve: TypeAlias = Literal["banding", "banding_glare", "peaks", "peaks_glare"]
 PqConstants: TypeAlias = Literal["exact", "rounded"]
@@ -100,7 +100,7 @@ def luminance(linear: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b h w"]:
         1.0
     """
     red, green, blue = linear.unbind(dim=-3)
-    weight_red, weight_green, weight_blue = _REC709_LUMINANCE
+    weight_red, weight_green, weight_blue = REC709_LUMINANCE
     return weight_red * red + weight_green * green + weight_blue * blue
 
 

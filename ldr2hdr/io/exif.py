@@ -156,9 +156,9 @@ def upright_exif(block: bytes | None, *, height: int, width: int) -> ExifBlock |
     return replace(kept, main=main, settings=kept.settings | sides)
 
 
-def exif_of_tiff(data: bytes) -> bytes | None:
+def exif_of_tiff(block: ExifBlock) -> bytes | None:
     """Return an EXIF block of what a TIFF or TIFF-based RAW file says of camera and shot; None if it says nothing."""
-    kept = _keep(parse_exif(data))
+    kept = _keep(block)
     return encode_exif(kept) if kept.main or kept.settings or kept.place else None
 
 

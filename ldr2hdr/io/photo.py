@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.io.colour import to_srgb
-from ldr2hdr.io.errors import ImageError
+from ldr2hdr.io.errors import ImageError, naming
 from ldr2hdr.io.exif import parse_exif
 from ldr2hdr.io.files import MAX_PIXELS, kind_of
 from ldr2hdr.io.heic import read_heic
@@ -23,6 +23,7 @@ _REASONS: Final = {
     "GIF": "GIF, which has 256 colours and may move; export a still as JPEG or PNG",
     "OpenEXR": "OpenEXR, which is HDR already",
     "Radiance HDR": "Radiance HDR, which is HDR already",
+    "BigTIFF": "a BigTIFF, which is for files beyond 4 GB; save it as TIFF",
     "an unknown format": "something that is no picture, or of an unknown format",
 }
 
@@ -83,6 +84,11 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
         ImageError: If it cannot be read or is refused; the message names the file.
     """
     path = Path(path)
+    with naming(path):
+        return _read_photo(path, max_pixels)
+
+
+def _read_photo(path: Path, max_pixels: int) -> Photo:
     kind = _photo_kind(path)
     data = path.read_bytes()
     stored, kind = _read_stored(path, data, kind, max_pixels)

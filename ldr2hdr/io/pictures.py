@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.io.avif import write_avif
-from ldr2hdr.io.errors import ImageError
+from ldr2hdr.io.errors import ImageError, naming
 from ldr2hdr.io.exif import upright_exif
 from ldr2hdr.io.exr import read_exr, write_exr
 from ldr2hdr.io.files import kind_of, replacing
@@ -56,7 +56,8 @@ def read_radiance(path: Path | str, *, allow_negative: bool = False) -> Float[Te
     reader = _HDR_READERS.get(kind_of(path))
     if reader is None:
         raise ImageError(f"expected an HDR picture (.hdr or .exr), got {kind_of(path)}: {path}")
-    rgb = reader(path)
+    with naming(path):
+        rgb = reader(path)
     _check_values(rgb, path, allow_negative=allow_negative)
     return torch.from_numpy(rgb).movedim(-1, 0).contiguous()
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import exif_of_tiff
+from ldr2hdr.io.exif import exif_of_tiff, parse_exif
 from ldr2hdr.io.files import MAX_PIXELS, check_size
 from ldr2hdr.io.jpeg import exif_of_jpeg, parse_jpeg
 from ldr2hdr.io.ldr import StoredPicture
@@ -68,7 +68,7 @@ def exif_of_raw(path: Path, data: bytes) -> bytes | None:
         data: Its bytes.
     """
     if data.startswith(TIFF_STARTS):
-        return exif_of_tiff(data)
+        return exif_of_tiff(parse_exif(data))
     if not data.startswith(_FUJIFILM_START):
         return None
     start, length = (int.from_bytes(data[at : at + 4]) for at in (_FUJIFILM_PREVIEW_AT, _FUJIFILM_PREVIEW_AT + 4))

@@ -28,7 +28,6 @@ _PHOTOMETRICS: Final = {
 _SAMPLE_FORMATS: Final = {2: "signed integers", 3: "floating point, which is HDR already", 6: "complex numbers"}
 _OWN_BYTES: Final = 4096
 """More than the directory takes that the package writes."""
-_BIG_TIFF: Final = (b"II+\0", b"MM\0+")
 
 
 class TiffFile(NamedTuple):
@@ -69,16 +68,12 @@ def parse_tiff(path: Path, data: bytes | BinaryFile) -> TiffFile:
         data: Its bytes, or the file itself at its start.
 
     Raises:
-        ImageError: If it is truncated or damaged, or a BigTIFF.
+        ImageError: If it is truncated or damaged.
 
     References:
         Adobe, TIFF 6.0 (1992), section 2; Adobe, DNG 1.7 (2023), on NewSubFileType.
     """
     file = io.BytesIO(data) if isinstance(data, bytes) else data
-    start = file.read(4)
-    if start in _BIG_TIFF:
-        raise ImageError(f"expected a TIFF of up to 4 GB, got a BigTIFF; save it as TIFF: {path}")
-    file.seek(0)
     exif = read_exif(file)
     main = exif.main
     height, width = _first(main.get(_HEIGHT)), _first(main.get(_WIDTH))

@@ -162,6 +162,107 @@ def test_numbers_are_told_in_any_type(kind):
     assert written(settings=not_finite) == Shot()
 
 
+def exposed(**settings):
+    """A shot of settings by name, a tuple being a fraction and the type signed if it has a minus."""
+    return written(settings={TAGS[name]: entry_of(value) for name, value in settings.items()})
+
+
+def entry_of(value):
+    if isinstance(value, Entry):
+        return value
+    if isinstance(value, tuple):
+        return Entry(10 if min(value) < 0 else 5, IFDRational(*value))
+    return Entry(4 if value > 65535 else 3, value)
+
+
+TAGS = {
+    "time": Base.ExposureTime,
+    "tv": Base.ShutterSpeedValue,
+    "f": Base.FNumber,
+    "av": Base.ApertureValue,
+    "iso": Base.ISOSpeedRatings,
+    "kind": 0x8830,
+    "sos": 0x8831,
+    "rei": 0x8832,
+    "speed": 0x8833,
+    "index": Base.ExposureIndex,
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "time_s"),
+    [
+        ({"time": (1, 125), "tv": (5, 1)}, 1 / 125),
+        ({"tv": (6, 1)}, 1 / 64),
+        ({"tv": (-2, 1)}, 4.0),
+        ({"tv": (2**32 - 2, 1)}, 4.0),  # a signed number in an unsigned field (Leica M8)
+        ({"time": (0, 1), "tv": (6, 1)}, 1 / 64),
+        ({"time": (0, 0), "tv": (6, 1)}, 1 / 64),
+        ({"time": (1, 0), "tv": (6, 1)}, 1 / 64),
+        ({"time": (2**32 - 1, 1), "tv": (6, 1)}, 1 / 64),
+        ({"tv": (0, 0)}, None),
+        ({"tv": (1000, 1)}, None),
+        ({"tv": (0, 1)}, 1.0),
+    ],
+)
+def test_the_exposure_time_is_read_wherever_it_may_stand(settings, time_s):
+    """CIPA DC-008, annex C: ``t = 2**-Tv``."""
+    assert exposed(**settings).exposure_time_s == pytest.approx(time_s)
+
+
+@pytest.mark.parametrize(
+    ("settings", "f_number"),
+    [
+        ({"f": (28, 10), "av": (1, 1)}, 2.8),
+        ({"av": (4, 1)}, 4.0),
+        ({"av": (0, 1)}, 1.0),
+        ({"av": (-1, 1)}, 2**-0.5),
+        ({"f": (0, 1), "av": (4, 1)}, 4.0),
+        ({"f": (0, 1), "av": (0, 1)}, None),  # a lens that the camera does not know
+        ({"f": (0, 0)}, None),
+    ],
+)
+def test_the_aperture_is_read_wherever_it_may_stand(settings, f_number):
+    """CIPA DC-008, annex C: ``N = 2**(Av / 2)``."""
+    assert exposed(**settings).f_number == pytest.approx(f_number)
+
+
+@pytest.mark.parametrize(
+    ("settings", "iso", "is_capped"),
+    [
+        ({"iso": 400}, 400, False),
+        ({"iso": 400, "kind": 2, "rei": 800}, 400, False),
+        ({"iso": 65535, "kind": 2, "rei": 102400}, 102400, False),
+        ({"iso": 65535, "kind": 1, "sos": 204800, "rei": 102400}, 204800, False),
+        ({"iso": 65535, "kind": 3, "speed": 409600}, 409600, False),
+        ({"iso": 65535, "kind": 7, "speed": 409600}, 409600, False),
+        ({"iso": 65535, "rei": 102400}, 102400, False),
+        ({"iso": 65535, "kind": 2, "sos": 102400}, 102400, False),
+        ({"iso": 65535}, None, True),
+        ({"iso": 65535, "kind": 2, "rei": 65535}, None, True),
+        ({"iso": 65535, "kind": 2, "rei": 2**32 - 1}, None, True),
+        ({"iso": 65535, "index": (102400, 1)}, 102400, False),
+        ({"rei": 800}, 800, False),
+        ({"index": (200, 1)}, 200, False),
+        ({"iso": 0}, None, False),
+        ({"iso": Entry(3, (0, 200))}, 200, False),
+    ],
+)
+def test_the_sensitivity_is_read_wherever_it_may_stand(settings, iso, is_capped):
+    """CIPA DC-008, annex G: of 16 bits PhotographicSensitivity is 65535 for all above, and others say which."""
+    shot = exposed(**settings)
+    assert (shot.iso, shot.is_iso_capped) == (iso, is_capped)
+    assert (exposed(time=(1, 1), **settings).ev is None) == is_capped
+
+
+def test_settings_in_the_main_directory_count():
+    """As in TIFF/EP; those of EXIF go before."""
+    main = {int(Base.ExposureTime): Entry(5, IFDRational(1, 8)), int(Base.FNumber): Entry(5, IFDRational(4, 1))}
+    assert written(main).exposure_time_s == 1 / 8
+    both = written(main, {int(Base.ExposureTime): Entry(5, IFDRational(1, 2))})
+    assert (both.exposure_time_s, both.f_number, both.ev) == (0.5, 4.0, -5.0)
+
+
 def test_random_damage_tells_less_and_never_fails(rng):
     whole = block(Make="Canon", Model="R5", Orientation=6, DateTime="2024:01:01 00:00:00")
     for _ in range(300):
