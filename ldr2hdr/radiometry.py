@@ -11,8 +11,16 @@ from torch import Tensor
 # metrics need these digits, and they differ from the four-digit row of BT.709 by less than 6e-5.
 LOG_OFFSET: Final = 1 / 255
 """Added to exposure before a logarithm: one 8-bit level of the sensor's white, about a camera's read noise."""
+CLIPPED_LEVEL: Final = 250
+"""From this level of 255 on a channel counts as clipped: the customary threshold, as JPEG rings around white by a few
+levels and some cameras stop short of 255 (Hanji et al., SIGGRAPH 2022)."""
+SRGB_EXPONENT: Final = 2.4
+SRGB_OFFSET: Final = 0.055
+SRGB_SLOPE: Final = 12.92
+SRGB_JOINT: Final = 0.04045
+"""Code where the straight toe of the sRGB curve ends (IEC 61966-2-1:1999); in linear light, 0.0031308."""
 
-_REC709_LUMINANCE: Final = (0.212656, 0.715158, 0.072186)
+REC709_LUMINANCE: Final = (0.212656, 0.715158, 0.072186)
 
 Pu21Curve: TypeAlias = Literal["banding", "banding_glare", "peaks", "peaks_glare"]
 PqConstants: TypeAlias = Literal["exact", "rounded"]
@@ -92,8 +100,36 @@ def luminance(linear: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b h w"]:
         1.0
     """
     red, green, blue = linear.unbind(dim=-3)
-    weight_red, weight_green, weight_blue = _REC709_LUMINANCE
+    weight_red, weight_green, weight_blue = REC709_LUMINANCE
     return weight_red * red + weight_green * green + weight_blue * blue
+
+
+def encode_srgb(linear: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """Convert linear light to sRGB codes, 0 to 0 and 1 to 1.
+
+    Args:
+        linear: In [0, 1].
+
+    References:
+        IEC 61966-2-1:1999.
+
+    Example:
+        >>> encode_srgb(torch.tensor([0.0, 0.18, 1.0])).mul(255).round().tolist()
+        [0.0, 118.0, 255.0]
+    """
+    shoulder = (1 + SRGB_OFFSET) * linear.clamp_min(0) ** (1 / SRGB_EXPONENT) - SRGB_OFFSET
+    return torch.where(linear <= 0.0031308, SRGB_SLOPE * linear, shoulder)
+
+
+def decode_srgb(codes: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """Convert sRGB codes to linear light, the inverse of :func:`encode_srgb`.
+
+    Example:
+        >>> round(decode_srgb(torch.tensor(0.5)).item(), 6)
+        0.214041
+    """
+    shoulder = ((codes.clamp_min(0) + SRGB_OFFSET) / (1 + SRGB_OFFSET)) ** SRGB_EXPONENT
+    return torch.where(codes <= SRGB_JOINT, codes / SRGB_SLOPE, shoulder)
 
 
 def encode_mu_law(linear: Float[Tensor, "*s"], mu: float = 5000.0) -> Float[Tensor, "*s"]:

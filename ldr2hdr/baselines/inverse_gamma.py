@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ldr2hdr.radiometry import decode_srgb
 from ldr2hdr.tasks import Shots
 
 
@@ -54,4 +54,4 @@ class InverseSRGB:
 
     def __call__(self, ldr: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
         """Sensor exposure in [0, 1] of a picture in [0, 1]."""
-        return torch.where(ldr <= 0.04045, ldr / 12.92, ((ldr + 0.055) / 1.055) ** 2.4)
+        return decode_srgb(ldr)

@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ldr2hdr.radiometry import CLIPPED_LEVEL
+
 NUM_LEVELS: Final = 256
 _WHITE: Final = NUM_LEVELS - 1
 # Below, noise and the coder's rounding decide; above, a pixel may be clipped and smoothed by the coder.
 MIN_LEVEL: Final = 10
-MAX_LEVEL: Final = 250
+MAX_LEVEL: Final = CLIPPED_LEVEL
 FIRST_WHITE: Final = MAX_LEVEL + 1
 """From this level on a picture counts as white: noise and JPEG leave clipped pixels some levels below 255."""
 _PRIOR_GAMMA: Final = 2.2

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ldr2hdr.radiometry import CLIPPED_LEVEL
+
 LAYERS: Final = ("mask.clipped", "mask.invented", "sigma")
 """Names of the channels in a file, LAYER.CHANNEL as programs that read OpenEXR group them; in this order."""
 LEVEL: Final = 1 / 255
@@ -15,7 +17,7 @@ UNKNOWN_CAMERA_STOPS: Final = 0.8
 """Error of tones to expect of a camera that was not adapted to: on well-exposed pixels, virtual ones that were never
 trained on have 0.3 to 0.7 (`experiments/camera_profile`). It is taken larger, as real cameras keep to no ranges."""
 # A channel counts as clipped from the customary 250 of 255 on, and in part from where JPEG rings around white.
-_RAMP: Final = (240 / 255, 250 / 255)
+_RAMP: Final = (240 / 255, CLIPPED_LEVEL / 255)
 _FLOOR: Final = 2.0**-10
 
 

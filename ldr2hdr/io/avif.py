@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.io.exif_block import ExifBlock, encode_block
+from ldr2hdr.io.exif import ExifBlock, encode_exif
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.isobmff import add_avif_exif, mark
 from ldr2hdr.io.optional import import_optional
@@ -60,7 +60,7 @@ def write_avif(
         transfer=_TRANSFER,
         matrix=_MATRIX,
     )
-    marked = mark(data, None if exif is None else encode_block(exif), add_avif_exif)
+    marked = mark(data, None if exif is None else encode_exif(exif), add_avif_exif)
     with replacing(path) as temporary:
         temporary.write_bytes(marked.data)
     return marked.damage

@@ -14,7 +14,7 @@ from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.icc import Profile, TableProfileError, parse_profile
 from ldr2hdr.io.icc_writing import srgb_profile
 from ldr2hdr.io.ldr import scale_codes
-from ldr2hdr.io.srgb import encode_srgb
+from ldr2hdr.radiometry import encode_srgb
 
 ASSUMED_SRGB: Final = "sRGB (assumed)"
 # Half a level of 8 bits: nearer profiles are sRGB in all but rounding, and its codes are not touched

@@ -1,5 +1,8 @@
 """OpenEXR pictures (.exr): linear radiance in half or single floats."""
 
+import contextlib
+import io
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,40 +14,62 @@ from jaxtyping import Float
 
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.files import check_size, replacing
+from ldr2hdr.io.primaries import REC709, require_rec709
+from ldr2hdr.radiometry import REC709_LUMINANCE
 
 HALF_MAX: Final = 65504.0
-# red, green, blue, white as x, y (ITU-R BT.709, item 1.3 and 1.4)
-_REC709: Final = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
-# The same primaries adapted to the D50 white of ICC profiles; Photoshop writes these beside unchanged numbers
-_REC709_D50: Final = (0.6484, 0.3309, 0.3212, 0.5979, 0.1559, 0.0661, 0.3457, 0.3585)
 # What `read_exr` would take for the picture
 _COLOUR_CHANNELS: Final = ("R", "G", "B", "A", "Y", "RY", "BY", "RGB", "RGBA")
+_PICTURES: Final[tuple[tuple[str, ...], ...]] = (("R", "G", "B"), ("Y", "RY", "BY"), ("Y",))
+"""Channels that make a picture; luminance without its chroma is none."""
+_DEEP: Final = (OpenEXR.deepscanline, OpenEXR.deeptile)
+_SQUARE: Final = 1e-3
+# By the names of the Color Interop Forum; the last two say nothing
+_LINEAR_SPACES: Final = ("lin_rec709_scene", "lin_rec709_display", "data", "unknown")
+# OpenEXR, ImfRgbaYca.cpp, `reconstructChromaHoriz`: half of a symmetric filter
+_CHROMA_TAPS: Final = (0.002128, -0.007540, 0.019597, -0.043159, 0.087929, -0.186077, 0.627123)
 _COMPRESSION: Final = {"zip": OpenEXR.ZIP_COMPRESSION, "dwaa": OpenEXR.DWAA_COMPRESSION}
 
 
 def read_exr(path: Path) -> Float[np.ndarray, "h w 3"]:
     """Linear Rec. 709 radiance of the first part's data window, float32.
 
-    Alpha is dropped; a single channel ``Y`` is grey.
+    Alpha is dropped; a single channel ``Y`` is grey; luminance and chroma (``Y``, ``RY``, ``BY``) become colours. A
+    ``whiteLuminance`` is applied: the numbers are cd/m2 then.
 
     Raises:
-        ImageError: If the file is damaged, the size absurd, the primaries others, or there is no RGB or Y.
+        ImageError: If the file is damaged or deep, the size absurd, the primaries others, the pixels not square, or
+            there is no RGB or Y.
+
+    References:
+        OpenEXR 3.4, "Standard Attributes"; "Technical Introduction", luminance/chroma images.
     """
-    header = _read_header(path)
-    low, high = header["dataWindow"]
-    width, height = (int(side) for side in np.subtract(high, low, dtype=np.int64) + 1)
-    check_size(path, height, width)
-    primaries = header.get("chromaticities", _REC709)
-    if not isinstance(primaries, tuple):  # what the library could not read; it may not even be printed
-        raise ImageError(f"expected chromaticities in the OpenEXR header, got something else by that name: {path}")
-    if not any(np.allclose(primaries, known, atol=2e-3) for known in (_REC709, _REC709_D50)):
-        raise ImageError(f"expected Rec. 709 primaries {_REC709}, got {primaries}; convert the file: {path}")
-    channels = _read_channels(path)
-    name = next((name for name in ("RGB", "RGBA", "Y") if name in channels), None)
-    if name is None:
-        raise ImageError(f"expected the channels R, G, B or Y, got {', '.join(channels)}: {path}")
-    pixels = np.asarray(channels[name].pixels).reshape(height, width, -1)[..., :3]
-    return np.array(np.broadcast_to(pixels, (height, width, 3)), dtype=np.float32, order="C")
+    header, (height, width) = _read_header(path)
+    planes = _read_planes(path)
+    is_chroma = "RY" in planes or "BY" in planes
+    names = next(
+        (names for names in _PICTURES if set(names) <= set(planes) and not (names == ("Y",) and is_chroma)), None
+    )
+    if names is None:
+        raise ImageError(f"expected the channels R, G, B or Y, got {', '.join(planes)}: {path}")
+    rgb = np.empty((height, width, 3), np.float32)
+    for index, name in enumerate(names):
+        rgb[..., index] = _to_size(path, name, planes[name], rgb.shape[:2])
+    if len(names) == 1:
+        rgb[..., 1:] = rgb[..., :1]
+    elif names[0] == "Y":
+        rgb = _colours_of(rgb)
+    white = header.get("whiteLuminance", 1.0)
+    return rgb if white == 1.0 else rgb * np.float32(white)
+
+
+def read_exr_size(path: Path) -> tuple[int, int]:
+    """Height and width of the data window, after a look at all that `read_exr` refuses by the header.
+
+    Raises:
+        ImageError: As `read_exr`.
+    """
+    return _read_header(path)[1]
 
 
 def write_exr(
@@ -81,7 +106,7 @@ def write_exr(
         **(attributes or {}),
         "compression": _COMPRESSION[compression],
         "type": OpenEXR.scanlineimage,
-        "chromaticities": _REC709,
+        "chromaticities": REC709,
         "dwaCompressionLevel": float(dwa_level),
     }
     channels = {name: _storable(pixels, is_half) for name, pixels in ({"RGB": rgb} | dict(layers)).items()}
@@ -109,21 +134,74 @@ def _storable(pixels: Float[np.ndarray, "..."], is_half: bool) -> np.ndarray:
     return np.ascontiguousarray(pixels, dtype=dtype)
 
 
-def _read_header(path: Path) -> dict[str, Any]:
+def _read_header(path: Path) -> tuple[dict[str, Any], tuple[int, int]]:
+    """The header, and height and width, if the numbers mean what they seem to."""
     with _damage_named(path):
         header: dict[str, Any] = OpenEXR.File(str(path), header_only=True).header()
-    return header
+    if header.get("type") in _DEEP:
+        raise ImageError(f"expected a flat OpenEXR picture, got a deep one; flatten it first: {path}")
+    low, high = header["dataWindow"]
+    width, height = (int(side) for side in np.subtract(high, low, dtype=np.int64) + 1)
+    check_size(path, height, width)
+    primaries = header.get("chromaticities", REC709)
+    if not isinstance(primaries, tuple):  # what the library could not read; it may not even be printed
+        raise ImageError(f"expected chromaticities in the OpenEXR header, got something else by that name: {path}")
+    require_rec709(path, primaries)
+    aspect, white = header.get("pixelAspectRatio", 1.0), header.get("whiteLuminance", 1.0)
+    if not isinstance(aspect, float) or abs(aspect - 1) > _SQUARE:
+        raise ImageError(f"expected square pixels, got a pixelAspectRatio of {aspect}; scale the picture: {path}")
+    if not isinstance(white, float) or not 0 < white < math.inf:
+        raise ImageError(f"expected a positive whiteLuminance, got {white}: {path}")
+    space = header.get("colorInteropID", _LINEAR_SPACES[0])
+    if space not in _LINEAR_SPACES:
+        raise ImageError(f"expected linear Rec. 709, got the colorInteropID {space!r}; convert the file: {path}")
+    return header, (height, width)
 
 
-def _read_channels(path: Path) -> dict[str, Any]:
-    with _damage_named(path):
-        channels: dict[str, Any] = OpenEXR.File(str(path)).channels()
-    return channels
+def _read_planes(path: Path) -> dict[str, np.ndarray]:
+    """Channels by name."""
+    # the library prints what it trips over, and goes on
+    with _damage_named(path), contextlib.redirect_stdout(io.StringIO()) as printed:
+        channels = OpenEXR.File(str(path), separate_channels=True).channels()
+        planes = {name: np.asarray(channel.pixels) for name, channel in channels.items()}
+        if printed.getvalue():
+            raise RuntimeError(printed.getvalue())
+    return planes
+
+
+def _to_size(path: Path, name: str, plane: np.ndarray, size: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
+    """A channel at full size; chroma is stored at half of it."""
+    if plane.shape == size:
+        return plane.astype(np.float32)
+    if name not in ("RY", "BY") or plane.shape != tuple(-(-side // 2) for side in size):
+        raise ImageError(f"expected the channel {name} of {size}, got {plane.shape}: {path}")
+    height, width = size
+    return _doubled(_doubled(plane.astype(np.float32).T)[:width].T)[:height]
+
+
+def _doubled(lines: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "_ m"]:
+    """Put a line between any two, as OpenEXR reconstructs chroma."""
+    reach = len(_CHROMA_TAPS)
+    padded = np.pad(lines, ((reach - 1, reach), (0, 0)), mode="edge")
+    between = np.zeros_like(lines)
+    for index, weight in enumerate(_CHROMA_TAPS):
+        far = 2 * reach - 1 - index
+        between += np.float32(weight) * (padded[index : index + len(lines)] + padded[far : far + len(lines)])
+    return np.stack([lines, between], axis=1).reshape(-1, lines.shape[1])
+
+
+def _colours_of(yca: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
+    """Red, green, blue of luminance, ``(R - Y) / Y`` and ``(B - Y) / Y``."""
+    red_weight, green_weight, blue_weight = REC709_LUMINANCE
+    luminance = yca[..., 0]
+    red, blue = ((yca[..., index] + 1) * luminance for index in (1, 2))
+    green = (luminance - red_weight * red - blue_weight * blue) / green_weight
+    return np.stack([red, green, blue], axis=-1).astype(np.float32)
 
 
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         raise ImageError(f"expected an intact OpenEXR file, got a truncated or damaged one: {path}") from error

@@ -13,7 +13,7 @@ MAX_PIXELS: Final = 2**27
 """134 megapixels: beyond any camera, and 1.6 GB as float32; a larger header is damage or an attack."""
 
 # Where the bytes stand, what they are, whose they are. Of TIFF-based RAW files only Canon's can be told from TIFF by
-# these; the others' first directory tells, see `ldr2hdr.io.tiff_tags`.
+# these; the others' first directory tells, see `ldr2hdr.io.tiff`.
 _KINDS: Final = (
     (0, b"#?", "Radiance HDR"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR"),
@@ -26,11 +26,25 @@ _KINDS: Final = (
     (0, b"IIRS", "camera RAW"),
     (0, b"IIU\0", "camera RAW"),
     (0, b"FOVb", "camera RAW"),
+    (6, b"HEAPCCDR", "camera RAW"),
+    (0, b"\0MRM", "camera RAW"),
+    (0, b"II+\0", "BigTIFF"),
+    (0, b"MM\0+", "BigTIFF"),
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
     (4, b"ftypheic", "HEIC"),
     (4, b"ftypheix", "HEIC"),
+    (4, b"ftypheim", "HEIC"),
+    (4, b"ftypheis", "HEIC"),
+    (4, b"ftyphevc", "HEIC"),
+    (4, b"ftyphevx", "HEIC"),
     (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmif2", "HEIC"),
+    (4, b"ftypmiaf", "HEIC"),
+    (4, b"ftypunif", "HEIC"),
+    (4, b"ftypavci", "HEIC"),
+    (4, b"ftypj2ki", "HEIC"),
+    (4, b"ftypvvic", "HEIC"),
     (4, b"ftypmsf1", "HEIC"),
     (4, b"ftypavif", "AVIF"),
     (4, b"ftypavis", "AVIF"),
@@ -46,8 +60,8 @@ def kind_of(path: Path) -> str:
     """Name of a picture's format by its first bytes; the extension is not looked at.
 
     Returns:
-        "Radiance HDR", "OpenEXR", "PNG", "JPEG", "TIFF", "HEIC", "camera RAW", "AVIF", "JPEG XL", "WebP", "GIF",
-        or "an unknown format". Many RAW files are TIFF by their first bytes.
+        "Radiance HDR", "OpenEXR", "PNG", "JPEG", "TIFF", "BigTIFF", "HEIC", "camera RAW", "AVIF", "JPEG XL", "WebP",
+        "GIF", or "an unknown format". Many RAW files are TIFF by their first bytes; HEIC is any HEIF but AVIF.
 
     Raises:
         ImageError: If there is no such file, or it is empty.

@@ -1,5 +1,6 @@
 """HEIC photographs, as phones take them (extra ``heic``)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,19 @@ from ldr2hdr.io.optional import import_optional
 
 # Code points of ITU-T H.273
 _DISPLAY_P3: Final = 12
+# Items of a HEIF file and their types (ISO/IEC 14496-12, 8.11.6), which name the codecs
+_ITEM: Final = re.compile(rb"infe[\2\3]...(?:..|....)..(\w{3,4})", re.DOTALL)
+_CODECS: Final = {
+    b"unci": "without compression",
+    b"av01": "coded by AV1, which is AVIF",
+    b"avc1": "coded by H.264",
+    b"j2k1": "coded by JPEG 2000",
+    b"jpeg": "coded by JPEG",
+    b"vvc1": "coded by VVC",
+    b"evc1": "coded by EVC",
+    b"lhv1": "coded in layers of HEVC",
+}
+_MAX_HEADER_BYTES: Final = 2**20
 _HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 
 
@@ -29,6 +43,7 @@ def read_heic(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Store
     Raises:
         ImageError: If the package is missing, the file damaged, of absurd size, transparent, or HDR already.
     """
+    _refuse_codec(path, data)
     pillow_heif = import_optional("pillow_heif", extra="heic", path=path)
     with _damage_named(path):
         picture = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
@@ -44,6 +59,14 @@ def read_heic(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Store
     rgb = _three_channels(path, codes, white)
     exif = (picture.info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
     return StoredPicture(rgb, white, bit_depth, 1, exif, _profile(picture.info))
+
+
+def _refuse_codec(path: Path, data: bytes) -> None:
+    """Refuse pictures of another codec than HEVC, which the library passes over without a word."""
+    codecs = {found[1] for found in _ITEM.finditer(data[:_MAX_HEADER_BYTES])}
+    others = [_CODECS[codec] for codec in sorted(codecs & set(_CODECS))]
+    if others and b"hvc1" not in codecs:
+        raise ImageError(f"expected a HEIC picture, coded by HEVC, got a HEIF {others[0]}; export it as JPEG: {path}")
 
 
 @contextmanager

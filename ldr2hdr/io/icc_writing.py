@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from ldr2hdr.radiometry import SRGB_EXPONENT, SRGB_JOINT, SRGB_OFFSET, SRGB_SLOPE
+
 
 class Primaries(NamedTuple):
     """Chromaticities x, y of an RGB space."""
@@ -23,7 +25,9 @@ DISPLAY_P3: Final = Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 ADOBE_RGB: Final = Primaries((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 """Adobe RGB (1998) color image encoding, 2005."""
 ADOBE_RGB_GAMMA: Final = 563 / 256
-SRGB_CURVE: Final = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+SRGB_CURVE: Final = (
+    *(SRGB_EXPONENT, 1 / (1 + SRGB_OFFSET), SRGB_OFFSET / (1 + SRGB_OFFSET), 1 / SRGB_SLOPE, SRGB_JOINT),
+)
 """g, a, b, c, d of IEC 61966-2-1: ((a x + b)**g from d on, c x below)."""
 
 _D50: Final = np.array([0.9642, 1.0, 0.8249])

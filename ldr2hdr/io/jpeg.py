@@ -3,6 +3,7 @@
 import re
 import struct
 from collections.abc import Sequence
+from mmap import mmap
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +17,10 @@ _ICC_NAME: Final = b"ICC_PROFILE\0"
 _START, _START_OF_SCAN, _END = b"\xff\xd8", 0xDA, 0xD9
 # C4, C8 and CC lie in the range of the frame headers, but are tables
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# As libjpeg looks for the next one: FF 00 is none, and any number of fill bytes FF may come first
+_MARKER: Final = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+_LONE: Final = frozenset([0x01, *range(0xD0, 0xD8)])
+"""Markers without a segment."""
 # Within a scan FF 00 is a stuffed byte and D0 to D7 are restart marks; anything else ends it
 _AFTER_SCAN: Final = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 
@@ -53,8 +58,15 @@ class JpegFile(NamedTuple):
     is_whole: bool
 
 
-def parse_jpeg(path: Path, data: bytes) -> JpegFile:
+def parse_jpeg(path: Path, data: bytes | mmap, *, has_scans: bool = True) -> JpegFile:
     """Take a JPEG file apart; nothing is decoded, and what follows the picture's end is left out.
+
+    Stray bytes between segments, which several cameras and programs write, are passed over as decoders do.
+
+    Args:
+        path: Of the file, for messages.
+        data: Its bytes.
+        has_scans: Look for the end of the picture, too; else ``scans`` is empty.
 
     Raises:
         ImageError: If the header is truncated or damaged.
@@ -66,7 +78,7 @@ def parse_jpeg(path: Path, data: bytes) -> JpegFile:
         segments, scans_start = _read_segments(data)
         frame = next(segment.payload for segment in segments if segment.marker in _FRAMES)
         bit_depth, height, width, num_channels = struct.unpack_from(">BHHB", frame)
-        scans_end = _find_end(data, scans_start)
+        scans_end = _find_end(data, scans_start) if has_scans else scans_start
     except (struct.error, IndexError, StopIteration) as error:
         raise ImageError(f"the JPEG header is truncated or damaged: {path}") from error
     scans = data[scans_start:scans_end]
@@ -120,23 +132,27 @@ def _first_named(jpeg: JpegFile, marker: int, name: bytes) -> bytes | None:
     return next(found, None)
 
 
-def _read_segments(data: bytes) -> tuple[list[Segment], int]:
+def _read_segments(data: bytes | mmap) -> tuple[list[Segment], int]:
     """The segments before the first scan, and where that starts."""
-    position, segments = 2, []
-    while data[position + 1] != _START_OF_SCAN:
-        marker = data[position + 1]
-        if data[position] != 0xFF or marker in (0x00, _END):
-            raise IndexError("no marker where one must be")
-        if marker == 0xFF:  # a marker may be preceded by any number of fill bytes
-            position += 1
+    position = 2
+    segments: list[Segment] = []
+    while True:
+        found = _MARKER.search(data, position)
+        if found is None or found[1][0] == _END:
+            raise IndexError("no picture")
+        marker, position = found[1][0], found.end()
+        if marker in _LONE:
             continue
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        segments.append(Segment(marker, data[position + 4 : position + 2 + length]))
-        position += 2 + max(2, length)
-    return segments, position
+        if marker == _START_OF_SCAN:
+            return segments, position - 2
+        (length,) = struct.unpack_from(">H", data, position)
+        if length < 2:
+            raise IndexError("a segment shorter than its own length")
+        segments.append(Segment(marker, data[position + 2 : position + length]))
+        position += length
 
 
-def _find_end(data: bytes, position: int) -> int | None:
+def _find_end(data: bytes | mmap, position: int) -> int | None:
     """Position behind the end marker, found scan by scan: the tables between scans may hold its two bytes."""
     while position + 4 <= len(data):
         (length,) = struct.unpack_from(">H", data, position + 2)

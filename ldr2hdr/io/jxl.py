@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from ldr2hdr.io.exif_block import ExifBlock, encode_block
+from ldr2hdr.io.exif import ExifBlock, encode_exif
 from ldr2hdr.io.exr import HALF_MAX
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.isobmff import add_jxl_exif, mark
@@ -40,7 +40,7 @@ def write_jxl(
     data = imagecodecs.jpegxl_encode(
         np.ascontiguousarray(rgb, dtype=dtype), lossless=True, effort=_EFFORT, usecontainer=True
     )
-    marked = mark(data, None if exif is None else encode_block(exif), add_jxl_exif)
+    marked = mark(data, None if exif is None else encode_exif(exif), add_jxl_exif)
     with replacing(path) as temporary:
         temporary.write_bytes(marked.data)
     return marked.damage

@@ -1,5 +1,7 @@
 """Display-referred pictures (.png, .jpg, .tiff) of 8 or 16 bits, checked before and after decoding."""
 
+import io
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -7,20 +9,24 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8, UInt16
+from PIL import ExifTags
 from torch import Tensor
 
-from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import parse_exif, turn_upright
-from ldr2hdr.io.exif_block import exif_of_tiff
+from ldr2hdr.io.errors import ImageError, naming
+from ldr2hdr.io.exif import BinaryFile, exif_of_tiff, parse_exif
 from ldr2hdr.io.files import MAX_PIXELS, check_size, kind_of
 from ldr2hdr.io.jpeg import exif_of_jpeg, icc_of_jpeg, parse_jpeg
-from ldr2hdr.io.png import exif_of_png, icc_of_png, parse_png
-from ldr2hdr.io.tiff_tags import TiffFile, parse_tiff
+from ldr2hdr.io.orientation import turn_upright
+from ldr2hdr.io.png import PngFile, exif_of_png, icc_of_png, is_transparent_grey, orientation_of_png, parse_png
+from ldr2hdr.io.shot import describe_shot
+from ldr2hdr.io.tiff import TiffFile, parse_tiff
 
 # Keeps 16 bits and makes grey three channels. The orientation is left alone, but in TIFF the decoder cannot do that.
 # Not IMREAD_COLOR_RGB: OpenCV 5.0.0 decodes 16-bit colour TIFFs to wrong numbers with it.
 _DECODE_FLAGS: Final = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _CMYK: Final = "expected RGB or grey, got CMYK, which is for printing; convert the photograph to sRGB first"
+
+_TRANSPARENT: Final = "expected an opaque picture, got transparent pixels; flatten it first"
 
 
 class StoredPicture(NamedTuple):
@@ -43,13 +49,26 @@ class StoredPicture(NamedTuple):
     icc: bytes | None
 
 
-class _Header(NamedTuple):
+class LdrHeader(NamedTuple):
+    """What the header of a picture says.
+
+    Attributes:
+        height: In pixels, as stored.
+        width: In pixels, as stored.
+        is_whole: Whether the file has an end; True if that has not been looked for.
+        orientation: Of the stored picture, by EXIF or what stands for it.
+        exif: EXIF block.
+        icc: ICC profile of the codes; None means sRGB.
+        png: The chunks of a PNG.
+    """
+
     height: int
     width: int
     is_whole: bool
     orientation: int = 1
     exif: bytes | None = None
     icc: bytes | None = None
+    png: PngFile | None = None
 
 
 def read_ldr(path: Path | str) -> Float[Tensor, "3 h w"]:
@@ -63,11 +82,24 @@ def read_ldr(path: Path | str) -> Float[Tensor, "3 h w"]:
             another depth than 8 or 16 bits.
     """
     path = Path(path)
-    kind = kind_of(path)
-    if kind not in ("PNG", "JPEG", "TIFF"):
-        raise ImageError(f"expected an LDR picture (.png, .jpg or .tiff), got {kind}: {path}")
-    stored = read_stored(path, path.read_bytes(), kind)
-    return turn_upright(scale_codes(stored.codes, stored.white), stored.orientation).contiguous()
+    with naming(path):
+        kind = _ldr_kind(path)
+        stored = read_stored(path, path.read_bytes(), kind)
+        return turn_upright(scale_codes(stored.codes, stored.white), stored.orientation).contiguous()
+
+
+def read_ldr_header(path: Path) -> LdrHeader:
+    """The header of a PNG, JPEG or TIFF file; of the pixels only as much is read as lies between.
+
+    Raises:
+        ImageError: If the header says that :func:`read_ldr` will refuse the file.
+    """
+    kind = _ldr_kind(path)
+    with naming(path), path.open("rb") as file:
+        if kind == "TIFF":
+            return _tiff_header(path, file)
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return _png_header(path, data) if kind == "PNG" else _jpeg_header(path, data, has_scans=False)
 
 
 def scale_codes(codes: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w 3"], white: int) -> Float[Tensor, "3 h w"]:
@@ -90,40 +122,55 @@ def read_stored(path: Path, data: bytes, kind: str, *, max_pixels: int = MAX_PIX
     Raises:
         ImageError: As in :func:`read_ldr`.
     """
-    header = {"PNG": _png_header, "JPEG": _jpeg_header, "TIFF": _tiff_header}[kind](path, data)
+    if kind == "TIFF":
+        header = _tiff_header(path, io.BytesIO(data))
+    else:
+        header = _png_header(path, data) if kind == "PNG" else _jpeg_header(path, data)
     check_size(path, header.height, header.width, max_pixels=max_pixels)
     if not header.is_whole:
         raise ImageError(f"the {kind} file is truncated, its end marker is missing: {path}")
     codes = _decode(path, data, _DECODE_FLAGS)
     if kind != "JPEG":
         _check_opaque(path, data)
+    if header.png is not None and is_transparent_grey(header.png, codes):
+        raise ImageError(f"{_TRANSPARENT}: {path}")
     white = int(np.iinfo(codes.dtype).max)
     rgb = np.ascontiguousarray(codes[..., ::-1])
-    return StoredPicture(rgb, white, white.bit_length(), header.orientation, header.exif, header.icc)
+    orientation = 1 if kind == "TIFF" else header.orientation  # the decoder turns TIFF
+    return StoredPicture(rgb, white, white.bit_length(), orientation, header.exif, header.icc)
 
 
-def _png_header(path: Path, data: bytes) -> _Header:
+def _ldr_kind(path: Path) -> str:
+    kind = kind_of(path)
+    if kind not in ("PNG", "JPEG", "TIFF"):
+        raise ImageError(f"expected an LDR picture (.png, .jpg or .tiff), got {kind}: {path}")
+    return kind
+
+
+def _png_header(path: Path, data: bytes | mmap) -> LdrHeader:
     png = parse_png(path, data)
-    exif = exif_of_png(png)
-    return _Header(png.height, png.width, png.is_whole, parse_exif(exif).orientation, exif, icc_of_png(path, png))
+    block = parse_exif(exif := exif_of_png(png))
+    is_told = ExifTags.Base.Orientation in block.main
+    orientation = describe_shot(block).orientation if is_told else orientation_of_png(png) or 1
+    return LdrHeader(png.height, png.width, png.is_whole, orientation, exif, icc_of_png(path, png), png)
 
 
-def _jpeg_header(path: Path, data: bytes) -> _Header:
-    jpeg = parse_jpeg(path, data)
+def _jpeg_header(path: Path, data: bytes | mmap, *, has_scans: bool = True) -> LdrHeader:
+    jpeg = parse_jpeg(path, data, has_scans=has_scans)
     if jpeg.num_channels == 4:
         raise ImageError(f"{_CMYK}: {path}")
     if jpeg.bit_depth != 8:
         raise ImageError(f"expected a JPEG of 8 bits a channel, got {jpeg.bit_depth}: {path}")
-    exif = exif_of_jpeg(jpeg)
-    orientation = parse_exif(exif).orientation
-    return _Header(jpeg.height, jpeg.width, jpeg.is_whole, orientation, exif, icc_of_jpeg(path, jpeg))
+    orientation = describe_shot(parse_exif(exif := exif_of_jpeg(jpeg))).orientation
+    return LdrHeader(jpeg.height, jpeg.width, jpeg.is_whole, orientation, exif, icc_of_jpeg(path, jpeg))
 
 
-def _tiff_header(path: Path, data: bytes) -> _Header:
-    tiff = parse_tiff(path, data)
+def _tiff_header(path: Path, file: BinaryFile) -> LdrHeader:
+    tiff = parse_tiff(path, file)
     _check_layout(path, tiff)
-    # the strips are checked by the decoder, which turns the picture too
-    return _Header(tiff.height, tiff.width, is_whole=True, exif=exif_of_tiff(data), icc=tiff.icc)
+    orientation = describe_shot(tiff.exif).orientation
+    # the strips are checked by the decoder
+    return LdrHeader(tiff.height, tiff.width, True, orientation, exif_of_tiff(tiff.exif), tiff.icc)
 
 
 def _check_layout(path: Path, tiff: TiffFile) -> None:
@@ -153,4 +200,4 @@ def _decode(path: Path, data: bytes, flags: int) -> np.ndarray:
 def _check_opaque(path: Path, data: bytes) -> None:
     stored = _decode(path, data, cv2.IMREAD_UNCHANGED)
     if stored.ndim == 3 and stored.shape[2] == 4 and stored[..., 3].min() < np.iinfo(stored.dtype).max:
-        raise ImageError(f"expected an opaque picture, got transparent pixels; flatten it first: {path}")
+        raise ImageError(f"{_TRANSPARENT}: {path}")

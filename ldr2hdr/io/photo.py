@@ -7,21 +7,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.io.colour import to_srgb
-from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import Shot, parse_exif, turn_upright
-from ldr2hdr.io.exif_block import describe_damage, parse_block
+from ldr2hdr.io.errors import ImageError, naming
+from ldr2hdr.io.exif import parse_exif
 from ldr2hdr.io.files import MAX_PIXELS, kind_of
 from ldr2hdr.io.heic import read_heic
 from ldr2hdr.io.icc_writing import adobe_rgb_profile
 from ldr2hdr.io.ldr import StoredPicture, read_stored
+from ldr2hdr.io.orientation import turn_upright
 from ldr2hdr.io.raw import TIFF_STARTS, read_raw
-from ldr2hdr.io.tiff_tags import parse_tiff
+from ldr2hdr.io.shot import Shot, describe_shot
+from ldr2hdr.io.tiff import parse_tiff
 
 _READ: Final = "a JPEG, PNG, TIFF, HEIC or camera RAW photograph"
 _REASONS: Final = {
     "GIF": "GIF, which has 256 colours and may move; export a still as JPEG or PNG",
     "OpenEXR": "OpenEXR, which is HDR already",
     "Radiance HDR": "Radiance HDR, which is HDR already",
+    "BigTIFF": "a BigTIFF, which is for files beyond 4 GB; save it as TIFF",
     "an unknown format": "something that is no picture, or of an unknown format",
 }
 
@@ -82,10 +84,15 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
         ImageError: If it cannot be read or is refused; the message names the file.
     """
     path = Path(path)
+    with naming(path):
+        return _read_photo(path, max_pixels)
+
+
+def _read_photo(path: Path, max_pixels: int) -> Photo:
     kind = _photo_kind(path)
     data = path.read_bytes()
     stored, kind = _read_stored(path, data, kind, max_pixels)
-    shot = parse_exif(stored.exif)
+    shot = describe_shot(parse_exif(stored.exif))
     icc = stored.icc or (adobe_rgb_profile() if shot.is_adobe_rgb and kind != "camera RAW" else None)
     ldr, colour_space = to_srgb(path, stored.codes, icc, white=stored.white)
     colour_space = "sRGB (developed)" if kind == "camera RAW" else colour_space
@@ -99,7 +106,7 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
         exif=stored.exif,
         icc=icc,
         jpeg=data if kind == "JPEG" else None,
-        exif_damage=describe_damage(parse_block(data if data.startswith(TIFF_STARTS) else stored.exif)),
+        exif_damage=parse_exif(data if data.startswith(TIFF_STARTS) else stored.exif).damage,
     )
     return Photo(turn_upright(ldr, stored.orientation).contiguous(), source)
 

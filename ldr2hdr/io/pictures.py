@@ -11,14 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.io.avif import write_avif
-from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import Shot
-from ldr2hdr.io.exif_block import upright_exif
+from ldr2hdr.io.errors import ImageError, naming
+from ldr2hdr.io.exif import upright_exif
 from ldr2hdr.io.exr import read_exr, write_exr
 from ldr2hdr.io.files import kind_of, replacing
 from ldr2hdr.io.jxl import write_jxl
 from ldr2hdr.io.photo import Photo
 from ldr2hdr.io.radiance import encode_hdr, read_hdr
+from ldr2hdr.io.shot import Shot
 from ldr2hdr.io.shot_metadata import exr_attributes, radiance_lines
 from ldr2hdr.io.tiff import write_tiff
 from ldr2hdr.io.ultrahdr import write_ultrahdr
@@ -56,7 +56,8 @@ def read_radiance(path: Path | str, *, allow_negative: bool = False) -> Float[Te
     reader = _HDR_READERS.get(kind_of(path))
     if reader is None:
         raise ImageError(f"expected an HDR picture (.hdr or .exr), got {kind_of(path)}: {path}")
-    rgb = reader(path)
+    with naming(path):
+        rgb = reader(path)
     _check_values(rgb, path, allow_negative=allow_negative)
     return torch.from_numpy(rgb).movedim(-1, 0).contiguous()
 

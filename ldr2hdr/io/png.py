@@ -1,9 +1,14 @@
 """PNG files as a chain of chunks: size, end, EXIF, and what they say of their colours."""
 
+import re
 import struct
 import zlib
+from mmap import mmap
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
 
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.icc_writing import REC709, Primaries, display_p3_profile, encode_profile, srgb_profile
@@ -12,6 +17,11 @@ _MAX_PROFILE_BYTES: Final = 2**24
 # Code points of ITU-T H.273: (primaries, transfer) of the two spaces of photographs, and the transfers that mean HDR
 _CICP_PROFILES: Final = {(1, 13): srgb_profile, (12, 13): display_p3_profile}
 _CICP_HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
+_EXIF_KEYWORD, _APP1_KEYWORD, _XMP_KEYWORD = b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp"
+_KEYWORDS: Final = (_EXIF_KEYWORD, _APP1_KEYWORD, _XMP_KEYWORD)
+# APP1 may be XMP instead
+_EXIF_STARTS: Final = (b"Exif\0\0", b"II*\0", b"MM\0*")
+_XMP_ORIENTATION: Final = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])\b")
 # gAMA is 100000 / gamma; 45455 stands for sRGB, and all programs take it so
 _SRGB_GAMMA: Final = 45455
 
@@ -23,39 +33,74 @@ class PngFile(NamedTuple):
         height: In pixels, as stored.
         width: In pixels, as stored.
         chunks: The first chunk of each name, but not the pixels.
+        texts: By keyword, those of which metadata is read; of several with one keyword, all.
         is_whole: Whether the end chunk is there.
     """
 
     height: int
     width: int
     chunks: dict[bytes, bytes]
+    texts: dict[bytes, list[bytes]]
     is_whole: bool
 
 
-def parse_png(path: Path, data: bytes) -> PngFile:
+def parse_png(path: Path, data: bytes | mmap) -> PngFile:
     """Take a PNG file apart; nothing is decoded.
 
     Raises:
         ImageError: If the header is truncated, or there are several frames.
     """
     chunks: dict[bytes, bytes] = {}
+    texts: dict[bytes, list[bytes]] = {}
     position = 8
     while position + 12 <= len(data) and b"IEND" not in chunks:
         length, name = struct.unpack_from(">I4s", data, position)
         body = data[position + 8 : position + 8 + length] if name != b"IDAT" else b""
         chunks.setdefault(name, body)
+        keyword = body.partition(b"\0")[0]
+        if name in (b"tEXt", b"zTXt", b"iTXt") and keyword in _KEYWORDS:
+            texts.setdefault(keyword, []).append(_read_text(name, body))
         position += 12 + int(length)
     if len(chunks.get(b"IHDR", b"")) < 8:
         raise ImageError(f"the PNG header is truncated or damaged: {path}")
     if b"acTL" in chunks:
         raise ImageError(f"expected a still picture, got an animated PNG; export one frame: {path}")
     width, height = struct.unpack_from(">II", chunks[b"IHDR"])
-    return PngFile(height, width, chunks, is_whole=b"IEND" in chunks)
+    return PngFile(height, width, chunks, texts, is_whole=b"IEND" in chunks)
 
 
 def exif_of_png(png: PngFile) -> bytes | None:
-    """The EXIF block, a small TIFF file; None if there is none."""
-    return png.chunks.get(b"eXIf")
+    """The EXIF block, a small TIFF file; None if there is none.
+
+    Before the chunk eXIf of 2017 there was only text for it, as ImageMagick and exiftool write it: hexadecimal digits.
+    """
+    if png.chunks.get(b"eXIf"):
+        return png.chunks[b"eXIf"]
+    profiles = [_decode_profile(text) for text in png.texts.get(_EXIF_KEYWORD, ())]
+    profiles += [_decode_profile(text) for text in png.texts.get(_APP1_KEYWORD, ())]
+    return next((profile for profile in profiles if profile is not None and profile.startswith(_EXIF_STARTS)), None)
+
+
+def orientation_of_png(png: PngFile) -> int | None:
+    """Orientation by the XMP packet, for pictures whose EXIF has none; None if that has none, too."""
+    found = (_XMP_ORIENTATION.search(packet) for packet in png.texts.get(_XMP_KEYWORD, ()))
+    return next((int(match[1]) for match in found if match), None)
+
+
+def is_transparent_grey(png: PngFile, codes: UInt8[np.ndarray, "h w _"] | UInt16[np.ndarray, "h w _"]) -> bool:
+    """Whether a grey picture has pixels of the level that its chunk tRNS makes transparent, which OpenCV passes over.
+
+    Args:
+        png: The file.
+        codes: Decoded, at 8 or 16 bits.
+    """
+    bits, colour_type = png.chunks[b"IHDR"][8:10].ljust(2, b"\0")
+    level = png.chunks.get(b"tRNS", b"")
+    if colour_type != 0 or len(level) != 2:
+        return False
+    (stored,) = struct.unpack(">H", level)
+    largest = 2**bits - 1
+    return bool((codes == (stored & largest) * (int(np.iinfo(codes.dtype).max) // largest)).any())
 
 
 def icc_of_png(path: Path, png: PngFile) -> bytes | None:
@@ -83,14 +128,40 @@ def icc_of_png(path: Path, png: PngFile) -> bytes | None:
     return _profile_of_numbers(png.chunks.get(b"gAMA", b""), png.chunks.get(b"cHRM", b""))
 
 
+def _read_text(name: bytes, chunk: bytes) -> bytes:
+    """The text of a chunk; empty if it cannot be unpacked."""
+    _, _, text = chunk.partition(b"\0")
+    if name == b"tEXt":
+        return text
+    is_packed = name == b"zTXt" or text[:1] == b"\1"
+    if name == b"iTXt":  # after the method, a language and a translated keyword
+        text = text[1:2] + text[2:].partition(b"\0")[2].partition(b"\0")[2]
+    try:
+        return _unpack(text) if is_packed else text[1:]
+    except zlib.error:
+        return b""
+
+
+def _decode_profile(text: bytes) -> bytes | None:
+    """Bytes of a profile in text: a name, a length, and so many bytes as hexadecimal digits."""
+    words = text.split()
+    try:
+        return bytes.fromhex(b"".join(words[2:]).decode("ascii"))[: int(words[1])]
+    except (ValueError, IndexError):
+        return None
+
+
 def _unpack_profile(path: Path, chunk: bytes) -> bytes:
     _, _, packed = chunk.partition(b"\0")
-    unpacking = zlib.decompressobj()
     try:
-        profile = unpacking.decompress(packed[1:], _MAX_PROFILE_BYTES)
+        return _unpack(packed)
     except zlib.error as error:
         raise ImageError(f"the ICC profile cannot be unpacked; export the photograph again: {path}") from error
-    return profile
+
+
+def _unpack(packed: bytes) -> bytes:
+    """Unpack what follows a byte that names the method."""
+    return zlib.decompressobj().decompress(packed[1:], _MAX_PROFILE_BYTES)
 
 
 def _profile_of_numbers(gamma: bytes, chromaticities: bytes) -> bytes | None:

@@ -12,11 +12,14 @@ from jaxtyping import Float, UInt8
 
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.files import check_size
+from ldr2hdr.io.primaries import require_rec709
 
 # A pixel is mantissa * 2**(exponent - 136): bias 128, and the 8 bits of the mantissa are a fraction.
 _EXPONENT_OFFSET: Final = 136
 _MAX_VALUE: Final = 255.0 * 2.0 ** (255 - _EXPONENT_OFFSET)
 _MAX_HEADER_BYTES: Final = 65536
+# Of numbers that must be 1
+_SLACK: Final = 1e-3
 # Encoding takes 100 bytes of memory a pixel
 _BLOCK_ROWS: Final = 64
 _RESOLUTION: Final = re.compile(r"^([+-])([XY]) +(\d+) +([+-])([XY]) +(\d+) *$")
@@ -48,7 +51,8 @@ def read_hdr(path: Path) -> Float[np.ndarray, "h w 3"]:
     ``EXPOSURE`` and ``COLORCORR`` lines (cumulative) are divided out, XYZE is converted.
 
     Raises:
-        ImageError: If the header is not Radiance, the size is absurd, or pixels are missing or damaged.
+        ImageError: If the header is not Radiance, the size is absurd, pixels are missing or damaged, or the header says
+            that they are not what they seem: of other primaries, not square, of a gamma.
 
     References:
         G. Ward, "Real Pixels", Graphics Gems II (1991); Radiance reference, "picture file format".
@@ -68,6 +72,18 @@ def read_hdr(path: Path) -> Float[np.ndarray, "h w 3"]:
     if header.is_xyz:
         rgb = rgb @ _REC709_FROM_XYZ.T
     return np.ascontiguousarray(rgb / np.array(header.scale), dtype=np.float32)
+
+
+def read_hdr_size(path: Path) -> tuple[int, int]:
+    """Height and width, upright, after a look at all that `read_hdr` refuses by the header.
+
+    Raises:
+        ImageError: As `read_hdr`.
+    """
+    with path.open("rb") as file:
+        header = _parse_header(path, file.read(_MAX_HEADER_BYTES))
+    size = header.num_lines, header.line_px
+    return size[::-1] if header.is_transposed else size
 
 
 def encode_hdr(rgb: Float[np.ndarray, "h w 3"], *, lines: Sequence[str] = ()) -> bytes:
@@ -119,6 +135,8 @@ def _parse_header(path: Path, data: bytes) -> _Header:
     pixel_format = _values(lines, "FORMAT")[-1:] or ["32-bit_rle_rgbe"]
     if pixel_format[0] not in ("32-bit_rle_rgbe", "32-bit_rle_xyze"):
         raise ImageError(f"expected FORMAT=32-bit_rle_rgbe or _xyze, got {pixel_format[0]!r}: {path}")
+    is_xyz = pixel_format[0].endswith("xyze")
+    _require_plain(path, lines, is_xyz=is_xyz)
     num_lines, line_px = int(size[3]), int(size[6])
     check_size(path, num_lines, line_px)
     sign = {size[2]: size[1], size[5]: size[4]}
@@ -128,7 +146,7 @@ def _parse_header(path: Path, data: bytes) -> _Header:
         is_transposed=size[2] == "X",
         is_flipped_vertically=sign["Y"] == "+",
         is_flipped_horizontally=sign["X"] == "-",
-        is_xyz=pixel_format[0].endswith("xyze"),
+        is_xyz=is_xyz,
         scale=_parse_scale(path, lines),
         end=matched.end(),
     )
@@ -136,6 +154,24 @@ def _parse_header(path: Path, data: bytes) -> _Header:
 
 def _values(lines: list[str], key: str) -> list[str]:
     return [line.split("=", 1)[1].strip() for line in lines if line.startswith(key + "=")]
+
+
+def _require_plain(path: Path, lines: list[str], *, is_xyz: bool) -> None:
+    """Refuse lines by which the numbers are not linear Rec. 709 of square pixels."""
+    for value in () if is_xyz else _values(lines, "PRIMARIES"):  # XYZ has none
+        require_rec709(path, _parse_numbers(path, "PRIMARIES", value))
+    for key, reason in (("PIXASPECT", "square pixels"), ("GAMMA", "linear light"), ("NCOMP", "three components")):
+        expected = 3.0 if key == "NCOMP" else 1.0
+        got = [number for value in _values(lines, key) for number in _parse_numbers(path, key, value)]
+        if any(abs(number - expected) > _SLACK for number in got):
+            raise ImageError(f"expected {reason}, got {key}={' '.join(map(str, got))}; convert the file: {path}")
+
+
+def _parse_numbers(path: Path, key: str, text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split()]
+    except ValueError as error:
+        raise ImageError(f"expected numbers in {key}, got {text!r}: {path}") from error
 
 
 def _parse_scale(path: Path, lines: list[str]) -> tuple[float, float, float]:

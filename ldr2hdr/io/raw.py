@@ -6,17 +6,18 @@ from typing import Final
 import numpy as np
 
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif_block import exif_of_tiff
+from ldr2hdr.io.exif import exif_of_tiff, parse_exif
 from ldr2hdr.io.files import MAX_PIXELS, check_size
 from ldr2hdr.io.jpeg import exif_of_jpeg, parse_jpeg
 from ldr2hdr.io.ldr import StoredPicture
 from ldr2hdr.io.optional import import_optional
+from ldr2hdr.radiometry import SRGB_EXPONENT, SRGB_SLOPE
 
 RAW_SUFFIXES: Final = (
     *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq"),
 )
 """How cameras name RAW files; what a file is, is told by its content."""
-_SRGB_GAMMA: Final = (2.4, 12.92)
+_SRGB_GAMMA: Final = (SRGB_EXPONENT, SRGB_SLOPE)
 # How the camera was held, as LibRaw tells it, to the orientations of EXIF
 _ORIENTATIONS: Final = {0: 1, 3: 3, 5: 8, 6: 6}
 TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"IIRO", b"IIRS", b"IIU\0")
@@ -67,7 +68,7 @@ def exif_of_raw(path: Path, data: bytes) -> bytes | None:
         data: Its bytes.
     """
     if data.startswith(TIFF_STARTS):
-        return exif_of_tiff(data)
+        return exif_of_tiff(parse_exif(data))
     if not data.startswith(_FUJIFILM_START):
         return None
     start, length = (int.from_bytes(data[at : at + 4]) for at in (_FUJIFILM_PREVIEW_AT, _FUJIFILM_PREVIEW_AT + 4))

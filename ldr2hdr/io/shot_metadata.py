@@ -1,20 +1,20 @@
-"""What the headers of OpenEXR and Radiance tell of a shot: they have words of their own, and no EXIF."""
+"""Shot metadata in the headers of OpenEXR and Radiance, which have words of their own and no EXIF."""
 
 from typing import Final
 
-from ldr2hdr.io.exif import Shot
+from ldr2hdr.io.shot import Shot
 
 _MOST_LETTERS: Final = 120
 """Of a line of Radiance: OpenCV reads pieces of 128 bytes, and fails where one ends with its line."""
 
 
 def exr_attributes(shot: Shot) -> dict[str, str | float]:
-    """A shot by OpenEXR's standard names and units, which are those of `Shot`; what it does not tell is left out.
+    """Return a shot by OpenEXR's standard names and units, which are those of `Shot`; what is not known is left out.
 
     References:
         OpenEXR 3.4, "Standard Attributes".
     """
-    told = {
+    known = {
         "cameraMake": shot.make,
         "cameraModel": shot.model,
         "lensMake": shot.lens_make,
@@ -28,12 +28,12 @@ def exr_attributes(shot: Shot) -> dict[str, str | float]:
     }
     if shot.place is not None:
         place = shot.place
-        told |= {"latitude": place.latitude_deg, "longitude": place.longitude_deg, "altitude": place.altitude_m}
-    return {name: value for name, value in told.items() if value is not None}
+        known |= {"latitude": place.latitude_deg, "longitude": place.longitude_deg, "altitude": place.altitude_m}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def radiance_lines(shot: Shot) -> list[str]:
-    """A shot as lines of a Radiance header: date and place by the names that Radiance has, the rest as comments.
+    """Return a shot as lines of a Radiance header: date and place by the names it has for them, the rest as comments.
 
     Not ``EXPOSURE=``, by which readers divide the pixels.
 

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from ldr2hdr.io.colour import to_linear
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exif import turn_stored
-from ldr2hdr.io.exif_block import encode_block, fit_block, upright_exif
+from ldr2hdr.io.exif import encode_exif, fit_exif, upright_exif
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.gainmap import GainMap, compute_gain_map
 from ldr2hdr.io.gainmap_metadata import ISO_NAME, ISO_VERSION, encode_base_xmp, encode_gain_map_xmp, encode_iso
@@ -40,6 +39,7 @@ from ldr2hdr.io.jpeg import (
     xmp_of_jpeg,
 )
 from ldr2hdr.io.ldr import read_stored
+from ldr2hdr.io.orientation import turn_stored
 from ldr2hdr.io.photo import Photo
 from ldr2hdr.io.pq import WHITE_CD_M2
 from ldr2hdr.radiometry import PQ_MAX_CD_M2
@@ -125,8 +125,8 @@ def _encoded_base(photo: Photo, quality: int) -> _Base:
     base = _base(path, jpeg, data, parse_profile(path, srgb_profile()), 1)
     if exif is None:
         return base
-    fitted = fit_block(exif, max_bytes=MAX_PAYLOAD_BYTES - len(EXIF_NAME))
-    segment = Segment(APP1, EXIF_NAME + encode_block(fitted.block))
+    fitted = fit_exif(exif, max_bytes=MAX_PAYLOAD_BYTES - len(EXIF_NAME))
+    segment = Segment(APP1, EXIF_NAME + encode_exif(fitted.block))
     jpeg = jpeg._replace(segments=(jpeg.segments[0], segment, *jpeg.segments[1:]))
     return base._replace(jpeg=jpeg, exif_damage=fitted.damage)
 

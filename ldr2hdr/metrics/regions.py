@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ldr2hdr.radiometry import CLIPPED_LEVEL
+
 
 class Regions(NamedTuple):
     """Pixels of each region; ``_asdict()`` gives them by name.
@@ -28,7 +30,7 @@ def find_regions(
     exposure: Float[Tensor, "*b 3 h w"],
     *,
     dark_level: int = 5,
-    clipped_level: int = 250,
+    clipped_level: int = CLIPPED_LEVEL,
 ) -> Regions:
     """Divide a picture by what its camera could record.
 

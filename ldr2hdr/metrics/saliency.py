@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ldr2hdr.radiometry import encode_pu21
+from ldr2hdr.radiometry import decode_srgb, encode_pu21
 
 # VSI: stabilisers of saliency, gradient and chroma, and the exponents of gradient and chroma
 _C_SALIENCY, _C_GRADIENT, _C_CHROMA = 1.27, 386.0, 130.0
@@ -122,8 +122,7 @@ def _warmth(lab: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n s s"]:
 
 
 def _to_lab(picture: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n 3 s s"]:
-    code = picture / 255
-    linear = torch.where(code <= 0.04045, code / 12.92, ((code.clamp_min(0) + 0.055) / 1.055) ** 2.4)
+    linear = decode_srgb(picture / 255)
     xyz = _mix(_SRGB_TO_XYZ, linear) / linear.new_tensor(_LAB_WHITE).view(3, 1, 1)
     root = torch.where(xyz > 0.008856, xyz.clamp_min(0.008856) ** (1 / 3), (903.3 * xyz + 16) / 116)
     x, y, z = root.unbind(1)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ldr2hdr.radiometry import CLIPPED_LEVEL
 from ldr2hdr.tasks import WHOLE, Window
 
 # Knots are equally spaced in log(level + toe): the toe is about four 8-bit levels, below which noise and rounding rule.
@@ -16,7 +17,7 @@ TOE_LEVEL: Final = 4 / 255
 # At and above this level a channel stands for all the light that clipped.
 WHITE_LEVEL: Final = 254 / 255
 # From here to there it does so more and more: JPEG rings around white by a few levels, and a step would show.
-_NEAR_WHITE_LEVEL: Final = 250 / 255
+_NEAR_WHITE_LEVEL: Final = CLIPPED_LEVEL / 255
 # Local means are taken over this many cells a side, so that their reach is a share of the picture.
 _GRIDS: Final = (3, 6, 16)
 # Where all three channels clipped they stay equal, whatever local tone mapping makes of them: this near (JPEG rings),

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ldr2hdr.io import srgb
+from ldr2hdr import radiometry
 from ldr2hdr.metrics.functional import log2_rmse
 from ldr2hdr.radiometry import LOG_OFFSET, luminance
 from ldr2hdr.tasks import Shots
@@ -108,7 +108,7 @@ def encode_srgb(linear: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         >>> encode_srgb(torch.tensor([0.0, 0.001, 0.18, 1.0, 9.0]))
         tensor([0.0000, 0.0129, 0.4614, 1.0000, 1.0000])
     """
-    return srgb.encode_srgb(linear.clamp(0, 1))
+    return radiometry.encode_srgb(linear.clamp(0, 1))
 
 
 def error_stops(exposure: Float[Tensor, "3 h w"], truth: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:

@@ -8,6 +8,7 @@ import torch
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.evaluation.scoring import BaselineSystem, LearnedSystem, Score, compare, score_tasks, summarize
 from ldr2hdr.evaluation.stages import Stage
+from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.supervised import SupervisedLearner
 from ldr2hdr.metrics.functional import PSNR_CAP_DB
 from ldr2hdr.tasks import Shots, Task

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ldr2hdr.io import read_photo, write_image
 from ldr2hdr.io.icc_writing import display_p3_profile
-from ldr2hdr.io.srgb import encode_srgb
+from ldr2hdr.radiometry import encode_srgb
 
 HAS_FORMATS = importlib.util.find_spec("imagecodecs") is not None
 CHROMIUM = shutil.which("chromium")

@@ -1,11 +1,15 @@
 """OpenEXR files: bit-exact round trips, channel layouts, and every refusal."""
 
+import struct
+
 import numpy as np
 import OpenEXR
 import pytest
 
+from ldr2hdr.data.datasets.headers import read_header
+from ldr2hdr.io import read_radiance
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.exr import read_exr, write_exr
+from ldr2hdr.io.exr import read_exr, read_exr_size, write_exr
 
 
 def write_raw(path, channels, **header):
@@ -57,6 +61,115 @@ def test_other_primaries_are_refused(tmp_path):
     write_raw(tmp_path / "aces.exr", {"RGB": np.ones((2, 2, 3), np.float32)}, chromaticities=aces)
     with pytest.raises(ImageError, match=r"expected Rec. 709 primaries .* got \(0.734.*aces\.exr"):
         read_exr(tmp_path / "aces.exr")
+
+
+WEIGHTS = (0.212656, 0.715158, 0.072186)
+
+
+def chroma_of(rgb):
+    luminance = rgb @ np.array(WEIGHTS, np.float32)
+    return {"Y": luminance, "RY": rgb[..., 0] / luminance - 1, "BY": rgb[..., 2] / luminance - 1}
+
+
+def test_luminance_and_chroma_become_colours(tmp_path, rng):
+    """OpenEXR's technical introduction: ``RY = (R - Y) / Y``, ``BY = (B - Y) / Y``."""
+    rgb = rng.uniform(0.1, 4, (6, 5, 3)).astype(np.float32)
+    write_raw(tmp_path / "yc.exr", {name: plane.copy() for name, plane in chroma_of(rgb).items()})
+    np.testing.assert_allclose(read_exr(tmp_path / "yc.exr"), rgb, rtol=1e-4)
+    write_raw(tmp_path / "half.exr", {"Y": rgb[..., 0].copy(), "RY": rgb[..., 1].copy()})
+    with pytest.raises(ImageError, match=r"got RY, Y.*half\.exr"):
+        read_exr(tmp_path / "half.exr")
+
+
+def write_subsampled(path, luminance, chroma):
+    """By the format's layout, without compression: the package's writer has no chroma of half size."""
+    height, width = luminance.shape
+    channels = b"".join(
+        name + b"\0" + struct.pack("<iiii", 2, 0, step, step) for name, step in ((b"BY", 2), (b"RY", 2), (b"Y", 1))
+    )
+    box = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    attributes = {
+        (b"channels", b"chlist"): channels + b"\0",
+        (b"compression", b"compression"): b"\0",
+        (b"dataWindow", b"box2i"): box,
+        (b"displayWindow", b"box2i"): box,
+        (b"lineOrder", b"lineOrder"): b"\0",
+        (b"pixelAspectRatio", b"float"): struct.pack("<f", 1),
+        (b"screenWindowCenter", b"v2f"): bytes(8),
+        (b"screenWindowWidth", b"float"): struct.pack("<f", 1),
+    }
+    head = struct.pack("<II", 20000630, 2)
+    head += b"".join(b"\0".join(key) + b"\0" + struct.pack("<i", len(v)) + v for key, v in attributes.items()) + b"\0"
+    lines = []
+    for y, line in enumerate(luminance):
+        planes = [*(chroma[name][y // 2] for name in ("BY", "RY") if y % 2 == 0), line]
+        data = b"".join(plane.astype("<f4").tobytes() for plane in planes)
+        lines.append(struct.pack("<ii", y, len(data)) + data)
+    starts = len(head) + 8 * height + np.cumsum([0, *map(len, lines[:-1])])
+    path.write_bytes(head + starts.astype("<u8").tobytes() + b"".join(lines))
+
+
+def test_chroma_of_half_size_is_brought_to_full_size(tmp_path):
+    """Where it was sampled it stays, between it is what a smooth change of colour has there."""
+    height, width = 8, 40
+    ramp = 0.3 + 0.1 * np.sin(np.arange(width) / 4)[None].repeat(height, 0)
+    chroma = {"RY": ramp[::2, ::2], "BY": np.full((height // 2, width // 2), -0.2)}
+    write_subsampled(tmp_path / "a.exr", np.full((height, width), 2.0), chroma)
+    read = read_exr(tmp_path / "a.exr")
+    np.testing.assert_allclose(read[::2, ::2, 0], 2 * (chroma["RY"] + 1), rtol=1e-5)
+    np.testing.assert_allclose(read[:, 14:-14, 0], 2 * (ramp[:, 14:-14] + 1), rtol=1e-3)
+    np.testing.assert_allclose(read[..., 2], 1.6, rtol=1e-5)
+
+
+def test_channels_of_several_precisions_are_one_picture(tmp_path):
+    planes = {"R": np.full((2, 3), 1, np.float16), "G": np.full((2, 3), 2, np.float32)}
+    write_raw(tmp_path / "a.exr", planes | {"B": np.full((2, 3), 3, np.float16)})
+    np.testing.assert_array_equal(read_exr(tmp_path / "a.exr")[1, 2], (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        ({"pixelAspectRatio": 2.0}, "expected square pixels, got a pixelAspectRatio of 2.0"),
+        ({"whiteLuminance": -1.0}, "expected a positive whiteLuminance"),
+        ({"colorInteropID": "lin_ap1_scene"}, "got the colorInteropID 'lin_ap1_scene'"),
+        ({"colorInteropID": "srgb_rec709_display"}, "got the colorInteropID 'srgb_rec709_display'"),
+    ],
+)
+def test_an_attribute_that_changes_what_the_numbers_mean_is_refused_by_name(tmp_path, attribute, message):
+    write_raw(tmp_path / "a.exr", {"RGB": np.ones((2, 2, 3), np.float32)}, **attribute)
+    for read in (read_exr, read_exr_size, read_header):
+        with pytest.raises(ImageError, match=message + r".*a\.exr"):
+            read(tmp_path / "a.exr")
+
+
+def test_the_luminance_of_white_is_applied(tmp_path):
+    write_raw(tmp_path / "a.exr", {"RGB": np.full((2, 2, 3), 0.5, np.float32)}, whiteLuminance=100.0)
+    np.testing.assert_array_equal(read_exr(tmp_path / "a.exr"), 50)
+
+
+def test_a_deep_picture_is_refused_by_name(tmp_path):
+    plane = np.empty((4, 4), object)
+    for at in np.ndindex(4, 4):
+        plane[at] = np.full(1 + sum(at) % 2, 0.5, np.float32)
+    write_raw(
+        tmp_path / "deep.exr",
+        dict.fromkeys("RGBA", plane),
+        type=OpenEXR.deepscanline,
+        compression=OpenEXR.ZIPS_COMPRESSION,
+    )
+    for read in (read_radiance, read_exr_size, read_header):
+        with pytest.raises(ImageError, match=r"got a deep one.*deep\.exr"):
+            read(tmp_path / "deep.exr")
+
+
+def test_nothing_is_printed_of_damage(tmp_path, rng, capsys):
+    path = tmp_path / "a.exr"
+    write_exr(path, rng.random((64, 64, 3)).astype(np.float32), is_half=False)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(ImageError, match=r"truncated or damaged one: .*a\.exr"):
+        read_exr(path)
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.6, 0.98])

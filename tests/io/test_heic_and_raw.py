@@ -14,7 +14,8 @@ from ldr2hdr.io import ImageError, read_photo
 from ldr2hdr.io.exif import parse_exif
 from ldr2hdr.io.icc_writing import display_p3_profile, srgb_profile
 from ldr2hdr.io.raw import exif_of_raw
-from ldr2hdr.io.srgb import encode_srgb
+from ldr2hdr.io.shot import describe_shot
+from ldr2hdr.radiometry import encode_srgb
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_clipped_raw_is_white(tmp_path, mosaic):
 def test_exif_of_raw_files_that_are_tiff_by_another_name(tmp_path, mosaic, start):
     need_raw()
     data = write_dng(tmp_path / "a.dng", mosaic, white=16000).read_bytes()
-    assert parse_exif(exif_of_raw(tmp_path, start + data[4:])).camera == "Test One"
+    assert describe_shot(parse_exif(exif_of_raw(tmp_path, start + data[4:]))).camera == "Test One"
 
 
 def test_exif_of_raw_files_by_their_preview(tmp_path):
@@ -171,7 +172,7 @@ def test_exif_of_raw_files_by_their_preview(tmp_path):
     exif[ExifTags.Base.Model] = "X-T5"
     preview = encode(Image.new("RGB", (8, 8)), "jpeg", exif=exif)
     data = b"FUJIFILMCCD-RAW ".ljust(84, b"\0") + struct.pack(">II", 100, len(preview)) + bytes(8) + preview + b"pixels"
-    assert parse_exif(exif_of_raw(tmp_path, data)).camera == "X-T5"
+    assert describe_shot(parse_exif(exif_of_raw(tmp_path, data))).camera == "X-T5"
     assert exif_of_raw(tmp_path, data[:140]) is None
     assert exif_of_raw(tmp_path, data[:50]) is None
     assert exif_of_raw(tmp_path, b"FOVb" + data[4:]) is None

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from ldr2hdr.io import ImageError, read_ldr, read_photo
 from ldr2hdr.io.icc_writing import adobe_rgb_profile, display_p3_profile, linear_rec709_profile, srgb_profile
-from ldr2hdr.io.srgb import encode_srgb
+from ldr2hdr.radiometry import encode_srgb
 
 WIDE = {"Display P3": display_p3_profile, "Adobe RGB": adobe_rgb_profile}
 LCMS_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ldr2hdr.data.datasets.headers import read_header
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.files import MAX_PIXELS
-from ldr2hdr.io.radiance import encode_hdr, read_hdr
+from ldr2hdr.io.radiance import encode_hdr, read_hdr, read_hdr_size
 
 # red 1, green 0.5, blue 0.25: mantissas 128, 64, 32 at exponent 129
 QUAD = bytes((128, 64, 32, 129))
@@ -131,6 +132,49 @@ def test_damage_is_an_image_error_that_names_the_file(tmp_path, size, pixels, li
     with pytest.raises(ImageError, match=message) as caught:
         read_hdr(hdr_file(tmp_path, size, pixels, *lines))
     assert "picture.hdr" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("PRIMARIES= 0.708 0.292 0.170 0.797 0.131 0.046 0.3127 0.3290", "expected Rec. 709 primaries"),
+        ("PRIMARIES= 0.64 0.33 0.3", "expected Rec. 709 primaries"),
+        ("PRIMARIES= wide", "expected numbers in PRIMARIES"),
+        ("PIXASPECT= 2", "expected square pixels"),
+        ("GAMMA=2.2", "expected linear light"),
+        ("NCOMP=8", "expected three components"),
+    ],
+)
+def test_a_line_that_changes_what_the_numbers_mean_is_refused_by_name(tmp_path, line, message):
+    path = hdr_file(tmp_path, "-Y 1 +X 1", QUAD, line)
+    for read in (read_hdr, read_hdr_size, read_header):
+        with pytest.raises(ImageError, match=message + r".*picture\.hdr"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("PRIMARIES= 0.640 0.330 0.300 0.600 0.150 0.060 0.3127 0.3290",),
+        ("PRIMARIES= 0.640 0.330 0.290 0.600 0.150 0.060 0.333 0.333",),  # of Radiance itself
+        ("PIXASPECT=1.000000", "GAMMA=1", "NCOMP=3"),
+        ("VIEW= -vtv -vp 0 0 0", "\tPRIMARIES= of a picture that this one was made of", "# GAMMA=2"),
+    ],
+)
+def test_lines_that_change_nothing_are_passed_over(tmp_path, lines):
+    path = hdr_file(tmp_path, "-Y 1 +X 1", QUAD, *lines)
+    np.testing.assert_allclose(read_hdr(path)[0, 0], COLOUR)
+
+
+@pytest.mark.parametrize(("size", "upright"), [("-Y 2 +X 3", (2, 3)), ("+X 3 -Y 2", (2, 3))])
+def test_the_size_is_known_by_the_header(tmp_path, size, upright):
+    path = hdr_file(tmp_path, size, numbered(6))
+    assert read_hdr_size(path) == upright == read_hdr(path).shape[:2]
+
+
+def test_primaries_of_xyz_mean_nothing(tmp_path):
+    lines = ("FORMAT=32-bit_rle_xyze", "PRIMARIES= 0.708 0.292 0.170 0.797 0.131 0.046 0.3127 0.3290")
+    assert read_hdr(hdr_file(tmp_path, "-Y 1 +X 1", QUAD, *lines)).shape == (1, 1, 3)
 
 
 def test_a_header_that_never_ends_is_refused(tmp_path):

@@ -12,8 +12,8 @@ from PIL import ExifTags, Image
 from ldr2hdr.io import ImageError, read_photo, write_image
 from ldr2hdr.io.icc_writing import display_p3_profile, srgb_profile
 from ldr2hdr.io.jpeg import parse_jpeg
-from ldr2hdr.io.srgb import encode_srgb
 from ldr2hdr.io.ultrahdr import write_ultrahdr
+from ldr2hdr.radiometry import encode_srgb
 
 HEIGHT, WIDTH = 32, 48
 P3_FROM_REC709 = np.array([[0.822462, 0.177538, 0], [0.033194, 0.966806, 0], [0.017083, 0.072397, 0.91052]])

@@ -1,7 +1,8 @@
-"""A list of NumPy arrays that was pickled, read by stand-ins that can hold numbers and do nothing.
+"""A list of NumPy arrays that was pickled, read by an allow-list over `Unpickler.find_class`.
 
-NumPy pickles by naming three of its functions and classes. Here those names lead to the stand-ins below and every other
-name is refused, so that no code of the file, and none of NumPy's own that trusts it, ever runs.
+NumPy pickles by naming three of its functions and classes; every other name is refused. The allowed names lead to
+stand-ins that hold numbers and do nothing: NumPy's own would not do, for a pickle may set the state of a ``dtype`` to
+Python objects that are not there, and NumPy 2 follows the pointers that the file gives.
 """
 
 import pickle

@@ -23,12 +23,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ldr2hdr.radiometry import luminance
+from ldr2hdr.radiometry import CLIPPED_LEVEL, luminance
 from ldr2hdr.tasks import Shots
 
-# Levels at which a picture counts as black and white, of 255: the customary ones, JPEG and noise in mind.
+# Level at which a picture counts as black, of 255: the customary one, noise in mind.
 _DARK_LEVEL: Final = 5
-_CLIPPED_LEVEL: Final = 250
 
 
 class DisplayedPicture(NamedTuple):
@@ -100,7 +99,7 @@ def anchor(expanded: Float[Tensor, "b 3 h w"], picture: DisplayedPicture) -> Flo
 def is_well_exposed(ldr: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
     """Pixels of which no channel shows black or white."""
     levels = torch.round(ldr * 255)
-    return ((levels > _DARK_LEVEL) & (levels < _CLIPPED_LEVEL)).all(dim=1)
+    return ((levels > _DARK_LEVEL) & (levels < CLIPPED_LEVEL)).all(dim=1)
 
 
 def change_luminance(picture: DisplayedPicture, after: Float[Tensor, "b h w"]) -> Float[Tensor, "b 3 h w"]:

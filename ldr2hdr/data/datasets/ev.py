@@ -15,8 +15,10 @@ import numpy as np
 
 from ldr2hdr.data.datasets.headers import Setting
 from ldr2hdr.data.datasets.record import EvSource, Exposure, Problem
+from ldr2hdr.io.shot import Shot
 
 EXPOSURES_FILE: Final = "exposures.csv"
+_COMPARED: Final = ("f_number", "iso")
 # EXIF rounds times to the marks of the dial: 1/60 s stands for 1/64 s
 _TOLERANCE_STOPS: Final = 0.4
 # `_-2`, `_+1.5`, `EV-2`, `ev0`. Not `img-1`: there the sign is a hyphen, and the number counts.
@@ -25,6 +27,9 @@ _NAME: Final = re.compile(
     r"|(?:(?<=[_ .-])|^)ev[_ ]?(?P<tagged>[+-]?\d+(?:[.,]\d+)?)(?=$|[_ ])",
     re.IGNORECASE,
 )
+
+
+_SECONDS: Final = re.compile(r"\s*(?:s|sec|secs|seconds)\.?$", re.IGNORECASE)
 
 
 class Told(NamedTuple):
@@ -94,8 +99,26 @@ def tell_by_names(paths: Iterable[Path]) -> Told:
     return Told("name", {path: Setting(ev) for path, ev in evs.items() if ev is not None})
 
 
+def tell_by_exif(shots: Mapping[Path, Shot]) -> Told:
+    """EVs of exposures by EXIF; none if aperture or ISO is known of some only, or ISO only as 65535 or more.
+
+    What no exposure says is taken as equal.
+
+    Args:
+        shots: Of all exposures of a scene, by file.
+    """
+    is_comparable = all(len({getattr(shot, name) is None for shot in shots.values()}) <= 1 for name in _COMPARED)
+    if not is_comparable or any(shot.is_iso_capped for shot in shots.values()):
+        return Told("exif", {}, is_relative=False)
+    settings = {path: Setting(shot.ev, shot.exposure_time_s) for path, shot in shots.items() if shot.ev is not None}
+    return Told("exif", settings, is_relative=False)
+
+
 def tell_by_csv(path: Path) -> Told:
     """EVs of an ``exposures.csv`` with the columns ``file`` and ``exposure_time_s`` or ``ev``.
+
+    As people and their programs write it: separated by commas, semicolons or tabs, with blanks, with times such as
+    ``1/60``, with decimal commas if they separate nothing else.
 
     Args:
         path: The file; the names in it are relative to its folder.
@@ -103,18 +126,37 @@ def tell_by_csv(path: Path) -> Told:
     Raises:
         ValueError: If a column is missing, or a value is no number, or a time is not positive.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    rows = _read_rows(path)
     settings: dict[Path, Setting] = {}
     has_times = bool(rows) and "exposure_time_s" in rows[0]
     for row in rows:
         value = _number(row.get("exposure_time_s" if has_times else "ev"))
-        if not row.get("file") or value is None or (has_times and value <= 0):
+        name = row.get("file", "").replace("\\", "/")
+        if not name or value is None or (has_times and value <= 0):
             raise ValueError(
-                f"expected the columns file and exposure_time_s (positive) or ev, each with a value, got {row}: {path}"
+                "expected the columns file and exposure_time_s (positive, such as 0.0166 or 1/60) or ev, each with a "
+                f"value, got {row}: {path}"
             )
-        settings[path.parent / row["file"]] = Setting(math.log2(value), value) if has_times else Setting(value)
+        if path.parent / name in settings:
+            raise ValueError(f"expected one line for each file, got two for {name}: {path}")
+        settings[path.parent / name] = Setting(math.log2(value), value) if has_times else Setting(value)
     return Told("file", settings, is_relative=not has_times)
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows by column, without blanks around names and values, and without empty lines."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"expected a text file in UTF-8: {path}") from error
+    lines = [line for line in text.splitlines() if line.strip(" ;,\t")]
+    if lines and lines[0].lower().startswith("sep="):  # of Excel
+        del lines[0]
+    delimiter = next((delimiter for delimiter in (";", "\t") if lines and delimiter in lines[0]), ",")
+    cells = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    columns, *rows = [[value.strip() for value in line] for line in cells] or [[]]
+    names = [column.lower() for column in columns]
+    return [dict(zip(names, row, strict=False)) for row in rows]
 
 
 def tell_by_text(path: Path, paths: Sequence[Path]) -> Told:
@@ -129,7 +171,9 @@ def tell_by_text(path: Path, paths: Sequence[Path]) -> Told:
     """
     try:
         values = (
-            np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.array(path.read_text().split(), float)
+            np.load(path, allow_pickle=False)
+            if path.suffix == ".npy"
+            else np.array(path.read_text(encoding="utf-8-sig").split(), float)
         )
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"expected {len(paths)} EVs, cannot read them: {path}") from error
@@ -167,8 +211,11 @@ def _compare(paths: Sequence[Path], chosen: Told, other: Told) -> list[Problem]:
 
 
 def _number(text: str | None) -> float | None:
+    """A number or a fraction, of seconds or none; None if it is neither or not finite."""
+    plain = _SECONDS.sub("", (text or "").replace(",", ".").replace("\N{MINUS SIGN}", "-"))
+    above, is_fraction, below = plain.partition("/")
     try:
-        value = float(text or "")
-    except ValueError:
+        value = float(above) / (float(below) if is_fraction else 1.0)
+    except (ValueError, ZeroDivisionError):
         return None
     return value if math.isfinite(value) else None

@@ -1,21 +1,18 @@
-"""What the first bytes of a picture tell: its size when upright, and how the camera was set."""
+"""Headers of pictures: the size when upright, and how the camera was set."""
 
-import math
-import re
-import struct
-import warnings
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import NamedTuple
 
-from PIL import ExifTags, Image, UnidentifiedImageError
-
-from ldr2hdr.io import ImageError
+from ldr2hdr.io.errors import naming
+from ldr2hdr.io.exif import parse_exif
+from ldr2hdr.io.exr import read_exr_size
 from ldr2hdr.io.files import check_size, kind_of
+from ldr2hdr.io.ldr import read_ldr_header
+from ldr2hdr.io.orientation import is_transposing
+from ldr2hdr.io.radiance import read_hdr_size
+from ldr2hdr.io.shot import Shot, describe_shot
 
-_MAX_HEADER_BYTES: Final = 65536
-_RESOLUTION: Final = re.compile(rb"\n\r?\n([+-])([XY]) +(\d+) +[+-][XY] +(\d+) *\r?\n")
-# EXIF orientations 5 to 8 exchange rows and columns
-_TRANSPOSING: Final = (5, 6, 7, 8)
+_HDR_SIZES = {"Radiance HDR": read_hdr_size, "OpenEXR": read_exr_size}
 
 
 class Setting(NamedTuple):
@@ -23,7 +20,7 @@ class Setting(NamedTuple):
 
     Attributes:
         ev: In stops, up to a constant of the scene.
-        exposure_time_s: None if not told.
+        exposure_time_s: None if not known.
     """
 
     ev: float
@@ -31,109 +28,36 @@ class Setting(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a picture's header tells.
+    """What a picture's header says.
 
     Attributes:
         height: In pixels, when upright.
         width: In pixels, when upright.
-        setting: By EXIF; None without it.
-        camera: Maker and model by EXIF; None without them.
+        shot: Camera and setting by EXIF.
     """
 
     height: int
     width: int
-    setting: Setting | None = None
-    camera: str | None = None
+    shot: Shot = Shot()
+
+    @property
+    def camera(self) -> str | None:
+        """Maker and model; None without them."""
+        return " ".join(word for word in (self.shot.make, self.shot.model) if word) or None
 
 
 def read_header(path: Path) -> Header:
     """Read a picture's header; the pixels are not looked at.
 
     Raises:
-        ImageError: If the file is missing, empty, no picture, cut within the header, or of absurd size.
+        ImageError: If the file is missing, empty, no picture, cut within the header, of absurd size, or says in its
+            header what the readers of `ldr2hdr.io` refuse.
     """
-    kind = kind_of(path)
-    if kind == "Radiance HDR":
-        header = _read_radiance_header(path)
-    elif kind == "OpenEXR":
-        header = _read_exr_header(path)
-    elif kind in ("PNG", "JPEG", "TIFF"):
-        header = _read_ldr_header(path)
-    else:
-        raise ImageError(f"expected a picture, got {kind}: {path}")
+    with naming(path):
+        if kind_of(path) in _HDR_SIZES:
+            return Header(*_HDR_SIZES[kind_of(path)](path))
+        header = read_ldr_header(path)
     check_size(path, header.height, header.width)
-    return header
-
-
-def _read_radiance_header(path: Path) -> Header:
-    with path.open("rb") as file:
-        found = _RESOLUTION.search(file.read(_MAX_HEADER_BYTES))
-    if found is None:
-        raise ImageError(f"expected a size such as '-Y 480 +X 640' after the header, found none: {path}")
-    lines, line_px = int(found[3]), int(found[4])
-    return Header(lines, line_px) if found[2] == b"Y" else Header(line_px, lines)
-
-
-def _read_exr_header(path: Path) -> Header:
-    """Size of the data window, which is what `read_radiance` returns."""
-    with path.open("rb") as file:
-        file.seek(8)  # magic number and version
-        while name := _read_word(file):
-            _read_word(file)  # type
-            (size,) = struct.unpack("<i", file.read(4).ljust(4, b"\0"))
-            if name == b"dataWindow":
-                box = file.read(16)
-                if size != 16 or len(box) != 16:
-                    break
-                left, top, right, bottom = struct.unpack("<4i", box)
-                return Header(bottom - top + 1, right - left + 1)
-            file.seek(max(size, 0), 1)
-    raise ImageError(f"expected a data window in the OpenEXR header, found none: {path}")
-
-
-def _read_word(file: BinaryIO) -> bytes:
-    """A name ended by a zero byte; empty at the end of the header or of the file."""
-    word = bytearray()
-    while (byte := file.read(1)) not in (b"\0", b"") and len(word) < 256:
-        word += byte
-    return bytes(word)
-
-
-def _read_ldr_header(path: Path) -> Header:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged EXIF, which then tells nothing, and of large pictures
-            with Image.open(path) as picture:
-                width, height = picture.size
-                # of a PNG without an EXIF chunk before its pixels, Pillow would decode them to look behind
-                is_told = picture.format != "PNG" or "exif" in picture.info
-                exif = picture.getexif() if is_told else Image.Exif()
-                camera_tags = exif.get_ifd(ExifTags.IFD.Exif)
-    except (UnidentifiedImageError, OSError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
-        raise ImageError(f"the picture's header is truncated or damaged: {path}") from error
-    if exif.get(ExifTags.Base.Orientation) in _TRANSPOSING:
-        height, width = width, height
-    words = [str(exif[tag]).strip(" \0") for tag in (ExifTags.Base.Make, ExifTags.Base.Model) if tag in exif]
-    return Header(height, width, _setting_of(camera_tags), " ".join(words) or None)
-
-
-def _setting_of(tags: dict[int, Any]) -> Setting | None:
-    """Relative exposure ``t / N**2 * ISO / 100`` in stops; aperture and ISO count where they are told.
-
-    References:
-        ISO 12232:2019; CIPA DC-008 (EXIF 2.32), tags ExposureTime, FNumber, PhotographicSensitivity.
-    """
-    time_s = _positive(tags.get(ExifTags.Base.ExposureTime))
-    if time_s is None:
-        return None
-    f_number = _positive(tags.get(ExifTags.Base.FNumber)) or 1.0
-    iso = _positive(tags.get(ExifTags.Base.ISOSpeedRatings)) or 100.0
-    return Setting(math.log2(time_s * iso / (100.0 * f_number**2)), time_s)
-
-
-def _positive(value: Any) -> float | None:  # noqa: ANN401 (whatever the file holds under the tag)
-    try:
-        number = float(value[0] if isinstance(value, tuple) else value)
-    except (TypeError, ValueError, ZeroDivisionError, IndexError):
-        return None
-    return number if 0 < number < math.inf else None
+    size = header.height, header.width
+    upright = size[::-1] if is_transposing(header.orientation) else size
+    return Header(*upright, describe_shot(parse_exif(header.exif)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from ldr2hdr.data.datasets.ev import Resolved, Told, resolve_exposures
+from ldr2hdr.data.datasets.ev import Resolved, Told, resolve_exposures, tell_by_exif
 from ldr2hdr.data.datasets.fingerprint import content_hash, file_digest
 from ldr2hdr.data.datasets.headers import Header, read_header
 from ldr2hdr.data.datasets.measured import tell_by_pixels
@@ -113,8 +113,7 @@ def _resolve(candidate: Candidate, headers: dict[Path, Header]) -> Resolved | Pr
     paths = candidate.ldrs
     if not paths:
         return Resolved((), ())
-    by_exif = {path: headers[path].setting for path in paths}
-    exif = Told("exif", {path: setting for path, setting in by_exif.items() if setting}, is_relative=False)
+    exif = tell_by_exif({path: headers[path].shot for path in paths})
     told = [source for source in (candidate.listed, exif, candidate.named) if source is not None]
     problems = []
     if candidate.listed is not None:

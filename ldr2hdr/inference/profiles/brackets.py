@@ -14,7 +14,7 @@ from torch import Tensor
 from ldr2hdr.data.datasets.ev import EXPOSURES_FILE, tell_by_csv
 from ldr2hdr.data.datasets.files import LDR_SUFFIXES, list_files
 from ldr2hdr.io import read_photo
-from ldr2hdr.io.exif import Shot
+from ldr2hdr.io.shot import Shot
 
 PHOTO_SUFFIXES: Final = (*LDR_SUFFIXES, ".heic", ".heif")
 """Developed photographs; a RAW file has another response than the pictures that its camera makes."""
@@ -177,12 +177,11 @@ def _tell_by_file(paths: Sequence[Path], csv: Path) -> dict[Path, float]:
 
 
 def _tell_by_exif(frames: Sequence[_Frame], folder: Path) -> dict[Path, float]:
-    """Compute the exposure ``t / N**2 * ISO`` in stops, up to a constant.
-
-    References:
-        ISO 12232:2019; CIPA DC-008 (EXIF 3.0), tags ExposureTime, FNumber, PhotographicSensitivity.
-    """
+    """Exposure by `Shot.ev`, up to a constant."""
     advice = f"give --ev, or write {folder / EXPOSURES_FILE} with the columns file and exposure_time_s"
+    capped = [frame.path for frame in frames if frame.shot.is_iso_capped]
+    if capped:
+        raise RefusedBracket(f"EXIF says that ISO is 65535 or more, and not how much, of {_names(capped)}; {advice}")
     untold = [frame.path for frame in frames if frame.shot.exposure_time_s is None]
     if untold:
         raise RefusedBracket(f"EXIF tells no exposure time of {_names(untold)}; {advice}")
@@ -193,11 +192,7 @@ def _tell_by_exif(frames: Sequence[_Frame], folder: Path) -> dict[Path, float]:
         if None in values and len(set(values)) > 1:
             untold = [frame.path for frame, value in zip(frames, values, strict=True) if value is None]
             raise RefusedBracket(f"EXIF tells the {name} of some photographs, but not of {_names(untold)}; {advice}")
-    return {frame.path: _ev_of(frame.shot) for frame in frames}
-
-
-def _ev_of(shot: Shot) -> float:
-    return math.log2((shot.exposure_time_s or 1.0) * (shot.iso or 100.0) / 100.0 / (shot.f_number or 1.0) ** 2)
+    return {frame.path: frame.shot.ev or 0.0 for frame in frames}
 
 
 def _names(paths: Iterable[Path]) -> str:

@@ -13,7 +13,7 @@ from report.devtools import CHROMIUM
 from ldr2hdr import cli
 from ldr2hdr.cli.app.server import listen
 from ldr2hdr.io import read_photo, read_radiance
-from ldr2hdr.io.srgb import encode_srgb
+from ldr2hdr.radiometry import encode_srgb
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
 

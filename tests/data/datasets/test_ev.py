@@ -9,9 +9,10 @@ from lookalikes import GAMMA, light_of, shoot, write_ldr
 from PIL import ExifTags
 
 from ldr2hdr.data.datasets.bracket_folder import BracketFolder
-from ldr2hdr.data.datasets.ev import Told, ev_in_name, resolve_exposures, tell_by_csv, tell_by_text
+from ldr2hdr.data.datasets.ev import Told, ev_in_name, resolve_exposures, tell_by_csv, tell_by_exif, tell_by_text
 from ldr2hdr.data.datasets.headers import Setting
 from ldr2hdr.data.datasets.measured import compare_with_pixels, estimate_evs
+from ldr2hdr.io.shot import Shot
 
 A, B, C = (Path(name) for name in ("a.jpg", "b.jpg", "c.jpg"))
 
@@ -152,6 +153,68 @@ def test_a_list_that_cannot_be_read_leaves_out_what_it_is_of(root, open_set, whe
     assert records_of(root, open_set) == ((), [("damaged", "exposures.csv")])
     with pytest.raises(ValueError, match="expected the columns file and exposure_time_s"):
         tell_by_csv(path)
+
+
+TIMES = {"a.jpg": 1 / 60, "b.jpg": 2.0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,exposure_time_s\na.jpg,1/60\nb.jpg,2\n",
+        "file;exposure_time_s\r\na.jpg;1/60\r\nb.jpg;2,0\r\n",
+        "file, exposure_time_s\n a.jpg , 1 / 60\n\n b.jpg, 2.0 \n ,\n",
+        "\ufefffile,exposure_time_s\ra.jpg,1/60\rb.jpg,2\r",
+        "sep=;\nFile;Exposure_Time_s\na.jpg;1/60 s\nb.jpg;2 s\n",
+        "file\texposure_time_s\na.jpg\t1/60s\nb.jpg\t2e0\n",
+        '"file","exposure_time_s"\n"a.jpg","1/60"\n"b.jpg","2"\n',
+    ],
+)
+def test_a_list_is_read_as_people_and_their_programs_write_it(tmp_path, text):
+    (tmp_path / "exposures.csv").write_text(text, encoding="utf-8", newline="")
+    settings = tell_by_csv(tmp_path / "exposures.csv").settings
+    assert {path.name: setting.exposure_time_s for path, setting in settings.items()} == pytest.approx(TIMES)
+
+
+def test_a_list_of_evs_may_have_signs_and_decimal_commas(tmp_path):
+    text = "file;ev\na.jpg;\N{MINUS SIGN}1,5\nsub\\b.jpg;+2\n"
+    (tmp_path / "exposures.csv").write_text(text, encoding="utf-8")
+    settings = tell_by_csv(tmp_path / "exposures.csv").settings
+    assert {path: setting.ev for path, setting in settings.items()} == {
+        tmp_path / "a.jpg": -1.5,
+        tmp_path / "sub" / "b.jpg": 2.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"file,exposure_time_s\na.jpg,1/0\n", "such as 0.0166 or 1/60"),
+        (b"file,exposure_time_s\na.jpg,-1/60\n", "positive"),
+        (b"file,exposure_time_s\na.jpg,1/60\na.jpg,1/30\n", "one line for each file, got two for a.jpg"),
+        ("file,ev\na.jpg,1\n".encode("utf-16"), "a text file in UTF-8"),
+    ],
+)
+def test_a_list_that_is_none_says_what_is_expected(tmp_path, text, message):
+    (tmp_path / "exposures.csv").write_bytes(text)
+    with pytest.raises(ValueError, match=message + r".*exposures\.csv"):
+        tell_by_csv(tmp_path / "exposures.csv")
+
+
+@pytest.mark.parametrize("name", ["f_number", "iso"])
+def test_exif_that_tells_a_setting_of_some_exposures_tells_nothing(name):
+    shots = {path: Shot(exposure_time_s=2.0**index, f_number=8.0, iso=100) for index, path in enumerate((A, B, C))}
+    assert [tell_by_exif(shots).settings[path].ev for path in (A, B, C)] == pytest.approx([-6, -5, -4])
+    assert not tell_by_exif(shots | {B: shots[B]._replace(**{name: None})}).settings
+    without = {path: shot._replace(**{name: None}) for path, shot in shots.items()}
+    assert len(tell_by_exif(without).settings) == 3
+
+
+def test_exposures_of_an_iso_that_exif_has_no_room_for_are_not_equal():
+    """65535 stands for that and for all above."""
+    shots = {path: Shot(exposure_time_s=2.0**index, is_iso_capped=True) for index, path in enumerate((A, B, C))}
+    assert not tell_by_exif(shots).settings
+    assert not tell_by_exif(shots | {A: Shot(exposure_time_s=1.0)}).settings
 
 
 def test_without_any_source_the_pixels_tell(root, open_set):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
 from torch import Tensor
 
 from ldr2hdr.data.cameras.camera import Camera
@@ -119,3 +120,29 @@ def test_equal_exposures(tmp_path: Path, scenes: dict[str, Tensor], camera: Came
         write_photo(tmp_path / f"{number}.jpg", scenes["blender_city"], camera, time_s=Fraction(1, 60))
     with pytest.raises(RefusedBracket, match="different exposures, these 3 are all the same by EXIF"):
         read_bracket(tmp_path)
+
+
+def write_frames(folder: Path, settings: list[dict[int, object]]) -> Path:
+    folder.mkdir()
+    ramp = torch.linspace(0, 255, 96).to(torch.uint8).expand(80, 96).numpy()
+    for number, tags in enumerate(settings):
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif).update(tags)
+        Image.fromarray(ramp).convert("RGB").save(folder / f"{number}.jpg", exif=exif)
+    return folder
+
+
+def test_exposures_in_apex_alone(tmp_path: Path) -> None:
+    """``t = 2**-Tv`` and ``N = 2**(Av / 2)`` (CIPA DC-008, annex C), as old Fujifilm and Ricoh cameras write them."""
+    apex = [{0x9201: IFDRational(stops), 0x9202: IFDRational(4), 0x8827: 100} for stops in (8, 6, 4)]
+    torch.testing.assert_close(read_bracket(write_frames(tmp_path / "b", apex)).evs, torch.tensor([-2.0, 0.0, 2.0]))
+
+
+def test_an_iso_beyond_sixteen_bits(tmp_path: Path) -> None:
+    """PhotographicSensitivity is 65535 for all above; SensitivityType names the tag that has it (annex G)."""
+    time = {0x829A: IFDRational(1, 60)}
+    told = [time | {0x8827: min(iso, 65535), 0x8830: 2, 0x8832: iso} for iso in (25600, 102400, 409600)]
+    torch.testing.assert_close(read_bracket(write_frames(tmp_path / "b", told)).evs, torch.tensor([-2.0, 0.0, 2.0]))
+    untold = [{0x829A: IFDRational(1, time), 0x8827: 65535} for time in (60, 30)]
+    with pytest.raises(RefusedBracket, match=r"ISO is 65535 or more, and not how much, of 0.jpg, 1.jpg; give --ev"):
+        read_bracket(write_frames(tmp_path / "c", untold))
