@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ldr2hdr.data.datasets.files import HDR_SUFFIXES, check_root
 from ldr2hdr.data.datasets.fitting import fit_record
+from ldr2hdr.data.datasets.merging import merge_record
 from ldr2hdr.data.datasets.pixels import read_linear
 from ldr2hdr.data.datasets.record import AbstractDataset, HdrReference, Problem, SceneRecord, Transfer
 from ldr2hdr.data.datasets.scan import Candidate, Scan, examine
@@ -38,8 +39,6 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         ValueError: If the folder is missing or holds no such set, or a number is out of range.
     """
 
-    name: ClassVar[str]
-    """Of the set: the camera's name where nothing tells it."""
     layout: ClassVar[tuple[str, ...]]
     """Patterns of files below the root, of which one at least must be there."""
 
@@ -81,16 +80,24 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         of_fits = (problem for problems in self._fit_problems.values() for problem in problems)
         return (*self._scan().problems, *of_fits)
 
-    def fitted(self, name: Split) -> tuple[SceneRecord, ...]:
-        """Scenes of a split with exposures and an HDR that fits them, brought to sensor exposure.
+    def fitted(self, name: Split, *, merges: bool = False) -> tuple[SceneRecord, ...]:
+        """Return the scenes of a split with exposures and an HDR that fits them, brought to sensor exposure.
 
-        The pixels are read, once for any number of runs. What cannot be used is told by `problems`.
+        The pixels are read, once for any number of runs. What cannot be used is in `problems`.
+
+        Args:
+            name: Of the split.
+            merges: Whether scenes without an HDR get one, merged of their exposures and kept in the cache.
         """
         usable = []
         for record in self.split(name):
-            if record.hdr is None or not record.exposures:
+            if not record.exposures or (record.hdr is None and (not merges or len(record.exposures) < 2)):
                 continue
-            fit = fit_record(record, cache_dir=self._cache_dir, max_residual_stops=self._max_residual_stops)
+            whole = record if record.hdr is not None else merge_record(record, cache_dir=self._cache_dir)
+            if isinstance(whole, Problem):
+                self._fit_problems[record.id] = (whole,)
+                continue
+            fit = fit_record(whole, cache_dir=self._cache_dir, max_residual_stops=self._max_residual_stops)
             self._fit_problems[record.id] = fit.problems
             usable += [fit.record] if fit.record is not None else []
         return tuple(usable)
@@ -100,7 +107,7 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         return tuple(sorted({record.place for record in self.split(split) if record.hdr is not None}))
 
     def check_crop(self, crop_px: int) -> None:
-        """Refuse a crop size that is not positive or larger than some HDR picture.
+        """Refuse a crop size that is not positive or larger than some picture.
 
         Raises:
             ValueError: Naming the file, the sizes and the key to change.
@@ -109,11 +116,11 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
             raise ValueError(f"task.crop_px must be at least 1, got {crop_px}")
         scan = self._scan()
         for record in scan.records:
-            if record.hdr is not None and min(scan.sizes[record.hdr.path]) < crop_px:
-                height, width = scan.sizes[record.hdr.path]
+            height, width = scan.sizes[record.paths[-1]]
+            if min(height, width) < crop_px:
                 raise ValueError(
                     f"the scene is smaller than the crop: {width} x {height} pixels, but task.crop_px={crop_px}; "
-                    f"lower task.crop_px or remove {record.hdr.path}"
+                    f"lower task.crop_px or remove {record.paths[-1]}"
                 )
 
     def sample(self, place: str, *, crop_px: int, generator: torch.Generator) -> Float[Tensor, "3 crop_px crop_px"]:

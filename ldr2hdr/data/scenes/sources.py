@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,13 @@ _EMBEDDED: Final = Path(__file__).parent / "panoramas"
 
 
 class AbstractSceneSource(ABC):
-    """Random linear views of places; a place belongs to one split."""
+    """Random linear views of places; a place belongs to one split.
+
+    Attributes:
+        name: Of the set in ``conf/dataset``.
+    """
+
+    name: ClassVar[str] = "NAME"
 
     @abstractmethod
     def places(self, split: Split) -> tuple[str, ...]:

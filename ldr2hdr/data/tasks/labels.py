@@ -27,9 +27,11 @@ class AbstractLabelSource(ABC):
 
     Attributes:
         needs_one_scene: Whether the pictures must be exposures of one scene.
+        needs_truth: Whether their true sensor exposure must be known.
     """
 
     needs_one_scene: ClassVar[bool] = False
+    needs_truth: ClassVar[bool] = False
 
     @abstractmethod
     def label(
@@ -57,6 +59,8 @@ class AbstractLabelSource(ABC):
 class TruthLabels(AbstractLabelSource):
     """``labels=truth``: the true sensor exposure."""
 
+    needs_truth = True
+
     def label(
         self,
         ldr: Float[Tensor, "k 3 h w"],
@@ -70,7 +74,7 @@ class TruthLabels(AbstractLabelSource):
             ValueError: If there is none.
         """
         if truth is None:
-            raise ValueError("labels=truth needs the true exposure of the support, which this data set has not")
+            raise ValueError("labels=truth needs the true exposure of the support, which this data set lacks")
         return truth
 
 
