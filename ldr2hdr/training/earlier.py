@@ -27,6 +27,11 @@ _MOVED: Final[Mapping[str, str]] = {
 }
 """Present name of each module that a configuration of version 0.1 may name, below ``ldr2hdr``."""
 
+_RENAMED: Final[Mapping[str, str]] = {
+    "ldr2hdr.data.scenes.sources.FolderSource": "ldr2hdr.data.datasets.hdr_folder.HdrFolder",
+}
+"""Present name of each class that has another than its module's."""
+
 # the lookahead leaves present names alone: `data.scenes` held classes before it held modules
 _NAMED: Final = re.compile(rf"\bldr2hdr\.({'|'.join(map(re.escape, _MOVED))})(?=\.(?!sources\.))")
 
@@ -42,5 +47,10 @@ def with_present_names(config: str) -> str:
         '_target_: ldr2hdr.training.module.MetaModule'
         >>> with_present_names("_target_: ldr2hdr.training.module.MetaModule")
         '_target_: ldr2hdr.training.module.MetaModule'
+        >>> with_present_names("_target_: ldr2hdr.data.scenes.FolderSource")
+        '_target_: ldr2hdr.data.datasets.hdr_folder.HdrFolder'
     """
-    return _NAMED.sub(lambda match: f"ldr2hdr.{_MOVED[match[1]]}", config)
+    moved = _NAMED.sub(lambda match: f"ldr2hdr.{_MOVED[match[1]]}", config)
+    for earlier, present in _RENAMED.items():
+        moved = moved.replace(earlier, present)
+    return moved

@@ -16,7 +16,7 @@ from ldr2hdr.data.datasets.pixels import read_linear
 from ldr2hdr.data.datasets.record import AbstractDataset, HdrReference, Problem, SceneRecord, Transfer
 from ldr2hdr.data.datasets.scan import Candidate, Scan, examine
 from ldr2hdr.data.scenes.cache import CachedPicture, cache_picture
-from ldr2hdr.data.scenes.crops import draw_window, shrink
+from ldr2hdr.data.scenes.crops import check_positive, draw_window, shrink
 from ldr2hdr.data.scenes.places import Split, look_up, split_by_hash
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
 
@@ -112,8 +112,7 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         Raises:
             ValueError: Naming the file, the sizes and the key to change.
         """
-        if crop_px < 1:
-            raise ValueError(f"task.crop_px must be at least 1, got {crop_px}")
+        check_positive(crop_px)
         scan = self._scan()
         for record in scan.records:
             height, width = scan.sizes[record.paths[-1]]
@@ -130,11 +129,22 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
             ValueError: If the place is unknown or smaller than the crop.
             ImageError: If the file cannot be read.
         """
-        if self._hdrs is None:
-            self._hdrs = _group_by_place(self.records())
-        choice = look_up(self._hdrs, place)
+        choice = look_up(self._by_place(), place)
         pick = torch.rand((), generator=generator, dtype=torch.float64).item()
-        hdr = choice[int(pick * len(choice))]
+        return self._crop(choice[int(pick * len(choice))], crop_px=crop_px, generator=generator)
+
+    def _by_place(self) -> dict[str, list[HdrReference]]:
+        if self._hdrs is None:
+            self._hdrs = {}
+            for record in self.records():
+                if record.hdr is not None:
+                    self._hdrs.setdefault(record.place, []).append(record.hdr)
+        return self._hdrs
+
+    def _crop(
+        self, hdr: HdrReference, *, crop_px: int, generator: torch.Generator
+    ) -> Float[Tensor, "3 crop_px crop_px"]:
+        check_positive(crop_px)
         height, width = self._scan().sizes[hdr.path]
         window = draw_window(height, width, crop_px=crop_px, max_scale=self._max_scale, generator=generator)
         if hdr.transfer != Transfer() or hdr.path.suffix.lower() not in HDR_SUFFIXES:
@@ -155,11 +165,3 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         if self._scanned is None:
             self._scanned = examine(self._find(), set_name=self.name)
         return self._scanned
-
-
-def _group_by_place(records: Sequence[SceneRecord]) -> dict[str, list[HdrReference]]:
-    pictures: dict[str, list[HdrReference]] = {}
-    for record in records:
-        if record.hdr is not None:
-            pictures.setdefault(record.place, []).append(record.hdr)
-    return pictures
