@@ -23,7 +23,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord
+from ldr2hdr.data.datasets.record import Frame, HdrReference, SceneRecord
 from ldr2hdr.data.loading.memory import ReusedMemory
 from ldr2hdr.data.loading.packing import PackedBatch, as_batch
 from ldr2hdr.data.loading.prepared_index import read_index, scene_path, write_index
@@ -71,7 +71,7 @@ class Scenes(AbstractFileDataset):
 
     @staticmethod
     def _record(folder: Path) -> SceneRecord:
-        exposures = tuple(Exposure(folder / f"{i}.jpg", ev, "name") for i, ev in enumerate(EVS))
+        exposures = tuple(Frame(folder / f"{i}.jpg", ev, "name") for i, ev in enumerate(EVS))
         return SceneRecord(folder.name, folder.name, "synthetic", exposures, HdrReference(folder / "light.hdr"), None)
 
 

@@ -25,7 +25,7 @@ ProblemKind = Literal[
 
 
 @dataclass(frozen=True)
-class Exposure:
+class Frame:
     """One LDR picture of a scene.
 
     Attributes:
@@ -89,7 +89,7 @@ class SceneRecord:
     id: str
     place: str
     camera: str
-    exposures: tuple[Exposure, ...]
+    exposures: tuple[Frame, ...]
     hdr: HdrReference | None
     split: Split | None
 
