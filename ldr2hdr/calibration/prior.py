@@ -1,4 +1,4 @@
-"""Which responses real cameras have: a Gaussian over log inverse curves, learned from the DoRF database.
+"""Prior over the responses of real cameras: a Gaussian over log inverse curves, learned from the DoRF database.
 
 The database does not ship; `experiments/response_prior/fit.py` made the numbers here of 150 of its 190 distinct curves.
 """

@@ -1,4 +1,4 @@
-"""What all readers share: records on demand, splits, scales, and scenes for virtual cameras."""
+"""Base of all readers: records on demand, splits, scales, and scenes for virtual cameras."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -72,11 +72,11 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         """The scenes that the layout names, and what does not fit the layout."""
 
     def records(self) -> tuple[SceneRecord, ...]:
-        """All scenes that can be read by their headers, sorted by id; HDR at its nominal scale."""
+        """Return the scenes that can be read by their headers, sorted by id; HDR at its nominal scale."""
         return self._scan().records
 
     def problems(self) -> tuple[Problem, ...]:
-        """What is wrong with the files, and with the pixels of those scenes that `fitted` has looked at."""
+        """Return the faults of the files, and of the pixels of those scenes that `fitted` has looked at."""
         of_fits = (problem for problems in self._fit_problems.values() for problem in problems)
         return (*self._scan().problems, *of_fits)
 

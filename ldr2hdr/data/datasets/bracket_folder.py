@@ -17,7 +17,7 @@ from ldr2hdr.data.datasets.scan import Candidate
 
 
 class BracketFolder(AbstractFileDataset):
-    """Scenes and places are named by their folders."""
+    """Set of scenes that are places, too, named by their folders."""
 
     name: ClassVar[str] = "bracket_folder"
     layout: ClassVar[tuple[str, ...]] = ("*/*.*",)

@@ -26,7 +26,7 @@ _MIDDLE: Final = _LETTERS.index("e")
 
 
 class Drtmo(AbstractFileDataset):
-    """Places are the panoramas, of which a view by a response is a scene; the camera is the response."""
+    """Set whose places are panoramas and whose scenes are views by a response, which is the camera."""
 
     name: ClassVar[str] = "drtmo"
     layout: ClassVar[tuple[str, ...]] = ("Bracketed_images/*/*.png",)

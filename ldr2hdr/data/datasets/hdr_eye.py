@@ -16,7 +16,7 @@ from ldr2hdr.data.datasets.scan import Candidate
 
 
 class HdrEye(AbstractFileDataset):
-    """All pairs are test pairs."""
+    """Set of pairs that are all test pairs."""
 
     name: ClassVar[str] = "hdr_eye"
     layout: ClassVar[tuple[str, ...]] = ("[0-9]*/gt.*",)

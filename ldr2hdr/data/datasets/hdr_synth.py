@@ -16,7 +16,7 @@ _WITH_TWINS: Final = ("fairchild", "funt")
 
 
 class HdrSynth(AbstractHdrFiles):
-    """All pictures, but the colour-checker twins of the two sources that have them."""
+    """Set of all pictures but the colour-checker twins of the two sources that have them."""
 
     name: ClassVar[str] = "hdr_synth"
     layout: ClassVar[tuple[str, ...]] = ("**/*.hdr", "**/*.exr")

@@ -27,7 +27,7 @@ _HDR_FILES: Final = ("HDRImg.hdr", "ref_hdr_aligned.hdr")
 
 
 class Kalantari(AbstractFileDataset):
-    """Folders whose path begins with ``train`` or ``test``, in any case, belong there; val is a part of train."""
+    """Set split by folders whose path begins with ``train`` or ``test``, in any case; val is a part of train."""
 
     name: ClassVar[str] = "kalantari"
     layout: ClassVar[tuple[str, ...]] = tuple(f"**/{name}" for name in _EXPOSURE_FILES)

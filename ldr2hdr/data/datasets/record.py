@@ -44,7 +44,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Transfer:
-    """How stored numbers become linear ones: ``linear = (stored / divisor) ** exponent``.
+    """Transfer from stored numbers to linear ones: ``linear = (stored / divisor) ** exponent``.
 
     Attributes:
         exponent: 1 if the numbers are linear.
@@ -100,7 +100,7 @@ class SceneRecord:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All files, exposures first."""
+        """Return all files, exposures first."""
         hdr = () if self.hdr is None else (self.hdr.path,)
         return (*(exposure.path for exposure in self.exposures), *hdr)
 
@@ -139,11 +139,11 @@ class AbstractDataset(ABC):
 
     @abstractmethod
     def records(self) -> tuple[SceneRecord, ...]:
-        """All scenes, sorted by id."""
+        """Return all scenes, sorted by id."""
 
     @abstractmethod
     def problems(self) -> tuple[Problem, ...]:
-        """What is wrong with the set, as far as it has been looked at."""
+        """Return the faults of the set, as far as it has been looked at."""
 
     def split(self, name: Split) -> tuple[SceneRecord, ...]:
         """Scenes of a split, as published or by a hash of the place, which stays when scenes are added."""

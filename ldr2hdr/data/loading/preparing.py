@@ -36,7 +36,7 @@ _CORRUPT: Final[tuple[ProblemKind, ...]] = ("damaged", "size_mismatch")
 
 
 class Preparation(NamedTuple):
-    """What a run did.
+    """Outcome of a run.
 
     Attributes:
         written: The index of the folder now; complete unless corrupt files stopped it.
@@ -51,7 +51,7 @@ class Preparation(NamedTuple):
     corrupt: tuple[Problem, ...]
 
     def summary(self) -> str:
-        """What is in the folder now, for people."""
+        """Describe the folder as it is now, for people."""
         scenes = [scene.stored for scene in self.written.scenes]
         lines = [f"{len(scenes)} scenes: {self.num_written} decoded, {self.num_kept} kept"]
         halves = [stored for stored in scenes if stored.hdr_dtype == "float16"]

@@ -1,4 +1,4 @@
-"""Which picture files there are, which place each shows, and in which split the place is."""
+"""Picture files, the place that each shows, and the split of the place."""
 
 import csv
 import hashlib
@@ -23,7 +23,7 @@ class PlacedFile(NamedTuple):
 
 
 def list_pictures(root: Path, fractions: Sequence[float], *, seed: int) -> list[PlacedFile]:
-    """All HDR pictures below a folder, each its own place, split by a hash of the stem.
+    """List all HDR pictures below a folder, each its own place, split by a hash of the stem.
 
     Args:
         root: Searched recursively, without hidden files; places are named by their path below it.
@@ -47,7 +47,7 @@ def list_pictures(root: Path, fractions: Sequence[float], *, seed: int) -> list[
 
 
 def list_for_training(root: Path, placed: Sequence[PlacedFile]) -> list[PlacedFile]:
-    """All HDR pictures below a folder, each its own place, to train on beside files whose splits are known.
+    """List all HDR pictures below a folder, each its own place, to train on beside files whose splits are known.
 
     Args:
         root: Searched recursively, without hidden files.
@@ -81,7 +81,7 @@ def split_by_hash(stem: str, fractions: Sequence[float], *, seed: int) -> Split:
 
 
 def read_manifest(path: Path) -> list[PlacedFile]:
-    """Files, places and splits as a CSV file with the columns ``file``, ``place`` and ``split`` tells them.
+    """Read files, places and splits from a CSV file with the columns ``file``, ``place`` and ``split``.
 
     Raises:
         ValueError: If a column, a file or a split is unknown, or a place is in two splits.

@@ -1,4 +1,4 @@
-"""Where radiance comes from: sources of scenes, split by place."""
+"""Sources of radiance: scenes, split by place."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -113,7 +113,7 @@ class PanoramaSource(AbstractSceneSource):
         return places_of(self._placed, split)
 
     def check_crop(self, crop_px: int) -> None:
-        """Any positive size can be rendered.
+        """Accept any positive size.
 
         Raises:
             ValueError: If the size is not positive.

@@ -1,4 +1,4 @@
-"""Where the labels of the support come from.
+"""Sources of the support's labels.
 
 A label source is given the support alone. It has no argument through which a query picture or label could reach
 it, and keeps nothing from one call to the next.
@@ -19,7 +19,7 @@ from ldr2hdr.radiometry import expose
 
 
 class RefusedSupport(ValueError):
-    """This support cannot be labelled: its pictures do not agree about one scene. Another one may."""
+    """Error: the pictures of a support do not agree about one scene, so that it cannot be labelled; another one may."""
 
 
 class AbstractLabelSource(ABC):
