@@ -52,7 +52,7 @@ class Scenes(AbstractFileDataset):
 
     def records(self) -> tuple[SceneRecord, ...]:
         """One for each folder."""
-        return tuple(self._record(folder) for folder in sorted(self._root.iterdir()))
+        return tuple(self._record(folder) for folder in sorted(self.folder.iterdir()))
 
     def problems(self) -> tuple:
         """There are none."""
@@ -65,7 +65,7 @@ class Scenes(AbstractFileDataset):
         """All scenes."""
         return self.records()
 
-    def fitted(self, name: str) -> tuple[SceneRecord, ...]:
+    def fitted(self, name: str, *, merges: bool = False) -> tuple[SceneRecord, ...]:
         """All scenes."""
         return self.records()
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,20 +14,22 @@ from ldr2hdr.data.datasets.files import HDR_SUFFIXES, check_root
 from ldr2hdr.data.datasets.fitting import fit_record
 from ldr2hdr.data.datasets.merging import merge_record
 from ldr2hdr.data.datasets.pixels import read_linear
-from ldr2hdr.data.datasets.record import AbstractDataset, HdrReference, Problem, SceneRecord, Transfer
+from ldr2hdr.data.datasets.record import HdrReference, Problem, SceneRecord, Transfer
 from ldr2hdr.data.datasets.scan import Candidate, Scan, examine
 from ldr2hdr.data.scenes.cache import CachedPicture, cache_picture
 from ldr2hdr.data.scenes.crops import check_positive, draw_window, shrink
-from ldr2hdr.data.scenes.places import Split, look_up, split_by_hash
+from ldr2hdr.data.scenes.places import Split, check_fractions, look_up, split_by_hash
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
 
 
-class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
-    """A set of scenes in files. Its HDR pictures are a source of scenes for virtual cameras, too.
+@dataclass(eq=False, repr=False)
+class AbstractFileDataset(AbstractSceneSource):
+    """Set of scenes in files, split by place. Its HDR pictures are a source of scenes for virtual cameras, too.
 
     The folder is checked at once; the files are listed, and their headers read, at the first question.
 
-    Args:
+    Attributes:
+        layout: Patterns of files below the root, of which one at least must be there.
         root: Folder of the set.
         cache_dir: Where decoded HDR pictures and fitted scales are kept.
         fractions: Expected shares of train, val and test, where nothing was published.
@@ -40,28 +43,23 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
     """
 
     layout: ClassVar[tuple[str, ...]]
-    """Patterns of files below the root, of which one at least must be there."""
+    root: Path | str | None
+    _: KW_ONLY
+    cache_dir: Path | str
+    fractions: Sequence[float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+    max_residual_stops: float = 0.75
+    max_scale: float = 4.0
 
-    def __init__(
-        self,
-        root: Path | str | None,
-        *,
-        cache_dir: Path | str,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        max_residual_stops: float = 0.75,
-        max_scale: float = 4.0,
-    ) -> None:
-        super().__init__(fractions=fractions, seed=seed)
-        if not max_residual_stops > 0 or not max_scale >= 1:
+    def __post_init__(self) -> None:
+        check_fractions(self.fractions)
+        if not self.max_residual_stops > 0 or not self.max_scale >= 1:
             raise ValueError(
                 "dataset.max_residual_stops must be positive and dataset.max_scale at least 1, "
-                f"got {max_residual_stops} and {max_scale}"
+                f"got {self.max_residual_stops} and {self.max_scale}"
             )
-        self._root = check_root(root, self.layout)
-        self._cache_dir = Path(cache_dir)
-        self._max_residual_stops = max_residual_stops
-        self._max_scale = max_scale
+        self.folder = check_root(self.root, self.layout)
+        self._cache_dir = Path(self.cache_dir)
         self._scanned: Scan | None = None
         self._hdrs: dict[str, list[HdrReference]] | None = None
         self._fit_problems: dict[str, tuple[Problem, ...]] = {}
@@ -80,6 +78,13 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
         of_fits = (problem for problems in self._fit_problems.values() for problem in problems)
         return (*self._scan().problems, *of_fits)
 
+    def split(self, name: Split) -> tuple[SceneRecord, ...]:
+        """Return the scenes of a split, as published or by a hash of the place, which stays when scenes are added."""
+        return tuple(record for record in self.records() if self._split_of(record) == name)
+
+    def _split_of(self, record: SceneRecord) -> Split:
+        return record.split or split_by_hash(record.place, self.fractions, seed=self.seed)
+
     def fitted(self, name: Split, *, merges: bool = False) -> tuple[SceneRecord, ...]:
         """Return the scenes of a split with exposures and an HDR that fits them, brought to sensor exposure.
 
@@ -97,7 +102,7 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
             if isinstance(whole, Problem):
                 self._fit_problems[record.id] = (whole,)
                 continue
-            fit = fit_record(whole, cache_dir=self._cache_dir, max_residual_stops=self._max_residual_stops)
+            fit = fit_record(whole, cache_dir=self._cache_dir, max_residual_stops=self.max_residual_stops)
             self._fit_problems[record.id] = fit.problems
             usable += [fit.record] if fit.record is not None else []
         return tuple(usable)
@@ -146,7 +151,7 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
     ) -> Float[Tensor, "3 crop_px crop_px"]:
         check_positive(crop_px)
         height, width = self._scan().sizes[hdr.path]
-        window = draw_window(height, width, crop_px=crop_px, max_scale=self._max_scale, generator=generator)
+        window = draw_window(height, width, crop_px=crop_px, max_scale=self.max_scale, generator=generator)
         if hdr.transfer != Transfer() or hdr.path.suffix.lower() not in HDR_SUFFIXES:
             return shrink(read_linear(hdr)[:, window.rows, window.columns], crop_px).clone()
         if hdr.path not in self._pictures:
@@ -157,9 +162,9 @@ class AbstractFileDataset(AbstractDataset, AbstractSceneSource):
 
     def _train_or_val(self, place: str) -> Split:
         """The split of a place of a set that publishes a test set, but no validation set."""
-        train, val, _ = self._fractions
+        train, val, _ = self.fractions
         total = train + val
-        return split_by_hash(place, (train / total, val / total, 0.0), seed=self._seed) if total > 0 else "train"
+        return split_by_hash(place, (train / total, val / total, 0.0), seed=self.seed) if total > 0 else "train"
 
     def _scan(self) -> Scan:
         if self._scanned is None:

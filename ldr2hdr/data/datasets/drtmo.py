@@ -32,7 +32,7 @@ class Drtmo(AbstractFileDataset):
     layout: ClassVar[tuple[str, ...]] = ("Bracketed_images/*/*.png",)
 
     def _find(self) -> Iterator[Candidate | Problem]:
-        for folder in list_folders(self._root / "Bracketed_images"):
+        for folder in list_folders(self.folder / "Bracketed_images"):
             named = _FOLDER.fullmatch(folder.name)
             letters = by_stem(list_files(folder, LDR_SUFFIXES))
             yield from letters.problems

@@ -22,4 +22,4 @@ class HdrEye(AbstractFileDataset):
     layout: ClassVar[tuple[str, ...]] = ("[0-9]*/gt.*",)
 
     def _find(self) -> Iterator[Candidate | Problem]:
-        yield from find_pair_folders(self._root)
+        yield from find_pair_folders(self.folder)

@@ -1,7 +1,8 @@
 """Ordinary HDR pictures in a folder of any layout: scenes for virtual cameras."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from ldr2hdr.io import ImageError
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class HdrFolder(AbstractFileDataset):
     """Random crops of the pictures; every file is a place, named by its path below the root.
 
@@ -27,12 +29,7 @@ class HdrFolder(AbstractFileDataset):
     one split. Of copies one is kept. A crop is taken at a random scale between the picture's own and ``max_scale``
     times coarser, then averaged down.
 
-    Args:
-        root: Folder of ``.hdr`` and ``.exr`` pictures, searched recursively.
-        cache_dir: Where decoded pictures are kept, as float16; see `StoredRadiance` for the precision.
-        fractions: Expected shares of train, val and test; a small folder may leave a split empty.
-        seed: Of the hash.
-        max_scale: Largest side of the cut-out in units of ``crop_px``, as far as the picture allows.
+    Attributes:
         skip_bad: Whether pictures that cannot be read, or are smaller than the crop, are listed in the log and left
             out; else the first of them is an error.
 
@@ -42,20 +39,11 @@ class HdrFolder(AbstractFileDataset):
 
     name: ClassVar[str] = "hdr_folder"
     layout: ClassVar[tuple[str, ...]] = ("**",)
+    skip_bad: bool = False
 
-    def __init__(
-        self,
-        root: Path | str | None,
-        *,
-        cache_dir: Path | str,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        max_scale: float = 4.0,
-        skip_bad: bool = False,
-    ) -> None:
-        super().__init__(root, cache_dir=cache_dir, fractions=fractions, seed=seed, max_scale=max_scale)
-        self._placed = list_pictures(self._root, fractions, seed=seed)
-        self._skip_bad = skip_bad
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._placed = list_pictures(self.folder, self.fractions, seed=self.seed)
         self._is_decoded = False
         self._left_out: set[Path] = set()
 
@@ -83,7 +71,7 @@ class HdrFolder(AbstractFileDataset):
                 size = f"{picture.width} x {picture.height} pixels, but task.crop_px={crop_px}"
                 message = f"the scene is smaller than the crop: {size}; lower task.crop_px or remove {path}"
                 bad.append(Problem("size_mismatch", path, message))
-        if bad and not self._skip_bad:
+        if bad and not self.skip_bad:
             others = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
             raise ImageError(f"{bad[0].message}{others}; dataset.{self.name}.skip_bad=true leaves such pictures out")
         for problem in bad:

@@ -22,5 +22,5 @@ class HdrSynth(AbstractHdrFiles):
     layout: ClassVar[tuple[str, ...]] = ("**/*.hdr", "**/*.exr")
 
     def _counts(self, path: Path) -> bool:
-        source = path.relative_to(self._root).parts[0]
+        source = path.relative_to(self.folder).parts[0]
         return source not in _WITH_TWINS or super()._counts(path)

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from ldr2hdr.data.datasets.base import AbstractFileDataset
 from ldr2hdr.data.datasets.fingerprint import file_digest
 from ldr2hdr.data.datasets.pixels import read_exposures, read_linear
-from ldr2hdr.data.datasets.record import AbstractDataset, Problem, ProblemKind, SceneRecord
+from ldr2hdr.data.datasets.record import Problem, ProblemKind, SceneRecord
 from ldr2hdr.data.loading.encoding import EncodedHdr, encode_hdr, encode_ldr
 from ldr2hdr.data.loading.prepared_index import (
     SCENES_DIR,
@@ -67,7 +68,7 @@ class Preparation(NamedTuple):
 
 
 def prepare(
-    dataset: AbstractDataset,
+    dataset: AbstractFileDataset,
     folder: Path,
     *,
     name: str,

@@ -33,8 +33,7 @@ def list_pictures(root: Path, fractions: Sequence[float], *, seed: int) -> list[
     Raises:
         ValueError: If the folder is missing or holds no picture, or the fractions do not sum to 1.
     """
-    if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
-        raise ValueError(f"dataset.fractions must be shares of train, val, test that sum to 1, got {fractions}")
+    check_fractions(fractions)
     if not root.is_dir():
         raise ValueError(f"expected a folder of .hdr or .exr pictures, found none: dataset.root={root}")
     files = sorted(path for path in root.rglob("[!.]*") if path.suffix.lower() in _SUFFIXES and path.is_file())
@@ -64,6 +63,16 @@ def list_for_training(root: Path, placed: Sequence[PlacedFile]) -> list[PlacedFi
         if same is not None:
             raise ValueError(f"{same} seems to show {kept!r}, which is kept for {split} ({file}); remove or rename it")
     return found
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Refuse what is no three shares of 1.
+
+    Raises:
+        ValueError: If a share is missing or negative, or they do not sum to 1.
+    """
+    if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
+        raise ValueError(f"dataset.fractions must be shares of train, val, test that sum to 1, got {fractions}")
 
 
 def split_by_hash(stem: str, fractions: Sequence[float], *, seed: int) -> Split:

@@ -7,7 +7,7 @@ it, and keeps nothing from one call to the next.
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,8 @@ from torch import Tensor
 from ldr2hdr.calibration.alignment import align_Ward2003, shift_pictures
 from ldr2hdr.calibration.merge import merge_DebevecMalik1997, recover_response_DebevecMalik1997
 from ldr2hdr.radiometry import expose
+
+Pictures: TypeAlias = Float[Tensor, "k 3 h w"]
 
 
 class RefusedSupport(ValueError):
@@ -34,13 +36,7 @@ class AbstractLabelSource(ABC):
     needs_truth: ClassVar[bool] = False
 
     @abstractmethod
-    def label(
-        self,
-        ldr: Float[Tensor, "k 3 h w"],
-        evs: Float[Tensor, " k"],
-        *,
-        truth: Float[Tensor, "k 3 h w"] | None = None,
-    ) -> Float[Tensor, "k 3 h w"]:
+    def label(self, ldr: Pictures, evs: Float[Tensor, " k"], *, truth: Pictures | None = None) -> Pictures:
         """Label the support.
 
         Args:
@@ -61,13 +57,7 @@ class TruthLabels(AbstractLabelSource):
 
     needs_truth = True
 
-    def label(
-        self,
-        ldr: Float[Tensor, "k 3 h w"],
-        evs: Float[Tensor, " k"],
-        *,
-        truth: Float[Tensor, "k 3 h w"] | None = None,
-    ) -> Float[Tensor, "k 3 h w"]:
+    def label(self, ldr: Pictures, evs: Float[Tensor, " k"], *, truth: Pictures | None = None) -> Pictures:
         """Hand the truth on.
 
         Raises:
@@ -98,13 +88,7 @@ class MergeLabels(AbstractLabelSource):
         self.max_shift_px = max_shift_px
         self.max_residual_stops = max_residual_stops
 
-    def label(
-        self,
-        ldr: Float[Tensor, "k 3 h w"],
-        evs: Float[Tensor, " k"],
-        *,
-        truth: Float[Tensor, "k 3 h w"] | None = None,
-    ) -> Float[Tensor, "k 3 h w"]:
+    def label(self, ldr: Pictures, evs: Float[Tensor, " k"], *, truth: Pictures | None = None) -> Pictures:
         """Merge the pictures, and expose the result as each picture was.
 
         Raises:
@@ -146,18 +130,12 @@ class TeacherLabels(AbstractLabelSource):
             original does not move the labels.
     """
 
-    def __init__(self, network: Callable[[Float[Tensor, "k 3 h w"]], Float[Tensor, "k 3 h w"]]) -> None:
+    def __init__(self, network: Callable[[Pictures], Pictures]) -> None:
         self.network = copy.deepcopy(network)
         if isinstance(self.network, torch.nn.Module):
             self.network.eval().requires_grad_(False)
 
-    def label(
-        self,
-        ldr: Float[Tensor, "k 3 h w"],
-        evs: Float[Tensor, " k"],
-        *,
-        truth: Float[Tensor, "k 3 h w"] | None = None,
-    ) -> Float[Tensor, "k 3 h w"]:
+    def label(self, ldr: Pictures, evs: Float[Tensor, " k"], *, truth: Pictures | None = None) -> Pictures:
         """Run the network.
 
         Raises:
