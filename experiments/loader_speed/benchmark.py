@@ -23,7 +23,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ldr2hdr.data.datasets.base import AbstractFileDataset
-from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord
+from ldr2hdr.data.datasets.record import Frame, HdrReference, SceneRecord
 from ldr2hdr.data.loading.memory import ReusedMemory
 from ldr2hdr.data.loading.packing import PackedBatch, as_batch
 from ldr2hdr.data.loading.prepared_index import read_index, scene_path, write_index
@@ -52,7 +52,7 @@ class Scenes(AbstractFileDataset):
 
     def records(self) -> tuple[SceneRecord, ...]:
         """One for each folder."""
-        return tuple(self._record(folder) for folder in sorted(self._root.iterdir()))
+        return tuple(self._record(folder) for folder in sorted(self.folder.iterdir()))
 
     def problems(self) -> tuple:
         """There are none."""
@@ -65,13 +65,13 @@ class Scenes(AbstractFileDataset):
         """All scenes."""
         return self.records()
 
-    def fitted(self, name: str) -> tuple[SceneRecord, ...]:
+    def fitted(self, name: str, *, merges: bool = False) -> tuple[SceneRecord, ...]:
         """All scenes."""
         return self.records()
 
     @staticmethod
     def _record(folder: Path) -> SceneRecord:
-        exposures = tuple(Exposure(folder / f"{i}.jpg", ev, "name") for i, ev in enumerate(EVS))
+        exposures = tuple(Frame(folder / f"{i}.jpg", ev, "name") for i, ev in enumerate(EVS))
         return SceneRecord(folder.name, folder.name, "synthetic", exposures, HdrReference(folder / "light.hdr"), None)
 
 

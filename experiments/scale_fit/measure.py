@@ -19,7 +19,7 @@ from hydra.utils import instantiate
 from ldr2hdr.build import CONF_DIR
 from ldr2hdr.data.cameras.camera import CameraFamily
 from ldr2hdr.data.datasets.fitting import FittedPixels, fit_pixels
-from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord
+from ldr2hdr.data.datasets.record import Frame, HdrReference, SceneRecord
 from ldr2hdr.data.scenes.places import SPLITS
 from ldr2hdr.data.scenes.sources import PanoramaSource
 from ldr2hdr.radiometry import expose
@@ -75,7 +75,7 @@ def shoot(family: CameraFamily, source: PanoramaSource, number: int, seed: int) 
 
 def fit(ldr: torch.Tensor, linear: torch.Tensor, evs: list[float]) -> FittedPixels:
     """Of a record that names its exposures by number."""
-    exposures = tuple(Exposure(Path(str(number)), ev, "name") for number, ev in enumerate(evs))
+    exposures = tuple(Frame(Path(str(number)), ev, "name") for number, ev in enumerate(evs))
     record = SceneRecord("pair", "pair", "camera", exposures, HdrReference(Path("hdr")), None)
     return fit_pixels(record, ldr, linear, max_residual_stops=MAX_RESIDUAL_STOPS)
 

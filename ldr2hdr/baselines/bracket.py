@@ -36,7 +36,7 @@ _MIN_LIGHT: Final = 1e-6
 
 
 class NoBracketError(ValueError):
-    """The support is no bracket of one scene: a merge does not apply to it."""
+    """Error: the support is no bracket of one scene, so that a merge does not apply to it."""
 
 
 class RecoveredBracket(NamedTuple):

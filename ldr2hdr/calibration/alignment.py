@@ -23,7 +23,7 @@ _MIN_COMPARED: Final = 0.02
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where each picture of a bracket lies on the reference, and how well that explains it.
+    """Position of each picture of a bracket on the reference, and how well it explains the picture.
 
     Attributes:
         shifts_px: Rows and columns: what the reference shows at ``(y, x)``, picture ``i`` shows at

@@ -28,7 +28,7 @@ _RIDGE: Final = 1e-4
 
 
 class ResponseEstimate(NamedTuple):
-    """What leads from LDR levels to light.
+    """Response and exposure errors that lead from LDR levels to light.
 
     Attributes:
         curve: Log2 of the light that makes each level, per channel, not falling.
@@ -50,7 +50,7 @@ def look_up(table: Float[Tensor, "3 256"], levels: Int[Tensor, "*b 3 h w"]) -> F
 
 
 def is_well_exposed(levels: Int[Tensor, "*s"]) -> Bool[Tensor, "*s"]:
-    """Return whether a level tells the light: neither black nor white."""
+    """Return whether a level measures the light: neither black nor white."""
     return (levels >= MIN_LEVEL) & (levels <= MAX_LEVEL)
 
 

@@ -31,7 +31,7 @@ class _Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class InverseResponse:
-    """What each level of an 8-bit picture says about the light.
+    """Inverse response: the light that each level of an 8-bit picture stands for.
 
     Attributes:
         log_exposure: Natural logarithm of sensor exposure for each level, float64, never falling, 0 at level 255.

@@ -18,7 +18,7 @@ _PRIOR_GAMMA: Final = 2.2
 
 
 class ScaleFit(NamedTuple):
-    """How an HDR picture and exposures of the same scene belong together.
+    """Fit of an HDR picture to exposures of the same scene.
 
     Attributes:
         scale: Sensor exposure at ``ev=0`` is ``scale`` times the linear HDR value.

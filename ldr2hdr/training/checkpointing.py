@@ -1,4 +1,4 @@
-"""What a run leaves behind when it is killed, pre-empted or out of disk space: whole files, and the last step."""
+"""Whole files and the last step, even of a run that is killed, pre-empted or out of disk space."""
 
 import io
 import logging
@@ -64,7 +64,7 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class Stopped(SystemExit):
-    """A signal asked for the end of the run; the code is that which shells give such a process."""
+    """Exit because a signal asked for the end of the run, with the code that shells give such a process."""
 
 
 class Voter(Protocol):
@@ -187,7 +187,7 @@ def num_batches(trainer: L.Trainer) -> int:
 
 
 def resume_argument(folder: Path) -> str:
-    """What to type to go on with the run of a folder, as a shell and Hydra read it.
+    """Return the argument that goes on with the run of a folder, as a shell and Hydra read it.
 
     Example:
         >>> print(resume_argument(Path("outputs/a")), resume_argument(Path("out/lr=1, b")))

@@ -29,6 +29,11 @@ _MOVED: Final[Mapping[str, str]] = {
 }
 """Present name of each module that a configuration of version 0.1 may name, below ``ldr2hdr``."""
 
+_RENAMED: Final[Mapping[str, str]] = {
+    "ldr2hdr.data.scenes.sources.FolderSource": "ldr2hdr.data.datasets.hdr_folder.HdrFolder",
+}
+"""Present name of each class that has another than its module's."""
+
 # the lookahead leaves present names alone: `data.scenes` held classes before it held modules
 _NAMED: Final = re.compile(rf"\bldr2hdr\.({'|'.join(map(re.escape, _MOVED))})(?=\.(?!sources\.))")
 
@@ -66,6 +71,8 @@ def upgrade_config(config: str) -> str:
         <BLANKLINE>
     """
     named = _NAMED.sub(lambda match: f"ldr2hdr.{_MOVED[match[1]]}", config)
+    for earlier, present in _RENAMED.items():
+        named = named.replace(earlier, present)
     if "inner_lr" not in named:  # every algorithm of version 0.1 had it
         return named
     tree = OmegaConf.create(_LIFTED.sub(_present_key, named))

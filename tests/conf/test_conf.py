@@ -39,10 +39,10 @@ def picture_folder(tmp_path):
 
     folder = tmp_path / "pictures"
     folder.mkdir()
-    for split in SPLITS:
+    for peak, split in enumerate(SPLITS, start=2):  # of copies one alone would be shown
         names = (f"scene{i}" for i in range(200))
         name = next(name for name in names if split_by_hash(name, (0.8, 0.1, 0.1), seed=0) == split)
-        write_image(folder / f"{name}.exr", torch.linspace(0, 2, 3 * 32 * 32).view(3, 32, 32))
+        write_image(folder / f"{name}.exr", torch.linspace(0, peak, 3 * 32 * 32).view(3, 32, 32))
     return folder
 
 

@@ -1,4 +1,4 @@
-"""What all expansion operators share: from the picture to linear light, and from display light to sensor exposure.
+"""Shared by all expansion operators: from the picture to linear light, and from display light to sensor exposure.
 
 The operators were published to drive a bright display: they take a picture whose white is shown at some luminance and
 say how bright each pixel is to be on a display with a higher peak. Sensor exposure has no display in it. One convention

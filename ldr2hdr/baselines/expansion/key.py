@@ -1,4 +1,4 @@
-"""How light or dark a picture is, in one number."""
+"""Key of a picture: how light or dark it is, in one number."""
 
 import torch
 from jaxtyping import Float
@@ -19,7 +19,7 @@ def log_mean(luminance: Float[Tensor, "b h w"]) -> Float[Tensor, " b"]:
 
 
 def measure_key(luminance: Float[Tensor, "b h w"], *, tail: float = 0.01) -> Float[Tensor, " b"]:
-    """Where the geometric mean lies between the darkest and the brightest light, in logarithms.
+    """Return the position of the geometric mean between the darkest and the brightest light, in logarithms.
 
     Args:
         luminance: Of the pictures; pixels without light do not count.

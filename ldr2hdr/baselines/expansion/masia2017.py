@@ -15,7 +15,7 @@ _OVEREXPOSED_LEVEL: Final = 254
 
 @dataclass(frozen=True, kw_only=True)
 class Masia2017(Masia2009):
-    """As `Masia2009`, with the exponent ``2.4379 + 0.2319 ln(mean) - 1.1228 key + 0.0085 p``.
+    """Operator of `Masia2009` with the exponent ``2.4379 + 0.2319 ln(mean) - 1.1228 key + 0.0085 p``.
 
     ``mean`` is the geometric mean of luminance, ``p`` the percentage of pixels as bright as level 254 or brighter.
 

@@ -1,4 +1,4 @@
-"""How a camera chooses the exposure of a picture."""
+"""Metering: a camera's choice of the exposure of a picture."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -186,7 +186,7 @@ class OpticalEncoder(nn.Module):
         self.max_exposure = max_exposure
 
     def forward(self, exposure: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
-        """What the sensor reads, linear, within [1e-5, 1].
+        """Return the sensor's linear reading, within [1e-5, 1].
 
         Args:
             exposure: Sensor exposure without the optics, 1 at the sensor's white.

@@ -111,7 +111,7 @@ class CodedLens:
         return ((kernel @ wave @ kernel.T) / aperture.sum()).abs().square()
 
     def aperture(self, samples: int) -> Float[Tensor, "m m"]:
-        """How much of each sample lies within the round aperture, 0 to 1 over the width of a sample."""
+        """Return the share of each sample within the round aperture, 0 to 1 over the width of a sample."""
         pitch_um = self.aperture_mm * _UM_PER_MM / samples
         edge_um = self.aperture_mm * _UM_PER_MM / 2
         return ((edge_um - self.radius_um(samples)) / pitch_um + 0.5).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Where a camera's parameters are drawn from: one range that training sees, and ranges outside it."""
+"""Ranges that a camera's parameters are drawn from: one that training sees, and others outside it."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a stage of a virtual camera is, and the stages up to the sensor's clipping."""
+"""Interface of a virtual camera's stages, and the stages up to the sensor's clipping."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -17,20 +17,20 @@ from ldr2hdr.data.datasets.scan import Candidate
 
 
 class BracketFolder(AbstractFileDataset):
-    """Scenes and places are named by their folders."""
+    """Set of scenes that are places, too, named by their folders."""
 
     name: ClassVar[str] = "bracket_folder"
     layout: ClassVar[tuple[str, ...]] = ("*/*.*",)
 
     def _find(self) -> Iterator[Candidate | Problem]:
-        of_root = self._read_list(self._root / EXPOSURES_FILE)
+        of_root = self._read_list(self.folder / EXPOSURES_FILE)
         if isinstance(of_root, Problem):
             # without the list that was meant to be followed, nothing can be trusted
             yield of_root
             return
         listed = {} if of_root is None else dict(of_root.settings)
-        yield from _missing_of(of_root, self._root / EXPOSURES_FILE)
-        for folder in list_folders(self._root):
+        yield from _missing_of(of_root, self.folder / EXPOSURES_FILE)
+        for folder in list_folders(self.folder):
             ldrs, hdrs = list_files(folder, LDR_SUFFIXES), list_files(folder, HDR_SUFFIXES)
             of_scene = self._read_list(folder / EXPOSURES_FILE)
             if isinstance(of_scene, Problem):

@@ -26,13 +26,13 @@ _MIDDLE: Final = _LETTERS.index("e")
 
 
 class Drtmo(AbstractFileDataset):
-    """Places are the panoramas, of which a view by a response is a scene; the camera is the response."""
+    """Set whose places are panoramas and whose scenes are views by a response, which is the camera."""
 
     name: ClassVar[str] = "drtmo"
     layout: ClassVar[tuple[str, ...]] = ("Bracketed_images/*/*.png",)
 
     def _find(self) -> Iterator[Candidate | Problem]:
-        for folder in list_folders(self._root / "Bracketed_images"):
+        for folder in list_folders(self.folder / "Bracketed_images"):
             named = _FOLDER.fullmatch(folder.name)
             letters = by_stem(list_files(folder, LDR_SUFFIXES))
             yield from letters.problems

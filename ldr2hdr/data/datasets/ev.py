@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ldr2hdr.data.datasets.headers import Setting
-from ldr2hdr.data.datasets.record import EvSource, Exposure, Problem
+from ldr2hdr.data.datasets.record import EvSource, Frame, Problem
 from ldr2hdr.io.shot import Shot
 
 EXPOSURES_FILE: Final = "exposures.csv"
@@ -49,7 +49,7 @@ class Told(NamedTuple):
 class Resolved(NamedTuple):
     """Exposures from dark to bright, empty if no source tells all of them, and what is wrong with the sources."""
 
-    exposures: tuple[Exposure, ...]
+    exposures: tuple[Frame, ...]
     problems: tuple[Problem, ...]
 
 
@@ -63,19 +63,19 @@ def resolve_exposures(paths: Sequence[Path], told: Sequence[Told]) -> Resolved:
     usable = [source for source in told if _tells_all(source, paths)]
     if not usable:
         if len(paths) == 1:
-            return Resolved((Exposure(paths[0], 0.0, "pixels"),), ())
+            return Resolved((Frame(paths[0], 0.0, "pixels"),), ())
         return Resolved((), ())
     chosen = usable[0]
     offset = 0.0 if chosen.is_relative else _middle([chosen.settings[path].ev for path in paths])
     exposures = [
-        Exposure(path, chosen.settings[path].ev - offset, chosen.source, chosen.settings[path].exposure_time_s)
+        Frame(path, chosen.settings[path].ev - offset, chosen.source, chosen.settings[path].exposure_time_s)
         for path in paths
     ]
     problems = [problem for other in usable[1:] for problem in _compare(paths, chosen, other)]
     return Resolved(sort_exposures(exposures), tuple(problems))
 
 
-def sort_exposures(exposures: Iterable[Exposure]) -> tuple[Exposure, ...]:
+def sort_exposures(exposures: Iterable[Frame]) -> tuple[Frame, ...]:
     """From dark to bright, and by name where two are equal."""
     return tuple(sorted(exposures, key=lambda exposure: (exposure.ev, exposure.path.name)))
 

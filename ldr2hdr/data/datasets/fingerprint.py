@@ -1,4 +1,4 @@
-"""What is in a file, as a number that does not change when the file is renamed."""
+"""Hash of a file's content, which does not change when the file is renamed."""
 
 import functools
 import hashlib

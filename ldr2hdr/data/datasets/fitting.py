@@ -1,4 +1,4 @@
-"""Records brought to sensor exposure, each fitted once and remembered; those that do not fit are told."""
+"""Records brought to sensor exposure, each fitted once and remembered; those that do not fit become problems."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ class Fitted(NamedTuple):
 
 
 class FittedPixels(NamedTuple):
-    """What a look at the pixels gave.
+    """Fit of pixels that are in memory.
 
     Attributes:
         fitted: What became of the record.
@@ -90,7 +90,7 @@ def fit_pixels(
     *,
     max_residual_stops: float,
 ) -> FittedPixels:
-    """What `fit_record` does, of pixels that are in memory; nothing is remembered.
+    """Fit as `fit_record` does, but pixels that are in memory, and remember nothing.
 
     Args:
         record: With exposures and HDR.

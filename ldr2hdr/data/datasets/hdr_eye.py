@@ -16,10 +16,10 @@ from ldr2hdr.data.datasets.scan import Candidate
 
 
 class HdrEye(AbstractFileDataset):
-    """All pairs are test pairs."""
+    """Set of pairs that are all test pairs."""
 
     name: ClassVar[str] = "hdr_eye"
     layout: ClassVar[tuple[str, ...]] = ("[0-9]*/gt.*",)
 
     def _find(self) -> Iterator[Candidate | Problem]:
-        yield from find_pair_folders(self._root)
+        yield from find_pair_folders(self.folder)

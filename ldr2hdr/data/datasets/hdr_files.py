@@ -13,9 +13,9 @@ class AbstractHdrFiles(AbstractFileDataset):
     """Every HDR file below the root that the set counts is a scene, named by its path."""
 
     def _find(self) -> Iterator[Candidate | Problem]:
-        files = list_files(self._root, HDR_SUFFIXES, is_recursive=True)
+        files = list_files(self.folder, HDR_SUFFIXES, is_recursive=True)
         names = [
-            (path.relative_to(self._root).with_suffix("").as_posix(), path) for path in files if self._counts(path)
+            (path.relative_to(self.folder).with_suffix("").as_posix(), path) for path in files if self._counts(path)
         ]
         keyed = by_key(names)
         yield from keyed.problems

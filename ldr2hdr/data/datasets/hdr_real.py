@@ -13,7 +13,8 @@ References:
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,20 +26,17 @@ from ldr2hdr.data.datasets.scan import Candidate
 from ldr2hdr.data.scenes.places import Split
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class HdrReal(AbstractFileDataset):
     """Pairs of the training folder, of the test folders, or of both; places are photographs.
 
     With the test set there, the training folder is split into train and val, else into all three.
 
-    Args:
+    Attributes:
         root: Folder with ``LDR_in`` and ``HDR_gt``, or with the numbered folders of the test set.
-        cache_dir: Where decoded HDR pictures and fitted scales are kept.
         test_root: Folder with the numbered folders, if it is another.
         files_per_place: Neighbouring ids that show one place, where ids are numbers; the crops of one photograph are
             neighbours. A larger number keeps photographs of one scene together, if those are neighbours, too.
-        fractions: Expected shares of train, val and test.
-        seed: Of the hash that splits by place.
-        max_residual_stops: Pairs that are further apart are left out by `fitted`.
 
     Raises:
         ValueError: If a folder is missing or holds no such set, or a number is out of range.
@@ -46,33 +44,22 @@ class HdrReal(AbstractFileDataset):
 
     name: ClassVar[str] = "hdr_real"
     layout: ClassVar[tuple[str, ...]] = ("HDR_gt/*", "[0-9]*/gt.*")
+    test_root: Path | str | None = None
+    files_per_place: int = 2
 
-    def __init__(
-        self,
-        root: Path | str | None,
-        *,
-        cache_dir: Path | str,
-        test_root: Path | str | None = None,
-        files_per_place: int = 2,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        max_residual_stops: float = 0.75,
-    ) -> None:
-        super().__init__(
-            root, cache_dir=cache_dir, fractions=fractions, seed=seed, max_residual_stops=max_residual_stops
-        )
-        if files_per_place < 1:
-            raise ValueError(f"dataset.files_per_place must be at least 1, got {files_per_place}")
-        self._files_per_place = files_per_place
-        self._test_root = self._root
-        if test_root is not None:
-            self._test_root = check_root(test_root, self.layout[1:], key="dataset.test_root")
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.files_per_place < 1:
+            raise ValueError(f"dataset.files_per_place must be at least 1, got {self.files_per_place}")
+        self._test_folder = self.folder
+        if self.test_root is not None:
+            self._test_folder = check_root(self.test_root, self.layout[1:], key="dataset.test_root")
 
     def _find(self) -> Iterator[Candidate | Problem]:
-        tests = list(find_pair_folders(self._test_root, prefix="test/"))
+        tests = list(find_pair_folders(self._test_folder, prefix="test/"))
         yield from tests
-        ldrs = by_stem(list_files(self._root / "LDR_in", LDR_SUFFIXES))
-        hdrs = by_stem(list_files(self._root / "HDR_gt", HDR_SUFFIXES))
+        ldrs = by_stem(list_files(self.folder / "LDR_in", LDR_SUFFIXES))
+        hdrs = by_stem(list_files(self.folder / "HDR_gt", HDR_SUFFIXES))
         yield from (*ldrs.problems, *hdrs.problems)
         yield from find_orphans({"LDR_in": ldrs.files, "HDR_gt": hdrs.files})
         for stem in sorted(ldrs.files.keys() & hdrs.files.keys()):
@@ -83,7 +70,7 @@ class HdrReal(AbstractFileDataset):
     def _place_of(self, stem: str) -> str:
         """The photograph of a crop: by its number, or by the name before the number of the crop."""
         if stem.isdecimal():
-            first = int(stem) // self._files_per_place * self._files_per_place
+            first = int(stem) // self.files_per_place * self.files_per_place
             return f"{first:0{len(stem)}d}"
         named = re.fullmatch(r"(.+)[_-]\d", stem)
         return stem if named is None else named[1]

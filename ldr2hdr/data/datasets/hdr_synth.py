@@ -16,11 +16,11 @@ _WITH_TWINS: Final = ("fairchild", "funt")
 
 
 class HdrSynth(AbstractHdrFiles):
-    """All pictures, but the colour-checker twins of the two sources that have them."""
+    """Set of all pictures but the colour-checker twins of the two sources that have them."""
 
     name: ClassVar[str] = "hdr_synth"
     layout: ClassVar[tuple[str, ...]] = ("**/*.hdr", "**/*.exr")
 
     def _counts(self, path: Path) -> bool:
-        source = path.relative_to(self._root).parts[0]
+        source = path.relative_to(self.folder).parts[0]
         return source not in _WITH_TWINS or super()._counts(path)

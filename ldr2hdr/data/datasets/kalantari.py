@@ -27,14 +27,14 @@ _HDR_FILES: Final = ("HDRImg.hdr", "ref_hdr_aligned.hdr")
 
 
 class Kalantari(AbstractFileDataset):
-    """Folders whose path begins with ``train`` or ``test``, in any case, belong there; val is a part of train."""
+    """Set split by folders whose path begins with ``train`` or ``test``, in any case; val is a part of train."""
 
     name: ClassVar[str] = "kalantari"
     layout: ClassVar[tuple[str, ...]] = tuple(f"**/{name}" for name in _EXPOSURE_FILES)
 
     def _find(self) -> Iterator[Candidate | Problem]:
         names = (*_EXPOSURE_FILES, *_HDR_FILES)
-        for folder in sorted({path.parent for name in names for path in self._root.rglob(name)}):
+        for folder in sorted({path.parent for name in names for path in self.folder.rglob(name)}):
             yield self._find_scene(folder)
 
     def _find_scene(self, folder: Path) -> Candidate | Problem:
@@ -53,7 +53,7 @@ class Kalantari(AbstractFileDataset):
             listed = tell_by_text(listing, ldrs)
         except ValueError as error:
             return Problem("damaged", listing, str(error))
-        name = folder.relative_to(self._root).as_posix()
+        name = folder.relative_to(self.folder).as_posix()
         split = self._split_by_path(name)
         return Candidate(name, name, tuple(ldrs), HdrReference(hdr), listed=listed, split=split)
 

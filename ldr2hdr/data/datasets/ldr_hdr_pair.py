@@ -35,9 +35,9 @@ class LdrHdrPair(AbstractFileDataset):
     layout: ClassVar[tuple[str, ...]] = ("HDR/HDR_*",)
 
     def _find(self) -> Iterator[Candidate | Problem]:
-        folders = {"HDR": by_stem(list_files(self._root / "HDR", HDR_SUFFIXES), prefix="HDR_")}
+        folders = {"HDR": by_stem(list_files(self.folder / "HDR", HDR_SUFFIXES), prefix="HDR_")}
         for folder in _EV_OF_FOLDER:
-            folders[folder] = by_stem(list_files(self._root / folder, LDR_SUFFIXES), prefix="LDR_")
+            folders[folder] = by_stem(list_files(self.folder / folder, LDR_SUFFIXES), prefix="LDR_")
         for keyed in folders.values():
             yield from keyed.problems
         files = {name: keyed.files for name, keyed in folders.items()}

@@ -1,4 +1,4 @@
-"""EVs as the pixels tell them, for sets that tell nothing else, and to check those that do."""
+"""EVs measured from pixels, for sets that state none, and to check those that do."""
 
 import functools
 import itertools
@@ -49,7 +49,7 @@ def estimate_evs(ldr: Float[Tensor, "n 3 h w"]) -> tuple[float, ...] | None:
 
 
 def tell_by_pixels(paths: Sequence[Path]) -> Told:
-    """EVs by `estimate_evs`; nothing is told where it finds none, or the exposures differ in size.
+    """Measure EVs by `estimate_evs`; there are none where it finds none, or the exposures differ in size.
 
     The files are decoded once per process, until they change.
 

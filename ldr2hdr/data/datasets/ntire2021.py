@@ -37,8 +37,8 @@ class Ntire2021(AbstractFileDataset):
     def _find(self) -> Iterator[Candidate | Problem]:
         scenes: dict[str, dict[str, Path]] = {}
         for part in _PARTS:
-            for path in sorted(self._root.rglob(f"[!.]*{part}")):
-                name = path.relative_to(self._root).as_posix().removesuffix(part)
+            for path in sorted(self.folder.rglob(f"[!.]*{part}")):
+                name = path.relative_to(self.folder).as_posix().removesuffix(part)
                 scenes.setdefault(name, {})[part] = path
         for name, parts in sorted(scenes.items()):
             yield self._make_scene(name, parts)

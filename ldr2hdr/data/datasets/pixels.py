@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord, Transfer
+from ldr2hdr.data.datasets.record import Frame, HdrReference, SceneRecord, Transfer
 from ldr2hdr.io import ImageError, read_ldr, read_radiance
 from ldr2hdr.io.files import kind_of
 
 _RADIANCE_KINDS: Final = ("Radiance HDR", "OpenEXR")
 
 
-def read_exposures(exposures: Sequence[Exposure]) -> Float[Tensor, "n 3 h w"]:
+def read_exposures(exposures: Sequence[Frame]) -> Float[Tensor, "n 3 h w"]:
     """Pictures of some exposures of a scene, in [0, 1].
 
     Raises:

@@ -1,15 +1,12 @@
 """The record that every set of pictures is read into, and what a reader finds wrong with a set."""
 
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from ldr2hdr.data.datasets.fingerprint import content_hash
-from ldr2hdr.data.scenes.places import Split, split_by_hash
+from ldr2hdr.data.scenes.places import Split
 
 EvSource = Literal["file", "exif", "name", "pixels"]
 
@@ -25,7 +22,7 @@ ProblemKind = Literal[
 
 
 @dataclass(frozen=True)
-class Exposure:
+class Frame:
     """One LDR picture of a scene.
 
     Attributes:
@@ -44,7 +41,7 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Transfer:
-    """How stored numbers become linear ones: ``linear = (stored / divisor) ** exponent``.
+    """Transfer from stored numbers to linear ones: ``linear = (stored / divisor) ** exponent``.
 
     Attributes:
         exponent: 1 if the numbers are linear.
@@ -89,7 +86,7 @@ class SceneRecord:
     id: str
     place: str
     camera: str
-    exposures: tuple[Exposure, ...]
+    exposures: tuple[Frame, ...]
     hdr: HdrReference | None
     split: Split | None
 
@@ -100,7 +97,7 @@ class SceneRecord:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All files, exposures first."""
+        """Return all files, exposures first."""
         hdr = () if self.hdr is None else (self.hdr.path,)
         return (*(exposure.path for exposure in self.exposures), *hdr)
 
@@ -118,36 +115,3 @@ class Problem:
     kind: ProblemKind
     path: Path
     message: str
-
-
-class AbstractDataset(ABC):
-    """A set of scenes, split by place.
-
-    Args:
-        fractions: Expected shares of train, val and test, for records without a published split.
-        seed: Of the hash that splits them.
-
-    Raises:
-        ValueError: If the fractions are no three shares of 1.
-    """
-
-    def __init__(self, *, fractions: Sequence[float], seed: int) -> None:
-        if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
-            raise ValueError(f"dataset.fractions must be shares of train, val, test that sum to 1, got {fractions}")
-        self._fractions = tuple(fractions)
-        self._seed = seed
-
-    @abstractmethod
-    def records(self) -> tuple[SceneRecord, ...]:
-        """All scenes, sorted by id."""
-
-    @abstractmethod
-    def problems(self) -> tuple[Problem, ...]:
-        """What is wrong with the set, as far as it has been looked at."""
-
-    def split(self, name: Split) -> tuple[SceneRecord, ...]:
-        """Scenes of a split, as published or by a hash of the place, which stays when scenes are added."""
-        return tuple(record for record in self.records() if self._split_of(record) == name)
-
-    def _split_of(self, record: SceneRecord) -> Split:
-        return record.split or split_by_hash(record.place, self._fractions, seed=self._seed)

@@ -1,4 +1,4 @@
-"""From the scenes that a layout names to records: headers read, EVs found, what is wrong left out and told."""
+"""Records of the scenes that a layout names: headers read, EVs found, faults left out and listed."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ _STRICTNESS: Final[tuple[Split | None, ...]] = (None, "train", "val", "test")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A scene as the layout tells it, before its pictures are opened.
+    """Scene by its layout, before its pictures are opened.
 
     Attributes:
         id: Unique in the set.
@@ -44,7 +44,7 @@ class Candidate:
 
 
 class Scan(NamedTuple):
-    """A set as its headers tell it.
+    """Set by its headers.
 
     Attributes:
         records: Sorted by id.

@@ -27,9 +27,9 @@ class SiHdr(AbstractFileDataset):
     layout: ClassVar[tuple[str, ...]] = ("reference/*.exr",)
 
     def _find(self) -> Iterator[Candidate | Problem]:
-        references = by_stem(list_files(self._root / "reference", HDR_SUFFIXES))
+        references = by_stem(list_files(self.folder / "reference", HDR_SUFFIXES))
         yield from references.problems
-        folders = {name: by_stem(list_files(self._root / name, LDR_SUFFIXES)) for name in _LDR_FOLDERS}
+        folders = {name: by_stem(list_files(self.folder / name, LDR_SUFFIXES)) for name in _LDR_FOLDERS}
         for name, keyed in folders.items():
             yield from keyed.problems
             unmatched = {stem: path for stem, path in keyed.files.items() if stem not in references.files}

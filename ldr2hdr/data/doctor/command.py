@@ -38,11 +38,11 @@ def examine_folder(
         OSError: If the report cannot be written.
     """
     name = dataset or guess_set(root)
-    out.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # the reader wants a folder for what it decodes; nothing is to stay
     with tempfile.TemporaryDirectory() as folder:
         reader = open_set(root, name, cache_dir=Path(folder), test_root=test_root)
+        out.mkdir(parents=True, exist_ok=True)
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
             task = progress.add_task("reading", total=len(list_pictures(root, test_root)))
             diagnosis = diagnose(

@@ -12,6 +12,7 @@ from ldr2hdr.data.datasets.fairchild import Fairchild
 from ldr2hdr.data.datasets.files import LDR_SUFFIXES
 from ldr2hdr.data.datasets.funt import Funt
 from ldr2hdr.data.datasets.hdr_eye import HdrEye
+from ldr2hdr.data.datasets.hdr_folder import HdrFolder
 from ldr2hdr.data.datasets.hdr_real import HdrReal
 from ldr2hdr.data.datasets.hdr_synth import HdrSynth
 from ldr2hdr.data.datasets.kalantari import Kalantari
@@ -47,6 +48,7 @@ _KNOWN: Final[Mapping[str, _Known]] = {
     # the layouts of these match almost any folder of pictures
     "bracket_folder": _Known(BracketFolder, 2, tuple(f"*/*{suffix}" for suffix in LDR_SUFFIXES)),
     "fairchild": _Known(Fairchild, 3, Fairchild.layout),
+    "hdr_folder": _Known(HdrFolder, 4, ("**/*.hdr", "**/*.exr")),
 }
 
 

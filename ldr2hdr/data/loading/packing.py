@@ -93,7 +93,7 @@ class PackedBatch:
 
 
 def as_batch(fetched: PackedBatch | Sequence[Task]) -> PackedBatch | TaskBatch:
-    """What a loader hands over: the batch as packed by its data set, or single tasks stacked."""
+    """Return a loader's batch: as packed by its data set, or single tasks stacked."""
     return fetched if isinstance(fetched, PackedBatch) else collate(fetched)
 
 

@@ -24,7 +24,7 @@ from ldr2hdr.radiometry import expose
 
 
 class Cut(NamedTuple):
-    """What a task shows of a scene.
+    """Part of a scene that a task shows.
 
     Attributes:
         record: The scene.
@@ -117,7 +117,7 @@ class PreparedPixels:
 
 
 def gains_of(record: SceneRecord, numbers: Sequence[int]) -> Float[Tensor, " n"]:
-    """How many times brighter than at ``ev=0`` some exposures of a record are."""
+    """Return how many times brighter than at ``ev=0`` some exposures of a record are."""
     # `expose` at unit light: its look for negative light, of which readers leave none, would take longer than the rest
     evs = torch.tensor([record.exposures[number].ev for number in numbers])
     return expose(torch.ones(len(numbers), 3, 1, 1), evs)[:, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""The index of a prepared set: what each scene was made from, what was made of it, and what was left out."""
+"""Index of a prepared set: each scene's sources and pixels, and the files that were left out."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -50,7 +50,7 @@ class SourceHdr:
 
 @dataclass(frozen=True)
 class SceneSource:
-    """What a scene was prepared from.
+    """Files that a scene was prepared from.
 
     Attributes:
         id: Unique in the set.
@@ -118,7 +118,7 @@ class PreparedScene:
         return cls(SceneSource(**source), StoredPixels(**entry["stored"]))
 
     def to_json(self) -> dict[str, Any]:
-        """What JSON can hold."""
+        """Return what JSON can hold."""
         return asdict(self)
 
 
@@ -132,7 +132,7 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class PreparedIndex:
-    """What a folder of prepared scenes holds.
+    """Index of a folder of prepared scenes.
 
     Attributes:
         dataset: Name of the set's reader.

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from ldr2hdr.data.datasets.base import AbstractFileDataset
 from ldr2hdr.data.datasets.fingerprint import file_digest
 from ldr2hdr.data.datasets.pixels import read_exposures, read_linear
-from ldr2hdr.data.datasets.record import AbstractDataset, Problem, ProblemKind, SceneRecord
+from ldr2hdr.data.datasets.record import Problem, ProblemKind, SceneRecord
 from ldr2hdr.data.loading.encoding import EncodedHdr, encode_hdr, encode_ldr
 from ldr2hdr.data.loading.prepared_index import (
     SCENES_DIR,
@@ -36,7 +37,7 @@ _CORRUPT: Final[tuple[ProblemKind, ...]] = ("damaged", "size_mismatch")
 
 
 class Preparation(NamedTuple):
-    """What a run did.
+    """Outcome of a run.
 
     Attributes:
         written: The index of the folder now; complete unless corrupt files stopped it.
@@ -51,7 +52,7 @@ class Preparation(NamedTuple):
     corrupt: tuple[Problem, ...]
 
     def summary(self) -> str:
-        """What is in the folder now, for people."""
+        """Describe the folder as it is now, for people."""
         scenes = [scene.stored for scene in self.written.scenes]
         lines = [f"{len(scenes)} scenes: {self.num_written} decoded, {self.num_kept} kept"]
         halves = [stored for stored in scenes if stored.hdr_dtype == "float16"]
@@ -67,7 +68,7 @@ class Preparation(NamedTuple):
 
 
 def prepare(
-    dataset: AbstractDataset,
+    dataset: AbstractFileDataset,
     folder: Path,
     *,
     name: str,

@@ -84,7 +84,7 @@ def to_strips(planes: Shaped[np.ndarray, "*b h w"]) -> Shaped[np.ndarray, "*b hw
 
 
 def pieces_of(window: Window, *, height: int, width: int) -> Iterator[Piece]:
-    """Where a window lies in a plane of strips."""
+    """Yield the pieces of a window in a plane of strips."""
     right = window.left + window.side
     for left in range(window.left // STRIP_PX * STRIP_PX, right, STRIP_PX):
         strip_width = min(STRIP_PX, width - left)

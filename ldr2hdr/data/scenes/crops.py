@@ -26,6 +26,16 @@ class Window(NamedTuple):
         return slice(self.left, self.left + self.side)
 
 
+def check_positive(crop_px: int) -> None:
+    """Refuse a crop without pixels.
+
+    Raises:
+        ValueError: If the size is not positive.
+    """
+    if crop_px < 1:
+        raise ValueError(f"task.crop_px must be at least 1, got {crop_px}")
+
+
 def draw_window(height: int, width: int, *, crop_px: int, max_scale: float, generator: torch.Generator) -> Window:
     """A random square, of a side between ``crop_px`` and ``max_scale`` times that, as far as the picture allows.
 

@@ -1,4 +1,4 @@
-"""Which picture files there are, which place each shows, and in which split the place is."""
+"""Picture files, the place that each shows, and the split of the place."""
 
 import csv
 import hashlib
@@ -23,7 +23,7 @@ class PlacedFile(NamedTuple):
 
 
 def list_pictures(root: Path, fractions: Sequence[float], *, seed: int) -> list[PlacedFile]:
-    """All HDR pictures below a folder, each its own place, split by a hash of the stem.
+    """List all HDR pictures below a folder, each its own place, split by a hash of the stem.
 
     Args:
         root: Searched recursively, without hidden files; places are named by their path below it.
@@ -33,8 +33,7 @@ def list_pictures(root: Path, fractions: Sequence[float], *, seed: int) -> list[
     Raises:
         ValueError: If the folder is missing or holds no picture, or the fractions do not sum to 1.
     """
-    if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
-        raise ValueError(f"dataset.fractions must be shares of train, val, test that sum to 1, got {fractions}")
+    check_fractions(fractions)
     if not root.is_dir():
         raise ValueError(f"expected a folder of .hdr or .exr pictures, found none: dataset.root={root}")
     files = sorted(path for path in root.rglob("[!.]*") if path.suffix.lower() in _SUFFIXES and path.is_file())
@@ -47,7 +46,7 @@ def list_pictures(root: Path, fractions: Sequence[float], *, seed: int) -> list[
 
 
 def list_for_training(root: Path, placed: Sequence[PlacedFile]) -> list[PlacedFile]:
-    """All HDR pictures below a folder, each its own place, to train on beside files whose splits are known.
+    """List all HDR pictures below a folder, each its own place, to train on beside files whose splits are known.
 
     Args:
         root: Searched recursively, without hidden files.
@@ -66,6 +65,16 @@ def list_for_training(root: Path, placed: Sequence[PlacedFile]) -> list[PlacedFi
     return found
 
 
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Refuse what is no three shares of 1.
+
+    Raises:
+        ValueError: If a share is missing or negative, or they do not sum to 1.
+    """
+    if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
+        raise ValueError(f"dataset.fractions must be shares of train, val, test that sum to 1, got {fractions}")
+
+
 def split_by_hash(stem: str, fractions: Sequence[float], *, seed: int) -> Split:
     """The split of a name; independent of all other names, so it stays when files are added.
 
@@ -81,7 +90,7 @@ def split_by_hash(stem: str, fractions: Sequence[float], *, seed: int) -> Split:
 
 
 def read_manifest(path: Path) -> list[PlacedFile]:
-    """Files, places and splits as a CSV file with the columns ``file``, ``place`` and ``split`` tells them.
+    """Read files, places and splits from a CSV file with the columns ``file``, ``place`` and ``split``.
 
     Raises:
         ValueError: If a column, a file or a split is unknown, or a place is in two splits.

@@ -1,26 +1,30 @@
-"""Where radiance comes from: sources of scenes, split by place."""
+"""Sources of radiance: scenes, split by place."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.data.scenes.cache import CachedPicture, cache_picture
-from ldr2hdr.data.scenes.crops import draw_window, shrink
+from ldr2hdr.data.scenes.crops import check_positive
 from ldr2hdr.data.scenes.places import Split, list_for_training, list_pictures, look_up, places_of, read_manifest
 from ldr2hdr.data.scenes.projection import render_view
-
-__all__ = ["AbstractSceneSource", "FolderSource", "PanoramaSource", "Split"]
 
 _EMBEDDED: Final = Path(__file__).parent / "panoramas"
 
 
 class AbstractSceneSource(ABC):
-    """Random linear views of places; a place belongs to one split."""
+    """Random linear views of places; a place belongs to one split.
+
+    Attributes:
+        name: Of the set in ``conf/dataset``.
+    """
+
+    name: ClassVar[str] = "NAME"
 
     @abstractmethod
     def places(self, split: Split) -> tuple[str, ...]:
@@ -72,6 +76,8 @@ class PanoramaSource(AbstractSceneSource):
         ImageError: If a panorama cannot be read.
     """
 
+    name: ClassVar[str] = "panoramas"
+
     def __init__(
         self,
         *,
@@ -98,7 +104,7 @@ class PanoramaSource(AbstractSceneSource):
             if picture.width != 2 * picture.height:
                 raise ValueError(
                     "expected an equirectangular panorama, twice as wide as high, got "
-                    f"{picture.width} x {picture.height}: {file}; ordinary pictures want FolderSource"
+                    f"{picture.width} x {picture.height}: {file}; ordinary pictures want dataset=hdr_folder"
                 )
             self._pictures.setdefault(place, []).append(picture)
 
@@ -107,12 +113,12 @@ class PanoramaSource(AbstractSceneSource):
         return places_of(self._placed, split)
 
     def check_crop(self, crop_px: int) -> None:
-        """Any positive size can be rendered.
+        """Accept any positive size.
 
         Raises:
             ValueError: If the size is not positive.
         """
-        _check_positive(crop_px)
+        check_positive(crop_px)
 
     def sample(self, place: str, *, crop_px: int, generator: torch.Generator) -> Float[Tensor, "3 crop_px crop_px"]:
         """A random view; of a place with several panorama files, a random one is taken."""
@@ -147,65 +153,6 @@ class PanoramaSource(AbstractSceneSource):
         return _render(picture, yaw_deg=yaw_deg, pitch_deg=pitch_deg, fov_deg=fov_deg, size_px=size_px)
 
 
-class FolderSource(AbstractSceneSource):
-    """Random crops of ordinary HDR pictures; every file is a place, named by its path below the root.
-
-    The split is drawn by a hash of the file's stem, so it stays when files are added, and two files of one stem
-    are in one split. A crop is taken at a random scale between the picture's own and ``max_scale`` times
-    coarser, then averaged down.
-
-    Args:
-        root: Folder of ``.hdr`` and ``.exr`` pictures, searched recursively.
-        cache_dir: Where decoded pictures are kept, as float16; see `StoredRadiance` for the precision.
-        fractions: Expected shares of train, val and test; a small folder may leave a split empty.
-        seed: Of the hash.
-        max_scale: Largest side of the cut-out in units of ``crop_px``, as far as the picture allows.
-
-    Raises:
-        ValueError: If the folder is missing or empty, or the fractions or the scale are wrong.
-        ImageError: If a picture cannot be read.
-    """
-
-    def __init__(
-        self,
-        *,
-        root: Path | str | None,
-        cache_dir: Path | str,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        max_scale: float = 4.0,
-    ) -> None:
-        if max_scale < 1:
-            raise ValueError(f"dataset.max_scale must be at least 1, got {max_scale}")
-        if root is None:
-            raise ValueError("expected a folder of .hdr or .exr pictures, found none: dataset.root=None")
-        self._max_scale = max_scale
-        self._placed = list_pictures(Path(root), fractions, seed=seed)
-        self._pictures = {place: cache_picture(file, Path(cache_dir)) for file, place, _ in self._placed}
-
-    def places(self, split: Split) -> tuple[str, ...]:
-        """Names of a split's places, sorted."""
-        return places_of(self._placed, split)
-
-    def check_crop(self, crop_px: int) -> None:
-        """Refuse a crop size that is not positive or larger than some picture."""
-        _check_positive(crop_px)
-        for picture in self._pictures.values():
-            _check_fits(picture, crop_px)
-
-    def sample(self, place: str, *, crop_px: int, generator: torch.Generator) -> Float[Tensor, "3 crop_px crop_px"]:
-        """A random crop at a random scale."""
-        _check_positive(crop_px)
-        picture = look_up(self._pictures, place)
-        _check_fits(picture, crop_px)
-        window = draw_window(
-            picture.height, picture.width, crop_px=crop_px, max_scale=self._max_scale, generator=generator
-        )
-        stored = picture.open()
-        cut = torch.from_numpy(stored.half[:, window.rows, window.columns].astype("float32"))
-        return shrink(cut, crop_px) * stored.unit
-
-
 def _render(
     picture: CachedPicture, *, yaw_deg: float, pitch_deg: float, fov_deg: float, size_px: tuple[int, int]
 ) -> Float[Tensor, "3 h w"]:
@@ -221,16 +168,3 @@ def _mix(bounds: Sequence[float], position: float) -> float:
 def _check_range(key: str, bounds: Sequence[float], *, low: float, high: float) -> None:
     if len(bounds) != 2 or not low <= bounds[0] <= bounds[1] <= high:
         raise ValueError(f"dataset.{key} must be an increasing pair within [{low}, {high}], got {tuple(bounds)}")
-
-
-def _check_positive(crop_px: int) -> None:
-    if crop_px < 1:
-        raise ValueError(f"task.crop_px must be at least 1, got {crop_px}")
-
-
-def _check_fits(picture: CachedPicture, crop_px: int) -> None:
-    if min(picture.height, picture.width) < crop_px:
-        raise ValueError(
-            f"the scene is smaller than the crop: {picture.width} x {picture.height} pixels, but "
-            f"task.crop_px={crop_px}; lower task.crop_px or remove {picture.source}"
-        )

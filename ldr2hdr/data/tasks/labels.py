@@ -1,4 +1,4 @@
-"""Where the labels of the support come from.
+"""Sources of the support's labels.
 
 A label source is given the support alone. It has no argument through which a query picture or label could reach
 it, and keeps nothing from one call to the next.
@@ -7,7 +7,7 @@ it, and keeps nothing from one call to the next.
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -17,9 +17,11 @@ from ldr2hdr.calibration.alignment import align_Ward2003, shift_pictures
 from ldr2hdr.calibration.merge import merge_DebevecMalik1997, recover_response_DebevecMalik1997
 from ldr2hdr.radiometry import expose
 
+Pictures: TypeAlias = Float[Tensor, "k 3 h w"]
+
 
 class RefusedSupport(ValueError):
-    """This support cannot be labelled: its pictures do not agree about one scene. Another one may."""
+    """Error: the pictures of a support do not agree about one scene, so that it cannot be labelled; another one may."""
 
 
 class AbstractLabelSource(ABC):
@@ -27,18 +29,14 @@ class AbstractLabelSource(ABC):
 
     Attributes:
         needs_one_scene: Whether the pictures must be exposures of one scene.
+        needs_truth: Whether their true sensor exposure must be known.
     """
 
     needs_one_scene: ClassVar[bool] = False
+    needs_truth: ClassVar[bool] = False
 
     @abstractmethod
-    def label(
-        self,
-        ldr: Float[Tensor, "k 3 h w"],
-        evs: Float[Tensor, " k"],
-        *,
-        truth: Float[Tensor, "k 3 h w"] | None = None,
-    ) -> Float[Tensor, "k 3 h w"]:
+    def label(self, ldr: Pictures, evs: Float[Tensor, " k"], *, truth: Pictures | None = None) -> Pictures:
         """Label the support.
 
         Args:
@@ -57,20 +55,16 @@ class AbstractLabelSource(ABC):
 class TruthLabels(AbstractLabelSource):
     """``labels=truth``: the true sensor exposure."""
 
-    def label(
-        self,
-        ldr: Float[Tensor, "k 3 h w"],
-        evs: Float[Tensor, " k"],
-        *,
-        truth: Float[Tensor, "k 3 h w"] | None = None,
-    ) -> Float[Tensor, "k 3 h w"]:
+    needs_truth = True
+
+    def label(self, ldr: Pictures, evs: Float[Tensor, " k"], *, truth: Pictures | None = None) -> Pictures:
         """Hand the truth on.
 
         Raises:
             ValueError: If there is none.
         """
         if truth is None:
-            raise ValueError("labels=truth needs the true exposure of the support, which this data set has not")
+            raise ValueError("labels=truth needs the true exposure of the support, which this data set lacks")
         return truth
 
 
@@ -94,13 +88,7 @@ class MergeLabels(AbstractLabelSource):
         self.max_shift_px = max_shift_px
         self.max_residual_stops = max_residual_stops
 
-    def label(
-        self,
-        ldr: Float[Tensor, "k 3 h w"],
-        evs: Float[Tensor, " k"],
-        *,
-        truth: Float[Tensor, "k 3 h w"] | None = None,
-    ) -> Float[Tensor, "k 3 h w"]:
+    def label(self, ldr: Pictures, evs: Float[Tensor, " k"], *, truth: Pictures | None = None) -> Pictures:
         """Merge the pictures, and expose the result as each picture was.
 
         Raises:
@@ -142,18 +130,12 @@ class TeacherLabels(AbstractLabelSource):
             original does not move the labels.
     """
 
-    def __init__(self, network: Callable[[Float[Tensor, "k 3 h w"]], Float[Tensor, "k 3 h w"]]) -> None:
+    def __init__(self, network: Callable[[Pictures], Pictures]) -> None:
         self.network = copy.deepcopy(network)
         if isinstance(self.network, torch.nn.Module):
             self.network.eval().requires_grad_(False)
 
-    def label(
-        self,
-        ldr: Float[Tensor, "k 3 h w"],
-        evs: Float[Tensor, " k"],
-        *,
-        truth: Float[Tensor, "k 3 h w"] | None = None,
-    ) -> Float[Tensor, "k 3 h w"]:
+    def label(self, ldr: Pictures, evs: Float[Tensor, " k"], *, truth: Pictures | None = None) -> Pictures:
         """Run the network.
 
         Raises:

@@ -1,20 +1,18 @@
-"""Tasks as pure functions of ``(seed, split, index)``."""
+"""Tasks shot by virtual cameras, as pure functions of ``(seed, split, index)``."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple, get_args
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import get_worker_info
 
-from ldr2hdr.data.cameras.camera import Camera, CameraFamily
-from ldr2hdr.data.cameras.ranges import Ranges
-from ldr2hdr.data.scenes.places import Split
-from ldr2hdr.data.scenes.sources import AbstractSceneSource
-from ldr2hdr.data.tasks.draws import draw_until_labelled, task_generator
-from ldr2hdr.data.tasks.labels import AbstractLabelSource, TruthLabels
+from ldr2hdr.data.cameras.camera import Camera
+from ldr2hdr.data.tasks.base import AbstractTasks
+from ldr2hdr.data.tasks.draws import task_generator
 from ldr2hdr.radiometry import expose
 from ldr2hdr.tasks import Shots, Task
 
@@ -33,97 +31,37 @@ class Exposed(NamedTuple):
     evs: Float[Tensor, " n"]
 
 
-class AbstractTasks(Dataset[Task], ABC):
-    """An endless data set of tasks: the same index is the same task, in any process.
+@dataclass(eq=False, repr=False, kw_only=True)
+class AbstractRenderedTasks(AbstractTasks):
+    """Tasks that virtual cameras shoot; task ``i`` by a camera of family ``i mod len(cameras)``.
 
     Attributes:
-        is_one_scene: Whether the support shows one scene, whose exposures can be merged.
-        has_own_cameras: Whether the pictures were photographed, so that no camera family is asked for.
-
-    Args:
-        source: Where radiance comes from.
-        cameras: Camera families by name; task ``i`` is shot by a camera of family ``i mod len(cameras)``.
-        split: Which places are shown.
-        ranges: Whether cameras are drawn from the parameter ranges of training or from outside them.
-        seed: Seed of the whole data set.
-        shots: Support pictures K per task.
-        queries: Query pictures Q per task.
-        crop_px: Side of the square pictures.
         camera_device: Where cameras meter and shoot, and where the tasks are; their draws are those of the CPU, so the
             pictures are the same up to the device's rounding. Anything but ``cpu`` wants ``data.num_workers=0``.
-        label_source: Where the support's labels come from. It is never shown the query, whose labels are the truth.
 
     Raises:
-        ValueError: If a count is not positive, no place belongs to the split, a scene is smaller than the crop, the
-            device is not there, or labels would be merged from pictures of several scenes.
+        ValueError: If there is no camera family, or the device is not there.
     """
 
-    is_one_scene: ClassVar[bool]
-    has_own_cameras: ClassVar[bool] = False
+    camera_device: str = "cpu"
+    device: torch.device = field(init=False)
 
-    def __init__(
-        self,
-        source: AbstractSceneSource,
-        cameras: Mapping[str, CameraFamily],
-        *,
-        split: Split,
-        ranges: Ranges,
-        seed: int,
-        shots: int,
-        queries: int,
-        crop_px: int,
-        camera_device: str = "cpu",
-        label_source: AbstractLabelSource | None = None,
-    ) -> None:
-        if min(shots, queries, crop_px) < 1:
-            raise ValueError(
-                "task.shots, task.queries and task.crop_px must be positive, "
-                f"got shots={shots}, queries={queries}, crop_px={crop_px}"
-            )
-        source.check_crop(crop_px)
-        for key, value, known in (("split", split, get_args(Split)), ("ranges", ranges, get_args(Ranges))):
-            if value not in known:
-                raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
-        if not cameras:
+    def __post_init__(self) -> None:
+        if not self.cameras:
             raise ValueError("camera must name at least one camera family, got none")
-        self.label_source = TruthLabels() if label_source is None else label_source
-        if self.label_source.needs_one_scene and not self.is_one_scene:
-            raise ValueError(
-                f"{type(self.label_source).__name__} needs exposures of one scene, task=camera shows several; "
-                "use task=scene or task=profile, or labels=truth"
-            )
-        self.source = source
-        self.cameras = dict(cameras)
-        self.split: Split = split
-        self.ranges: Ranges = ranges
-        self.seed = seed
-        self.shots = shots
-        self.queries = queries
-        self.crop_px = crop_px
-        self.camera_device = _find_device(camera_device)
-        self.places = source.places(split)
-        if not self.places:
-            raise ValueError(
-                f"the {split} split of {type(source).__name__} shows no place: a small folder may leave a split empty; "
-                "add scenes, or change fractions or seed of the dataset"
-            )
+        super().__post_init__()
+        self.device = _find_device(self.camera_device)
 
-    def __getitem__(self, index: int) -> Task:
-        """Make task ``index``: draw a camera, look at the scene or scenes, shoot, label.
-
-        A support that the label source refuses is drawn anew, so that the task stays a function of the index.
+    def _draw(self, index: int, attempt: int) -> Task:
+        """Draw a camera, look at the scene or scenes, shoot, label.
 
         Raises:
-            RefusedSupport: If it refuses every one of several draws.
             ValueError: If cameras are to shoot on another device than the CPU in a loader process.
         """
-        if self.camera_device.type != "cpu" and get_worker_info() is not None:
+        if self.device.type != "cpu" and get_worker_info() is not None:
             raise ValueError(
                 f"task.camera_device={self.camera_device} cannot be used by loader processes; set data.num_workers=0"
             )
-        return draw_until_labelled(self._draw, index)
-
-    def _draw(self, index: int, attempt: int) -> Task:
         generator = task_generator(self.seed, self.split, self.ranges, index, attempt)
         family_name = list(self.cameras)[index % len(self.cameras)]
         camera = self.cameras[family_name].sample(generator, ranges=self.ranges)
@@ -140,7 +78,7 @@ class AbstractTasks(Dataset[Task], ABC):
         )
 
     def _truth(self, camera: Camera, exposure: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """What is to be recovered."""
+        """Return the exposure that is to be recovered."""
         return exposure
 
     @abstractmethod
@@ -155,7 +93,7 @@ class AbstractTasks(Dataset[Task], ABC):
         return tuple(self.places[i] for i in order[:count])
 
 
-class CameraTasks(AbstractTasks):
+class CameraTasks(AbstractRenderedTasks):
     """``task=camera``: different scenes seen by ONE camera, each auto-exposed by it."""
 
     is_one_scene = False
@@ -163,14 +101,15 @@ class CameraTasks(AbstractTasks):
     def _exposures(self, camera: Camera, generator: torch.Generator) -> Exposed:
         places = self._choose_places(self.shots + self.queries, generator)
         views = [self.source.sample(place, crop_px=self.crop_px, generator=generator) for place in places]
-        exposure = camera.expose(torch.stack(views).to(self.camera_device), generator)
+        exposure = camera.expose(torch.stack(views).to(self.device), generator)
         return Exposed(exposure, places, torch.zeros(len(places), device=exposure.device))
 
 
-class SceneTasks(AbstractTasks):
+@dataclass(eq=False, repr=False, kw_only=True)
+class SceneTasks(AbstractRenderedTasks):
     """``task=scene``: exposures of ONE scene, as in the founding proposal.
 
-    Args:
+    Attributes:
         evs: The bracket in stops around the camera's own exposure; support and query are disjoint parts of it.
 
     Raises:
@@ -178,49 +117,20 @@ class SceneTasks(AbstractTasks):
     """
 
     is_one_scene = True
+    evs: Sequence[float] = (-4.0, -2.0, 0.0, 2.0)
 
-    def __init__(
-        self,
-        source: AbstractSceneSource,
-        cameras: Mapping[str, CameraFamily],
-        *,
-        split: Split,
-        ranges: Ranges,
-        seed: int,
-        shots: int,
-        queries: int,
-        crop_px: int,
-        camera_device: str = "cpu",
-        label_source: AbstractLabelSource | None = None,
-        evs: Sequence[float] = (-4.0, -2.0, 0.0, 2.0),
-    ) -> None:
-        super().__init__(
-            source,
-            cameras,
-            split=split,
-            ranges=ranges,
-            seed=seed,
-            shots=shots,
-            queries=queries,
-            crop_px=crop_px,
-            camera_device=camera_device,
-            label_source=label_source,
-        )
-        if shots >= len(evs) or shots + queries > len(evs):
-            raise ValueError(
-                "shots must be below the number of exposures and shots + queries at most that number, got "
-                f"shots={shots}, queries={queries} for {len(evs)} exposures; lower task.shots or task.queries, "
-                "or add exposures to task.evs"
-            )
-        self.evs = tuple(float(ev) for ev in evs)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_enough(len(self.evs), key=" to task.evs")
+        self.evs = tuple(float(ev) for ev in self.evs)
 
     def _exposures(self, camera: Camera, generator: torch.Generator) -> Exposed:
         (place,) = self._choose_places(1, generator)
         view = self.source.sample(place, crop_px=self.crop_px, generator=generator)
-        metered = camera.expose(view[None].to(self.camera_device), generator)
+        metered = camera.expose(view[None].to(self.device), generator)
         count = self.shots + self.queries
         order = torch.randperm(len(self.evs), generator=generator)[:count]
-        evs = torch.tensor(self.evs)[order].to(self.camera_device)
+        evs = torch.tensor(self.evs)[order].to(self.device)
         return Exposed(expose(metered.expand(count, -1, -1, -1), evs), (place,) * count, evs)
 
 

@@ -1,4 +1,4 @@
-"""What a run writes and shows of itself, and what watches it."""
+"""Callbacks that write and show what a run is, and that watch it."""
 
 from ldr2hdr.training.callbacks.bad_tensors import BadTensorWatch
 from ldr2hdr.training.callbacks.manifest import (

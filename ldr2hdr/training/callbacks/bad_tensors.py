@@ -1,4 +1,4 @@
-"""Where the first number that is not finite comes from."""
+"""Watch for the layer that gives the first number that is not finite."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What the callbacks that look at adaptation have in common."""
+"""Shared by the callbacks that look at adaptation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

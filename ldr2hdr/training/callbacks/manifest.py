@@ -1,4 +1,4 @@
-"""What ran: configuration, commit, versions, machine and data, written before the first step; and what came out."""
+"""Manifest of a run: configuration, commit, versions, machine and data before the first step, and its outcome."""
 
 import hashlib
 import json
@@ -80,7 +80,7 @@ class RunManifest(L.Callback):
 
 
 def describe_run(trainer: L.Trainer, datamodule: L.LightningDataModule | None = None) -> dict[str, Any]:
-    """All but the configuration that decides what comes out of a run.
+    """Describe all but the configuration that decides what comes out of a run.
 
     Args:
         trainer: Of the run.
@@ -99,7 +99,7 @@ def describe_run(trainer: L.Trainer, datamodule: L.LightningDataModule | None = 
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """What a run wrote about itself.
+    """Read what a run wrote about itself.
 
     Raises:
         ValueError: If there is no such file, or it is no manifest.

@@ -1,4 +1,4 @@
-"""What adaptation does to a few validation tasks, in pictures."""
+"""Pictures of what adaptation does to a few validation tasks."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

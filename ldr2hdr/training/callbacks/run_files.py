@@ -1,4 +1,4 @@
-"""What a run is and what it left behind, for loggers that keep more than numbers."""
+"""Configuration and checkpoints of a run, for loggers that keep more than numbers."""
 
 import hashlib
 import logging
@@ -38,7 +38,7 @@ class RunKeeper(L.Callback):
                 logger.show_config(config)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Hand over the checkpoints, with what tells them apart."""
+        """Hand over the checkpoints, with what sets them apart."""
         loggers = [logger for logger in showing_loggers(trainer) if logger.keeps_checkpoints]
         if not trainer.is_global_zero or not loggers:
             return

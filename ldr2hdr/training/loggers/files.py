@@ -24,19 +24,19 @@ class FileLogger(AbstractSurvivingLogger):
 
     @property
     def name(self) -> str:
-        """Of the run's folder."""
+        """Return the name of the run's folder."""
         return self.folder.name
 
     @property
     def version(self) -> str:
-        """None: a folder holds one run."""
+        """Return nothing: a folder holds one run."""
         return ""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Not here."""
+        """Do nothing: numbers are for others."""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
-        """Not here."""
+        """Do nothing: numbers are for others."""
 
     def show_panel(self, panel: Panel) -> None:
         """Write a PNG."""

@@ -39,12 +39,12 @@ class MetricsTable(Logger):
 
     @property
     def version(self) -> str:
-        """None: a run has one table."""
+        """Return nothing: a run has one table."""
         return ""
 
     @property
     def save_dir(self) -> str:
-        """Where the run writes."""
+        """Return the folder that the run writes to."""
         return str(self.path.parent.parent)
 
     @rank_zero_only
@@ -59,7 +59,7 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: object, **kwargs: object) -> None:
-        """Not here: the manifest holds the configuration."""
+        """Do nothing: the manifest holds the configuration."""
 
     @rank_zero_only
     def save(self) -> None:

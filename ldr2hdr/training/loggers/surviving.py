@@ -1,4 +1,4 @@
-"""What all loggers have in common: what they are shown, and that training outlives them."""
+"""Base of all loggers: what they are shown, and that training outlives them."""
 
 import functools
 import logging

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from ldr2hdr.data.cameras.camera import CameraFamily
 from ldr2hdr.data.cameras.crf import GammaCurve
 from ldr2hdr.data.cameras.development import Jpeg, LocalToneMapping, Quantise, Response, ResponseFamily
+from ldr2hdr.data.cameras.dorf import TableCurve
 from ldr2hdr.data.cameras.metering import MeanMetering
 from ldr2hdr.data.cameras.optics import Optics
 from ldr2hdr.data.cameras.optics_families import OpticsFamily
@@ -43,6 +44,8 @@ def parameters_and_ranges(family, camera):
         source, drawn = family_stage, camera_stage
         if isinstance(source, ResponseFamily):
             drawn = drawn.curve
+            if isinstance(drawn, TableCurve):  # of numbers without names: test_dorf has its laws
+                continue
             (source,) = [f for f in source.curves.values() if type(f).__name__[:-6] == type(drawn).__name__[:-5]]
         elif isinstance(source, OpticsFamily):
             drawn = drawn.psf

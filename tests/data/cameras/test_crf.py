@@ -9,6 +9,7 @@ from ldr2hdr.data.cameras.crf_families import (
     SplineFamily,
     SrgbFamily,
 )
+from ldr2hdr.data.cameras.dorf import DorfFamily, TableCurve
 
 GREY = (1.0, 1.0, 1.0)
 FAMILIES = {
@@ -34,6 +35,7 @@ FAMILIES = {
         {"seen": [0.1, 0.4], "unseen": [[0.5, 1.0]]},
         channel_spread=0.05,
     ),
+    "dorf": DorfFamily({"seen": [0.0, 0.9], "unseen": [[0.92, 0.99]]}, channel_spread=0.05),
 }
 
 
@@ -133,6 +135,9 @@ def test_bend_is_the_root_mean_square_of_the_log_heights():
         (lambda: SigmoidCurve(GREY, (-0.1, 0.6, 0.6)), "positive shoulder"),
         (lambda: SplineCurve(GREY, ((0.5, 0.5), (0.5, 0.5), (0.5, 0.4))), "sum to 1"),
         (lambda: GammaFamily({"seen": [1.8, 2.6]}), "gamma.exponent needs unseen"),
+        (lambda: TableCurve(((0.0, 0.5, 1.0), (0.0, 0.0, 1.0), (0.0, 0.5, 1.0))), "rise from 0 to 1"),
+        (lambda: TableCurve(((0.0, 0.5, 0.9),) * 3), "rise from 0 to 1"),
+        (lambda: DorfFamily({"seen": [0.0, 0.9], "unseen": [[0.95, 1.0]]}), r"dorf.share must be within \[0, 1\)"),
         (
             lambda: SplineFamily(
                 {"seen": [2, 2], "unseen": [[3, 3]]}, {"seen": [0, 1], "unseen": [[2, 3]]}, num_bins=3

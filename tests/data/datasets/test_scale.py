@@ -11,7 +11,7 @@ from ldr2hdr.calibration.scale import fit_scale
 from ldr2hdr.data.cameras.crf import GammaCurve, SigmoidCurve, SrgbCurve
 from ldr2hdr.data.datasets.fitting import fit_pixels, fit_record
 from ldr2hdr.data.datasets.pixels import read_exposures, read_sensor_exposure
-from ldr2hdr.data.datasets.record import Exposure, HdrReference, SceneRecord
+from ldr2hdr.data.datasets.record import Frame, HdrReference, SceneRecord
 from ldr2hdr.io import ImageError, write_image
 
 CURVES = [
@@ -101,7 +101,7 @@ def test_unrelated_pictures_leave_a_residual_or_no_rise(generator):
 
 def pair_of(ldr, linear, evs):
     """What becomes of a record with these pixels: its exposures are named by number."""
-    exposures = tuple(Exposure(Path(str(number)), ev, "name") for number, ev in enumerate(evs))
+    exposures = tuple(Frame(Path(str(number)), ev, "name") for number, ev in enumerate(evs))
     record = SceneRecord("x", "x", "camera", exposures, HdrReference(Path("light")), None)
     return fit_pixels(record, ldr, linear, max_residual_stops=0.75)
 
@@ -177,7 +177,7 @@ def record(tmp_path, generator):
     """Two exposures and an HDR, the second exposure smaller."""
     for name, size in (("a.png", 8), ("b.png", 6), ("c.hdr", 8)):
         write_image(tmp_path / name, torch.rand(3, size, size, generator=generator))
-    exposures = (Exposure(tmp_path / "a.png", 0.0, "name"), Exposure(tmp_path / "b.png", 1.0, "name"))
+    exposures = (Frame(tmp_path / "a.png", 0.0, "name"), Frame(tmp_path / "b.png", 1.0, "name"))
     return SceneRecord("x", "x", "camera", exposures, HdrReference(tmp_path / "c.hdr"), None)
 
 

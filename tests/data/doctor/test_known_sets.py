@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lookalikes import LOOKALIKES
+from lookalikes import LOOKALIKES, light_of, write_hdr
 
 from ldr2hdr import cli
 from ldr2hdr.build import CONF_DIR
 from ldr2hdr.data.doctor.known_sets import guess_set, open_set
+from ldr2hdr.data.loading.prepared_index import read_index
 
 EXPECTED = ("hdr_real", "ldr_hdr_pair", "kalantari", "ntire2021", "si_hdr", "drtmo", "hdr_synth", "funt")
 
@@ -25,6 +26,29 @@ def test_a_loose_layout_is_recognised_where_no_other_is(name, guess, root, docto
     _, report = doctor()
     assert (report["dataset"], report["is_guessed"]) == (guess, True)
     assert "guessed" in capsys.readouterr().out
+
+
+def test_ordinary_pictures_are_a_folder_of_hdr(root, doctor):
+    for seed, name in enumerate(("a.hdr", "sub/b.hdr")):
+        write_hdr(root / name, light_of(seed))
+    (root / "odd.hdr").write_bytes(b"#?RADIANCE no more")
+    code, report = doctor()
+    assert (report["dataset"], code) == ("hdr_folder", 1)
+    assert {finding["path"] for finding in report["findings"] if finding["severity"] == "error"} == {"odd.hdr"}
+
+
+def test_ordinary_pictures_are_prepared(root, tmp_path):
+    write_hdr(root / "a.hdr", light_of(0))
+    out = tmp_path / "prepared"
+    assert cli.main(["prepare", str(root), "--dataset", "hdr_folder", "-o", str(out)]) == 0
+    assert [scene.source.id for scene in read_index(out).scenes] == ["a.hdr"]
+
+
+@pytest.mark.parametrize("words", [["--dataset", "nonsense"], ["--dataset", "kalantari"]])
+def test_wrong_usage_leaves_no_folder_behind(root, tmp_path, words):
+    LOOKALIKES["hdr_eye"].write_all(root, (1,))
+    assert cli.main(["doctor", str(root), *words, "-o", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_usage_names_the_sets(root, tmp_path, capsys):

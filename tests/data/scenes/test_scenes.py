@@ -10,9 +10,10 @@ import pytest
 import torch
 
 import ldr2hdr.data.scenes.cache
+from ldr2hdr.data.datasets.hdr_folder import HdrFolder
 from ldr2hdr.data.scenes.cache import cache_picture
 from ldr2hdr.data.scenes.places import read_manifest, split_by_hash
-from ldr2hdr.data.scenes.sources import FolderSource, PanoramaSource
+from ldr2hdr.data.scenes.sources import PanoramaSource
 from ldr2hdr.io import ImageError, write_image
 from ldr2hdr.io.exr import write_exr
 
@@ -50,7 +51,7 @@ def panoramas(tmp_path):
 @pytest.fixture(params=["panoramas", "folder"])
 def source(request, tmp_path):
     root = request.getfixturevalue(request.param)
-    kind = PanoramaSource if request.param == "panoramas" else FolderSource
+    kind = PanoramaSource if request.param == "panoramas" else HdrFolder
     return kind(root=root, cache_dir=tmp_path / "cache", fractions=(0.5, 0.25, 0.25))
 
 
@@ -93,14 +94,14 @@ def test_an_unknown_place_is_refused_with_the_known_ones(source):
 
 
 def test_a_second_source_decodes_nothing(folder, tmp_path, monkeypatch):
-    FolderSource(root=folder, cache_dir=tmp_path / "cache")
+    HdrFolder(root=folder, cache_dir=tmp_path / "cache").check_crop(8)
     monkeypatch.setattr(ldr2hdr.data.scenes.cache, "read_radiance", None)
     renamed = tmp_path / "moved"
     folder.rename(renamed)  # the key is the content, not the name
-    FolderSource(root=renamed, cache_dir=tmp_path / "cache")
+    HdrFolder(root=renamed, cache_dir=tmp_path / "cache").check_crop(8)
     write_image(renamed / "scene0.exr", noise(30, 40, seed=99))
     with pytest.raises(TypeError, match="not callable"):
-        FolderSource(root=renamed, cache_dir=tmp_path / "cache")
+        HdrFolder(root=renamed, cache_dir=tmp_path / "cache").check_crop(8)
 
 
 def _cache_and_sum(arguments):
@@ -132,18 +133,18 @@ def test_a_black_picture_is_cached(tmp_path):
 
 def test_a_broken_picture_is_named_and_leaves_no_cache_file(folder, tmp_path):
     (folder / "scene3.exr").write_bytes(b"\x76\x2f\x31\x01")
-    with pytest.raises(ImageError, match=r"scene3\.exr"):
-        FolderSource(root=folder, cache_dir=tmp_path / "cache")
+    with pytest.raises(ImageError, match=r"scene3\.exr.*dataset.hdr_folder.skip_bad=true leaves such pictures out"):
+        HdrFolder(root=folder, cache_dir=tmp_path / "cache").check_crop(8)
     cached = list((tmp_path / "cache").iterdir()) if (tmp_path / "cache").exists() else []
     assert all(file.suffix == ".npy" and not file.name.startswith(".") for file in cached)
 
 
 def test_splits_stay_when_files_are_added_and_follow_the_fractions(folder, tmp_path):
     options = {"root": folder, "cache_dir": tmp_path / "cache", "fractions": (0.5, 0.25, 0.25)}
-    before = FolderSource(**options)
+    before = HdrFolder(**options)
     for i in range(12, 18):
         write_image(folder / f"scene{i}.exr", noise(30, 40, i))
-    after = FolderSource(**options)
+    after = HdrFolder(**options)
     assert all(set(before.places(split)) <= set(after.places(split)) for split in SPLITS)
     splits = [split_by_hash(f"name{i}", (0.6, 0.3, 0.1), seed=1) for i in range(4000)]
     counts = [splits.count(split) / 4000 for split in SPLITS]
@@ -154,7 +155,7 @@ def test_splits_stay_when_files_are_added_and_follow_the_fractions(folder, tmp_p
 def test_a_crop_at_full_size_is_the_picture(tmp_path):
     picture = noise(16, 16)
     write_image(tmp_path / "a.exr", picture, is_half=False)
-    source = FolderSource(root=tmp_path, cache_dir=tmp_path / "cache", fractions=(1.0, 0.0, 0.0))
+    source = HdrFolder(root=tmp_path, cache_dir=tmp_path / "cache", fractions=(1.0, 0.0, 0.0))
     crop = source.sample("a.exr", crop_px=16, generator=generator())
     torch.testing.assert_close(crop, picture, rtol=2**-11, atol=1e-6)
 
@@ -163,41 +164,64 @@ def test_a_coarser_crop_averages(tmp_path):
     """A fine checkerboard has no trace in a crop of a quarter of the resolution; nearest pixels would be 0 or 2."""
     checkerboard = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 2.0
     write_image(tmp_path / "a.exr", checkerboard.expand(3, 64, 64))
-    source = FolderSource(root=tmp_path, cache_dir=tmp_path / "cache", fractions=(1.0, 0.0, 0.0))
+    source = HdrFolder(root=tmp_path, cache_dir=tmp_path / "cache", fractions=(1.0, 0.0, 0.0))
     views = [source.sample("a.exr", crop_px=16, generator=generator(seed)) for seed in range(40)]
     assert min((view - 1).abs().max().item() for view in views) < 0.1
     assert all(abs(view.mean().item() - 1) < 0.02 for view in views)
 
 
 def test_a_scene_smaller_than_the_crop_names_file_sizes_and_key(folder, tmp_path):
-    source = FolderSource(root=folder, cache_dir=tmp_path / "cache")
+    source = HdrFolder(root=folder, cache_dir=tmp_path / "cache")
     source.check_crop(30)
     message = r"smaller than the crop: 40 x 30 pixels, but task.crop_px=31; lower task.crop_px or .*scene0\.exr"
-    with pytest.raises(ValueError, match=message):
-        source.sample("scene0.exr", crop_px=31, generator=generator())
-    with pytest.raises(ValueError, match=r"smaller than the crop.*task.crop_px=31"):
+    with pytest.raises(ImageError, match=message + r" \(and 11 more\)"):
         source.check_crop(31)
+    with pytest.raises(ValueError, match=r"smaller than the crop: 40 x 30 pixels, but task.crop_px=31"):
+        source.sample("scene0.exr", crop_px=31, generator=generator())
 
 
-@pytest.mark.parametrize("kind", [PanoramaSource, FolderSource])
+def test_bad_pictures_are_listed_and_left_out_on_request(folder, tmp_path, caplog):
+    (folder / "sub" / "scene1.hdr").write_bytes(b"\x89PNG\r\n\x1a\n an 8-bit picture under another name")
+    sound = (folder / "scene6.exr").read_bytes()
+    (folder / "scene6.exr").write_bytes(sound[: len(sound) // 2])
+    write_image(folder / "small.hdr", noise(20, 50))
+    source = HdrFolder(root=folder, cache_dir=tmp_path / "cache", skip_bad=True)
+    for _ in range(2):
+        source.check_crop(24)
+    listed = sorted(record.getMessage().rsplit("/", 1)[-1] for record in caplog.records)
+    assert listed == ["scene1.hdr", "scene6.exr", "small.hdr"]
+    places = {place for split in SPLITS for place in source.places(split)}
+    assert len(places) == 10
+    assert places.isdisjoint({"sub/scene1.hdr", "scene6.exr", "small.hdr"})
+
+
+def test_of_copies_one_is_shown(folder, tmp_path):
+    for i in range(6):
+        shutil.copy(folder / "scene0.exr", folder / f"copy{i}.exr")
+    source = HdrFolder(root=folder, cache_dir=tmp_path / "cache", fractions=(0.5, 0.25, 0.25))
+    shown = [place for split in SPLITS for place in source.places(split)]
+    assert len(shown) == 12
+
+
+@pytest.mark.parametrize("kind", [PanoramaSource, HdrFolder])
 def test_a_missing_or_empty_root_names_the_key(tmp_path, kind):
     with pytest.raises(ValueError, match=r"found none: dataset.root=.*nowhere"):
         kind(root=tmp_path / "nowhere", cache_dir=tmp_path / "cache")
     with pytest.raises(ValueError, match=r"expected .hdr or .exr pictures below the folder, found none: dataset.root="):
         kind(root=tmp_path, cache_dir=tmp_path / "cache")
     with pytest.raises(ValueError, match=r"found none: dataset.root=None"):
-        FolderSource(root=None, cache_dir=tmp_path / "cache")
+        HdrFolder(root=None, cache_dir=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.2, 0.2), (1.2, -0.1, -0.1), (0.5, 0.5)])
 def test_fractions_that_are_no_shares_are_refused(folder, tmp_path, fractions):
     with pytest.raises(ValueError, match=r"dataset.fractions must be shares"):
-        FolderSource(root=folder, cache_dir=tmp_path, fractions=fractions)
+        HdrFolder(root=folder, cache_dir=tmp_path, fractions=fractions)
 
 
 def test_a_scale_below_one_is_refused(folder, tmp_path):
-    with pytest.raises(ValueError, match=r"dataset.max_scale must be at least 1, got 0.5"):
-        FolderSource(root=folder, cache_dir=tmp_path, max_scale=0.5)
+    with pytest.raises(ValueError, match=r"dataset.max_scale at least 1, got 0.75 and 0.5"):
+        HdrFolder(root=folder, cache_dir=tmp_path, max_scale=0.5)
 
 
 @pytest.mark.parametrize(

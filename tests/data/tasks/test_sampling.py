@@ -12,8 +12,9 @@ from ldr2hdr.data.cameras.development import QuantiseFamily
 from ldr2hdr.data.cameras.metering import MeanMetering
 from ldr2hdr.data.cameras.stages import ClipFamily, GainsFamily
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
+from ldr2hdr.data.tasks.base import AbstractTasks
 from ldr2hdr.data.tasks.profiles import ProfileTasks
-from ldr2hdr.data.tasks.sampling import AbstractTasks, CameraTasks, SceneTasks
+from ldr2hdr.data.tasks.sampling import CameraTasks, SceneTasks
 
 PLACES = {"train": tuple(f"train{i}" for i in range(6)), "val": ("val0", "val1"), "test": ()}
 
