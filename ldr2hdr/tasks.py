@@ -138,20 +138,20 @@ def _stack(shots: Sequence[Shots]) -> Shots:
     return Shots(torch.stack([s.ldr for s in shots]), torch.stack([s.exposure for s in shots]))
 
 
-def named_tensors(statistics: object) -> dict[str, Tensor]:
-    """Return the tensors of statistics by name: of None, a tensor, and NamedTuples and shots of such.
+def named_tensors(tree: object) -> dict[str, Tensor]:
+    """Return the tensors of statistics, or the like, by name: of None, a tensor, and NamedTuples and shots of such.
 
     A field ``value`` adds nothing to the name, so that what was a tensor in a stored file may become a NamedTuple.
 
     Raises:
         TypeError: If there is anything else in it.
     """
-    return {_name(path): tensor for path, tensor in _leaves(statistics, ())}
+    return {_name(path): tensor for path, tensor in _leaves(tree, ())}
 
 
-def with_tensors(statistics: _Tree, tensors: Mapping[str, Tensor]) -> _Tree:
-    """Return statistics of the same shape that hold other tensors, by the names of `named_tensors`."""
-    filled: _Tree = _fill(statistics, tensors, ())
+def with_tensors(tree: _Tree, tensors: Mapping[str, Tensor]) -> _Tree:
+    """Return statistics, or the like, of the same shape that hold other tensors, by the names of `named_tensors`."""
+    filled: _Tree = _fill(tree, tensors, ())
     return filled
 
 
