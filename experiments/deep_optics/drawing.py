@@ -6,12 +6,12 @@ from typing import Final
 
 import torch
 from jaxtyping import Float
+from learned import LearnedHeightMap
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from systems import CodedCamera
 from torch import Tensor
 
-from ldr2hdr.data.cameras.optics_waves import LearnedHeightMap
 from ldr2hdr.io.files import replacing
 
 _DECADES: Final = 5.0  # shares of light from 1e-5 to 1

@@ -5,13 +5,14 @@ from typing import Final, Literal, get_args
 
 import torch
 from jaxtyping import Float
+from learned import FixedPsf, FreePsf, LearnedHeightMap, OpticalEncoder
 from torch import Tensor, nn
 from views import MAX_EXPOSURE, seeded
 
 from ldr2hdr.backbones.unet import UNet
-from ldr2hdr.data.cameras.optics import FixedPsf, FreePsf, OpticalEncoder, delta_psf
+from ldr2hdr.data.cameras.optics import delta_psf
 from ldr2hdr.data.cameras.optics_families import StarPsf
-from ldr2hdr.data.cameras.optics_waves import CodedLens, LearnedHeightMap
+from ldr2hdr.data.cameras.optics_waves import CodedLens
 
 Arm = Literal["none", "fixed", "free", "lens", "height"]
 ARMS: Final = get_args(Arm)

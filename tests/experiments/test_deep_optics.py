@@ -15,7 +15,7 @@ from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "deep_optics"
-NAMES = ("views", "systems", "training", "judging", "drawing", "train")
+NAMES = ("views", "learned", "systems", "training", "judging", "drawing", "train")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from jaxtyping import Complex, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ldr2hdr.data.cameras.optics import normalise, require_odd
 from ldr2hdr.data.cameras.ranges import Channels
@@ -127,68 +127,6 @@ class CodedLens:
         sensor = _centred(self.size_px * self.oversampling) * (self.pixel_um / self.oversampling)
         turns = sensor[:, None] * plate / scale_um2
         return torch.polar(torch.ones_like(turns), -2 * math.pi * turns).to(like)
-
-
-def height_roughness(height_um: Float[Tensor, "m m"]) -> Float[Tensor, ""]:
-    """Mean squared Laplacian in square micrometres: what a plate that can be made keeps small."""
-    centre = height_um[1:-1, 1:-1]
-    neighbours = height_um[2:, 1:-1] + height_um[:-2, 1:-1] + height_um[1:-1, 2:] + height_um[1:-1, :-2]
-    return (neighbours - 4 * centre).square().mean()
-
-
-class LearnedHeightMap(nn.Module):
-    """A PSF learned through the height of a plate, which can be made.
-
-    The height is ``max_height_um * sin(parameter)**2``: as the paper's square of a parameter near 0, and smoothly
-    bounded above instead of cut off.
-
-    Args:
-        lens: What the plate is mounted on.
-        samples: Height samples across the aperture.
-        generator: Source of the start, a nearly flat plate.
-        max_height_um: Depth to which the plate can be machined.
-        height_noise_um: Standard deviation of the errors of making it, of which every PSF in training has its own.
-
-    Raises:
-        ValueError: If there are too few samples for the lens's PSF, the depth is not positive or the error negative.
-    """
-
-    def __init__(
-        self,
-        lens: CodedLens,
-        *,
-        samples: int,
-        generator: torch.Generator,
-        max_height_um: float = 1.55,
-        height_noise_um: float = 0.02,
-    ) -> None:
-        super().__init__()
-        if samples < lens.min_samples:
-            raise ValueError(f"samples must be at least {lens.min_samples} for this lens, got {samples}")
-        if not max_height_um > 0 or not height_noise_um >= 0:
-            raise ValueError(
-                f"need max_height_um > 0 and height_noise_um >= 0, got {max_height_um} and {height_noise_um}"
-            )
-        self.lens = lens
-        self.max_height_um = max_height_um
-        self.height_noise_um = height_noise_um
-        self.angle = nn.Parameter(1e-3 * torch.rand(samples, samples, generator=generator))
-
-    def height_um(self) -> Float[Tensor, "m m"]:
-        """The plate."""
-        return self.max_height_um * torch.sin(self.angle).square()
-
-    def forward(self, generator: torch.Generator | None = None) -> Float[Tensor, "3 k k"]:
-        """The PSF.
-
-        Args:
-            generator: Source of the errors of making the plate, in training; None for the plate as designed.
-        """
-        height_um = self.height_um()
-        if self.training and generator is not None:
-            error = torch.randn(height_um.shape, generator=generator, device=generator.device)
-            height_um = height_um + self.height_noise_um * error.to(height_um)
-        return self.lens.psf(height_um)
 
 
 def _centred(count: int) -> Float[Tensor, " count"]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ldr2hdr.data.cameras.optics_waves import CodedLens, LearnedHeightMap, height_roughness
+from ldr2hdr.data.cameras.optics_waves import CodedLens
 
 GREEN = 1
 INDEX, WAVELENGTH_UM, FOCAL_UM, APERTURE_UM = 1.4349, 0.53, 35e3, 5e3
@@ -121,30 +121,6 @@ def test_the_gradient_of_the_height_is_that_of_finite_differences():
     assert torch.autograd.gradcheck(lens.psf, (height,), eps=1e-6, atol=1e-7)
 
 
-def test_a_learned_plate_starts_flat_and_stays_within_its_depth():
-    lens = CodedLens(size_px=15)
-    learned = LearnedHeightMap(lens, samples=40, generator=seeded())
-    assert learned.height_um().max().item() < 1e-5
-    torch.testing.assert_close(learned.double()(), lens.psf(torch.zeros(40, 40).double()), rtol=0, atol=1e-4)
-    with torch.no_grad():
-        learned.angle.copy_(10 * torch.randn(40, 40, generator=seeded()))
-    assert 0 <= learned.height_um().min().item() < learned.height_um().max().item() <= 1.55
-
-
-def test_errors_of_making_the_plate_are_drawn_in_training_only():
-    learned = LearnedHeightMap(CodedLens(size_px=15), samples=40, generator=seeded())
-    designed = learned()
-    assert not torch.equal(learned(seeded(1)), designed)
-    assert torch.equal(learned(seeded(1)), learned(seeded(1)))
-    assert torch.equal(learned.eval()(seeded(1)), designed)
-
-
-def test_roughness_of_a_paraboloid_is_its_squared_curvature_and_a_wedge_has_none():
-    rows, columns = torch.meshgrid(torch.arange(9.0), torch.arange(9.0), indexing="ij")
-    assert height_roughness(3 * rows - columns).item() == 0
-    assert height_roughness(rows**2 + columns**2).item() == 16
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -153,15 +129,6 @@ def test_roughness_of_a_paraboloid_is_its_squared_curvature_and_a_wedge_has_none
         (lambda: CodedLens(sensor_mm=-1.0), "positive lengths"),
         (lambda: CodedLens(oversampling=0), "oversampling=0"),
         (lambda: CodedLens().psf(torch.zeros(85, 85)), "size_px=63 needs a height map of at least 86 samples"),
-        (lambda: LearnedHeightMap(CodedLens(), samples=20, generator=seeded()), "samples must be at least 86"),
-        (
-            lambda: LearnedHeightMap(CodedLens(size_px=5), samples=20, generator=seeded(), max_height_um=0.0),
-            "max_height_um > 0",
-        ),
-        (
-            lambda: LearnedHeightMap(CodedLens(size_px=5), samples=20, generator=seeded(), height_noise_um=-0.1),
-            "height_noise_um >= 0",
-        ),
     ],
 )
 def test_errors_say_what_is_wrong(make, message):
