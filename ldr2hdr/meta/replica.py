@@ -35,7 +35,7 @@ class Replica:
             raise ValueError("closing a model's layers must leave its parameters as they are")
 
     def theta(self) -> list[Tensor]:
-        """Return the model's parameters as they are now, without the walk of ``model.parameters()``."""
+        """Return the parameters as they are now; ``model.parameters()`` walks through all modules to find them."""
         return [cast(Tensor, tensors[name]) for (tensors, name), *_ in self._theta]
 
     def refresh(self) -> None:
