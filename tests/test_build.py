@@ -73,7 +73,7 @@ def test_loading_a_learner_gives_its_parameters(compose_train, tiny, tmp_path, c
     learner, cfg = load_learner(path)
     saved = torch.load(path, weights_only=True)["state_dict"]
     assert all(torch.equal(tensor, saved[f"learner.{name}"]) for name, tensor in learner.state_dict().items())
-    assert (learner.inner_lr, learner.training, cfg.seed) == (0.125, False, 5)
+    assert (learner.inner.lr, learner.training, cfg.seed) == (0.125, False, 5)
     assert read_checkpoint(path).config == cfg
     assert checkpoint_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -101,7 +101,20 @@ def test_threads_are_set_if_asked(compose_train, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key", ["algo", "backbone", "response", "loss", "optimizer", "scheduler", "data", "module", "task", "trainer"]
+    "key",
+    [
+        "algo",
+        "algo.inner",
+        "backbone",
+        "response",
+        "loss",
+        "optimizer",
+        "scheduler",
+        "data",
+        "module",
+        "task",
+        "trainer",
+    ],
 )
 def test_a_key_that_is_no_parameter_is_refused(refused, key):
     message = refused(f"+{key}.foo=1")
@@ -227,7 +240,7 @@ def test_our_own_mistakes_keep_their_frames():
 def test_the_learner_is_what_the_configuration_says(compose_train, tiny, tmp_path):
     learner = build_learner(compose_train(tmp_path, *tiny, "algo=reptile", "loss=mu_law_l1", "algo.inner.steps=7"))
     assert (type(learner).__name__, type(learner.loss).__name__) == ("ReptileLearner", "MuLawL1")
-    assert learner.inner_steps == 7
+    assert learner.inner.steps == 7
 
 
 def test_a_teacher_labels_the_support_and_never_the_query(compose_train, tiny, tmp_path, checkpoint):

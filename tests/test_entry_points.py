@@ -49,7 +49,7 @@ def test_train_leaves_checkpoints_logs_and_a_manifest(trained):
     written = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
     assert {"checkpoints/last.ckpt", "checkpoints/best.ckpt", "csv/metrics.csv", "manifest.json"} <= written
     assert not [name for name in written if Path(name).name.startswith(".")], "nothing half-written remains"
-    assert "inner_steps: 1" in json.loads((trained / "manifest.json").read_text())["config"]
+    assert "steps: 1" in json.loads((trained / "manifest.json").read_text())["config"]
     assert [path.name for path in trained.parent.iterdir()] == [trained.name], "nothing is written anywhere else"
 
 

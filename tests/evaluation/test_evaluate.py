@@ -94,7 +94,7 @@ def test_a_checkpoint_stands_in_tables_under_the_name_of_its_algorithm(compose_t
 
 
 def test_an_algorithm_that_conf_does_not_name_stands_under_its_class():
-    assert _algorithm(OmegaConf.create({"algo": {"_target_": "mine.WiderLearner", "inner_lr": 1.0}})) == "wider"
+    assert _algorithm(OmegaConf.create({"algo": {"_target_": "mine.WiderLearner", "inner": {"lr": 1.0}}})) == "wider"
 
 
 def test_another_split_of_the_places_of_training_is_refused(make_checkpoint, evaluation):

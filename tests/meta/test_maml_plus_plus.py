@@ -75,7 +75,7 @@ def test_steps_beyond_those_trained_with_go_at_the_last_rates() -> None:
     assert learner_after(0).adapt(shots(A), steps=5)(black)[0, 0, 0, 0].item() == pytest.approx(expected, abs=1e-12)
 
 
-def test_every_tensor_has_a_rate_at_every_step_started_at_inner_lr() -> None:
+def test_every_tensor_has_a_rate_at_every_step_started_at_the_inner_one() -> None:
     model = reconstructor()
     learner = MAMLPlusPlusLearner(model, half_square, inner=InnerLoop(lr=0.07, steps=2, adapts=["backbone.stem.*"]))
     num_tensors = len(list(model.backbone.stem.parameters()))

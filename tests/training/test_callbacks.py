@@ -68,6 +68,13 @@ def test_provenance_names_the_commit_and_marks_changes(checkout):
     assert provenance()["commit"] == checkout.head + "+"
 
 
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
+    monkeypatch.setattr(manifest, "_PACKAGES", ("ldr2hdr", "no-such-package"))
+    versions = provenance()["versions"]
+    assert versions["no-such-package"] is None
+    assert versions["ldr2hdr"] is not None
+
+
 def test_outside_a_checkout_there_is_no_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(manifest, "__file__", str(tmp_path / "callbacks.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -5,7 +5,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -138,7 +138,15 @@ def provenance() -> dict[str, Any]:
         commit = done.stdout.strip() if done.returncode == 0 else None
     except FileNotFoundError:  # git is not installed
         commit = None
-    return {"commit": commit, "versions": {name: version(name) for name in _PACKAGES}}
+    return {"commit": commit, "versions": {name: _version(name) for name in _PACKAGES}}
+
+
+def _version(package: str) -> str | None:
+    """Version of a package; None if it is not installed, as learn2learn need not be."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def write_json(path: Path, content: object) -> None:

@@ -155,7 +155,7 @@ def test_wandb_has_the_curves_over_the_outer_step(offline_run, history, logged):
 
 def test_wandb_has_the_configuration(run, offline_run):
     config = {item.key: json.loads(item.value_json) for part in offline_run.config for item in part.update}
-    assert config["algo"]["inner_steps"] == 1
+    assert config["algo"]["inner"]["steps"] == 1
     assert config["backbone"]["widths"] == [4, 8]
 
 

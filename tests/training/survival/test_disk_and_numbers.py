@@ -51,6 +51,6 @@ def test_a_storm_of_nan_stops_with_its_reason(train_here, tiny, tmp_path):
         "module.max_bad_steps=3",
         "trainer.max_steps=50",
     )
-    stopped = pytest.raises(RunError, match=r"no task stayed finite in 3 outer steps in a row; lower algo\.inner_lr")
+    stopped = pytest.raises(RunError, match=r"no task stayed finite in 3 outer steps in a row; lower algo\.inner\.lr")
     with stopped, one_screen_errors():
         train_here(tmp_path, *tiny, *wild, "logger=csv", "~callbacks.progress", "~callbacks.panels")
