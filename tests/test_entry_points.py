@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ldr2hdr.evaluation.samples import read_samples
+from ldr2hdr.evaluation.stages import Stage, read_stage
 
 pytestmark = pytest.mark.slow
 
@@ -66,21 +67,22 @@ def test_evaluate_writes_complete_results(python, trained, tmp_path):
     assert {"commit", "versions", "config", "protocol"} <= results.keys()
     assert results["seed"] == results["config"]["seed"] == 2
     assert results["checkpoint_sha256"] == hashlib.sha256(ckpt.read_bytes()).hexdigest()
-    systems = {"LDR input", "inverse gamma 2.2", "response fit", "maml, single-shot"}
-    systems |= {"maml, adapted, 0 steps", "maml, adapted, 1 step"}
+    single, main = Stage("maml", "single-shot"), Stage("maml", "adapted", 1)
+    fit = Stage("response fit")
+    stages = {Stage("LDR input"), Stage("inverse gamma 2.2"), fit, single, Stage("maml", "adapted", 0), main}
     cells = {
-        (system, family, ranges, metric, region)
-        for system in systems
+        (*stage, family, ranges, metric, region)
+        for stage in stages
         for family in ("pointwise", "phone")
         for ranges in ("seen", "unseen")
         for metric in ("pu_psnr", "log2_rmse")
         for region in ("all", "well_exposed", "clipped")
     }
-    keys = ("system", "camera_family", "ranges", "metric", "region")
+    keys = (*Stage._fields, "camera_family", "ranges", "metric", "region")
     assert cells <= {tuple(row[key] for key in keys) for row in results["means"]}
     assert all(row["mean"] is not None for row in results["means"] if row["region"] == "all")
-    compared = {row["system"] for row in results["differences"]}
-    assert {f"maml, adapted, 1 step - {other}" for other in ("maml, single-shot", "response fit")} <= compared
+    compared = {(read_stage(row), read_stage(row["opponent"])) for row in results["differences"]}
+    assert {(main, single), (main, fit)} <= compared
     assert len((tmp_path / "out" / "scores.csv").read_text().splitlines()) > len(cells)
     assert done.stdout.count("means over") == 4
     assert "results.json" in done.stdout
@@ -88,7 +90,7 @@ def test_evaluate_writes_complete_results(python, trained, tmp_path):
     assert [(sample.camera_family, sample.ranges) for sample in samples] == [
         (family, ranges) for family in ("pointwise", "phone") for ranges in ("seen", "unseen")
     ]
-    assert all(systems <= {output.system for output in sample.outputs} for sample in samples)
+    assert all(stages <= {output.stage for output in sample.outputs} for sample in samples)
 
 
 def test_help_lists_the_groups(python, tmp_path):

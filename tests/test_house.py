@@ -13,16 +13,18 @@ MODULES = sorted((ROOT / "ldr2hdr").rglob("*.py"))
 ASKED_FOR_ELSEWHERE = re.compile(
     r"(on|log|configure)_\w+|(training|validation)_step|\w+_dataloader|__\w+__|automatic_optimization|find_class"
     r"|_negative_number_matcher|max_content_length|max_form_parts|timeout|doc_string|producer_name|dim_param"
-    r"|types|storage_options|params|setup|teardown|state_key|shift_px|_batches_that_stepped"
+    r"|types|storage_options|params|setup|teardown|state_key|shift_px|_batches_that_stepped|_id"
 )
 
 
 def test_nothing_is_dead() -> None:
-    """All that is defined is used: by the code, by its tests, or named in conf/."""
+    """All that is defined is used: by the code, by its tests, by a template, or named in conf/."""
     vulture = Vulture()
     vulture.scavenge([str(ROOT / folder) for folder in ("ldr2hdr", "tests", "experiments")])
     for file in (ROOT / "conf").rglob("*.yaml"):
         vulture.scan("\n".join(re.findall(r"\bldr2hdr(?:\.\w+)+", file.read_text(encoding="utf-8"))))
+    for file in (ROOT / "ldr2hdr").rglob("*.html"):
+        vulture.scan("\n".join(re.findall(r"\b[a-z]\w*\.[a-z]\w*", file.read_text(encoding="utf-8"))))
     package = ROOT / "ldr2hdr"
     dead = [item for item in vulture.get_unused_code(min_confidence=60) if Path(item.filename).is_relative_to(package)]
     left = [f"{item.filename}:{item.first_lineno} {item.name}" for item in dead]

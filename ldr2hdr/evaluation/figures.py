@@ -48,7 +48,7 @@ class _Layout:
         return width, height
 
     def add_cell(self, figure: Figure, row: int, column: int) -> Axes:
-        """An empty picture without ticks."""
+        """Add an empty picture without ticks."""
         width, height = self.size
         left = self.left + column * (self.cell_width + self.gap)
         low = height - self.top - (row + 1) * self.cell_height - row * self.gap

@@ -1,1 +1,1 @@
-"""How far a reconstruction is from the truth, where in the picture, and with what certainty."""
+"""Distance of a reconstruction from the truth: how far, where in the picture, and with what certainty."""

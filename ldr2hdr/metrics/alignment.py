@@ -1,4 +1,4 @@
-"""How much of a reconstruction's error is forgiven before it is judged: nothing, its gain, or its response."""
+"""Alignment before judging: nothing, the gain, or the response of a reconstruction is forgiven."""
 
 from typing import Final, Literal, NamedTuple, TypeAlias
 

@@ -36,7 +36,7 @@ def bootstrap_mean(
     num_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
-    """Mean over places with its percentile bootstrap interval.
+    """Return the mean over places with its percentile bootstrap interval.
 
     With few places the interval is too narrow (for 5 normal ones, 95 % covers about 85 %): read it as a lower
     bound of the uncertainty.
@@ -88,7 +88,7 @@ def bootstrap_difference(
     num_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
-    """Mean of ``values - baseline`` over places, both on the same resamples.
+    """Return the mean of ``values - baseline`` over places, both on the same resamples.
 
     Differences are taken picture by picture, so what makes a scene hard for both cancels. A picture on which
     either has no value is left out. Arguments, result and errors are those of :func:`bootstrap_mean`.
@@ -103,7 +103,7 @@ def bootstrap_difference(
 
 
 def is_undecided(difference: Interval, *, smallest: float = 0.0) -> bool:
-    """Whether a difference may be nothing: its interval holds 0 or is undefined, or the mean is too small.
+    """Return whether a difference may be nothing: its interval holds 0 or is undefined, or it is too small.
 
     Args:
         difference: Result of :func:`bootstrap_difference`.
@@ -119,7 +119,7 @@ def is_undecided(difference: Interval, *, smallest: float = 0.0) -> bool:
 
 
 def scene_means(values: Float[Tensor, " n"], places: Sequence[str]) -> Float[Tensor, " s"]:
-    """Mean value of each place that has one, in order of first appearance, in double precision.
+    """Return the mean of each place that has a value, in order of first appearance, in double precision.
 
     Raises:
         ValueError: If there is not one place per value, or a value is infinite.

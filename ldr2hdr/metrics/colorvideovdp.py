@@ -50,7 +50,7 @@ class GaussianBlur(torch.nn.Module):
 
 @functools.lru_cache(maxsize=4)
 def load(display_name: str, device: torch.device) -> Any:  # noqa: ANN401 - a class of an optional package
-    """The metric on one of its displays.
+    """Load the metric on one of its displays.
 
     Raises:
         ModuleNotFoundError: If ColorVideoVDP is not installed, with how to install it.

@@ -25,7 +25,7 @@ def delta_e_itp(
     target: Float[Tensor, "*b 3 h w"],
     mask: Bool[Tensor, "*b h w"] | None = None,
 ) -> Float[Tensor, "*b"]:
-    """Mean colour difference; 1 is just noticeable to a viewer adapted to that colour.
+    """Return the mean colour difference; 1 is just noticeable to a viewer adapted to that colour.
 
     It counts lightness, which most of it is, hue and saturation alike, and unlike the differences of CIE it is
     defined up to 10000 cd/m2.

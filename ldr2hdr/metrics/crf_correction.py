@@ -116,7 +116,7 @@ def _chroma_terms(chroma: Float[Tensor, "*b n 2"]) -> Float[Tensor, "*b n 8"]:
 
 
 def _is_monotone(weights: Float[Tensor, "*b 4"], code: Float[Tensor, "*b n"]) -> Bool[Tensor, "*b"]:
-    """Whether the least slope of the cubic between the darkest and the brightest code is not negative."""
+    """Return whether the cubic never falls between the darkest and the brightest code."""
     cubic, square, linear, _ = weights.unbind(-1)
     ends = code.aminmax(dim=-1)
     # the slope is a parabola, so its least value is at an end or at the vertex; a straight line has no vertex

@@ -177,7 +177,7 @@ def psnr_of_error(
 
 
 def masked_mean(values: Float[Tensor, "*b c h w"], mask: Bool[Tensor, "*b h w"] | None) -> Float[Tensor, "*b"]:
-    """Mean over channels and the mask's pixels; 0/0 of an empty mask is the NaN that the metrics promise."""
+    """Return the mean over channels and the mask's pixels; 0/0 of an empty mask is the promised NaN."""
     if mask is None:
         return values.mean(dim=(-3, -2, -1))
     # where, not a product: an undefined value outside the mask must not reach the sum

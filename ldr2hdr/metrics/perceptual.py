@@ -88,7 +88,7 @@ def cvvdp(
 
 
 def cvvdp_version(display_name: str = CVVDP_DISPLAY) -> str:
-    """What ColorVideoVDP asks to be quoted beside its figures: its version and the display.
+    """Return what ColorVideoVDP asks to be quoted beside its figures: its version and the display.
 
     Raises:
         ModuleNotFoundError: If it is not installed.

@@ -80,7 +80,7 @@ def vsi(first: Float[Tensor, "*b 3 h w"], second: Float[Tensor, "*b 3 h w"]) -> 
 
 
 def saliency(picture: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
-    """Where viewers look, by the simple priors of SDSP: band-passed contrast, the centre, and warm colours.
+    """Map saliency by the simple priors of SDSP: band-passed contrast, the centre, and warm colours.
 
     Args:
         picture: In units of an 8-bit code of sRGB.
@@ -143,7 +143,7 @@ def _gradient(light: Float[Tensor, "2 n h w"]) -> Float[Tensor, "2 n h w"]:
 
 
 def _shrink(image: Float[Tensor, "*b h w"], factor: int) -> Float[Tensor, "*b i j"]:
-    """Mean of blocks, centred as MATLAB centres them, with black outside the picture."""
+    """Return means of blocks, centred as MATLAB centres them, with black outside the picture."""
     if factor == 1:
         return image
     before = (factor - 1) // 2

@@ -1,4 +1,4 @@
-"""Which metrics an evaluation computes, on which regions and after which alignments."""
+"""Suite of metrics of an evaluation, with their regions and alignments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,7 +103,7 @@ class MetricSuite:
         return scores
 
     def protocol(self) -> dict[str, Any]:
-        """All that decides the numbers, for a file beside them; JSON knows its types."""
+        """Return all that decides the numbers, for a file beside them, in types of JSON."""
         display = self.display
         definitions = {name: METRICS[name].definition for name in self.metrics}
         if "crf" in self.alignments:
@@ -142,7 +142,7 @@ class MetricSuite:
         return scores
 
     def _package_versions(self) -> dict[str, str]:
-        """What to quote of the optional packages in use."""
+        """Return what to quote of the optional packages in use."""
         makers = {name: METRICS[name].package for name in self.metrics}
         return {name: package() for name, package in makers.items() if package is not None}
 

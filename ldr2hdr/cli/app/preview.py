@@ -1,4 +1,4 @@
-"""What the viewer of the report shows of one photograph: itself, and its light, no larger than a screen."""
+"""One photograph for the viewer of the report: itself and its light, no larger than a screen."""
 
 import math
 from typing import Any, Final
@@ -16,7 +16,7 @@ _DARKEST_EV, _LEAST_DARK_EV = -16, -4
 
 
 def shrink(picture: Float[Tensor, "3 h w"]) -> Float[np.ndarray, "3 _ _"]:
-    """Means over areas, which keep the light; the picture itself if it is small."""
+    """Shrink by means over areas, which keep the light; a small picture stays as it is."""
     pixels = picture.movedim(0, -1).float().contiguous().numpy()
     height, width = pixels.shape[:2]
     scale = _LONGEST_PX / max(height, width)
@@ -52,6 +52,6 @@ def make_scene(photo: Float[np.ndarray, "3 h w"], exposure: Float[np.ndarray, "3
 
 
 def _darkest_ev(brightest: float) -> int:
-    """The exposure at which nothing is clipped any more, in whole stops."""
+    """Return the exposure at which nothing is clipped any more, in whole stops."""
     stops = math.ceil(math.log2(brightest)) if brightest > 0 else 0
     return max(_DARKEST_EV, min(_LEAST_DARK_EV, -stops))

@@ -1,1 +1,1 @@
-"""Look at every file of a data set and tell what would break training, what is doubtful, and what is worth knowing."""
+"""Examination of every file of a data set: what would break training, what is doubtful, what is worth knowing."""

@@ -1,4 +1,4 @@
-"""What only a look at several scenes tells: pictures that are in two places, or in two splits."""
+"""Findings across scenes: pictures that are in two places, or in two splits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ _BLOCK: Final = 1024
 
 
 def find_copies(records: Sequence[SceneRecord], split_of: Mapping[str, Split]) -> Iterator[Finding]:
-    """Files of the same content. Of two splits they are a leak, of one scene a bracket that is none."""
+    """Find files of the same content: of two splits they are a leak, of one scene a bracket that is none."""
     owners = [(path, record) for record in records for path in record.paths]
     for (first, of_first), (other, of_other) in _pairs_of_equal(owners):
         what = f"the same content as {first.parent.name}/{first.name}"
@@ -37,7 +37,7 @@ def find_copies(records: Sequence[SceneRecord], split_of: Mapping[str, Split]) -
 
 
 def find_near_copies(scenes: Sequence[SceneFacts], split_of: Mapping[str, Split]) -> Iterator[Finding]:
-    """Scenes of two splits whose small pictures correlate; each is told once, with the one it is most like.
+    """Find scenes of two splits whose small pictures correlate, each once, with the one it is most like.
 
     Blocks keep the memory flat: of n scenes, 1024 x n correlations at a time.
     """
@@ -61,7 +61,7 @@ def find_near_copies(scenes: Sequence[SceneFacts], split_of: Mapping[str, Split]
 
 
 def find_thin_splits(root: Path, split_of: Mapping[str, Split]) -> Iterator[Finding]:
-    """Splits without scenes, in a set that has any."""
+    """Find splits without scenes, in a set that has any."""
     for split in SPLITS:
         if split_of and split not in split_of.values():
             yield Finding("note", "split", root, f"no scene is in {split}; another seed or other fractions may help")
@@ -70,7 +70,7 @@ def find_thin_splits(root: Path, split_of: Mapping[str, Split]) -> Iterator[Find
 def _pairs_of_equal(
     owners: Sequence[tuple[Path, SceneRecord]],
 ) -> Iterator[tuple[tuple[Path, SceneRecord], tuple[Path, SceneRecord]]]:
-    """Each file with the first of equal content; only files of equal size are read."""
+    """Pair each file with the first of equal content; only files of equal size are read."""
     for of_size in _group(owners, lambda path: path.stat().st_size):
         if len(of_size) > 1:
             for first, *others in _group(of_size, file_digest):

@@ -1,4 +1,4 @@
-"""From a folder to the report on it, with a bar on the way."""
+"""Examination of a folder, with a progress bar, and its report."""
 
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ from ldr2hdr.data.doctor.report import write_report
 
 
 class Reported(NamedTuple):
-    """What was found, and the files that tell it."""
+    """Diagnosis and the files that hold it."""
 
     diagnosis: Diagnosis
     report: Path

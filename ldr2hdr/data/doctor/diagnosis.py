@@ -37,7 +37,7 @@ class Response(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """What there is to tell about a set.
+    """Diagnosis of a set.
 
     Attributes:
         root: Its folder.
@@ -63,12 +63,12 @@ class Diagnosis(NamedTuple):
 
     @property
     def has_errors(self) -> bool:
-        """Whether something would break training."""
+        """Return whether something would break training."""
         return any(finding.severity == "error" for finding in self.findings)
 
 
 def list_pictures(root: Path, test_root: Path | None = None) -> list[Path]:
-    """The picture files that `diagnose` decodes, each once."""
+    """List the picture files that `diagnose` decodes, each once."""
     folders = (root,) if test_root is None else (root, test_root)
     return list(dict.fromkeys(path for folder in folders for path in find_pictures(folder, _SUFFIXES)))
 
@@ -142,7 +142,7 @@ def _of_reader(problem: Problem, owner_of: Mapping[Path, SceneRecord], folders: 
 
 
 def _look_at_others(paths: Iterable[Path], flagged: set[Path], *, tick: Callable[[Path], None]) -> list[Finding]:
-    """Decode pictures that are in no scene; those that no problem names are told."""
+    """Decode pictures that are in no scene; report those that no problem names."""
     findings = []
     for path in paths:
         if path not in flagged:

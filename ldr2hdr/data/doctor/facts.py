@@ -1,4 +1,4 @@
-"""What is kept of a scene, and what in it is out of the ordinary."""
+"""Facts that are kept of a scene, and the findings in them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ _MIN_RANGE_STOPS: Final = 5.0
 
 
 class ExposureFacts(NamedTuple):
-    """One exposure: its EV as told and as measured (None if not measurable), shares of black and white pixels."""
+    """One exposure: nominal and measured EV (None if not measurable), shares of black and white pixels."""
 
     path: Path
     ev: float
@@ -40,7 +40,7 @@ class HdrFacts(NamedTuple):
 
 
 class SceneFacts(NamedTuple):
-    """A scene as its pixels tell it.
+    """Scene as measured from its pixels.
 
     Attributes:
         record: As read.
@@ -64,7 +64,7 @@ class SceneFacts(NamedTuple):
 
 
 def judge_facts(facts: SceneFacts) -> Iterator[Finding]:
-    """Exposures that show little, and HDR pictures that hold little or fit badly."""
+    """Find exposures that show little, and HDR pictures that hold little or fit badly."""
     for exposure in facts.exposures:
         for share, colour in ((exposure.black, "black"), (exposure.white, "white")):
             if share > _MOSTLY:

@@ -1,4 +1,4 @@
-"""What the doctor finds, and how bad it is."""
+"""Findings of the doctor and their severity."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -84,12 +84,12 @@ class Group(NamedTuple):
 
 
 def from_problem(problem: Problem, *, scene: str | None = None) -> Finding:
-    """The finding that a reader's problem is."""
+    """Return a reader's problem as a finding."""
     return Finding(_SEVERITY_OF_PROBLEM[problem.kind], problem.kind, problem.path, problem.message, scene)
 
 
 def group_findings(findings: Iterable[Finding]) -> list[Group]:
-    """Findings by severity, worst first, then by kind; each once."""
+    """Group findings by severity, worst first, then by kind; each once."""
     distinct = tuple(dict.fromkeys(findings))
     groups = (
         Group(severity, kind, tuple(entry for entry in distinct if entry[:2] == (severity, kind)))

@@ -71,7 +71,7 @@ def guess_set(root: Path) -> str:
 
 
 def open_set(root: Path, name: str, *, cache_dir: Path, test_root: Path | None = None) -> AbstractFileDataset:
-    """The reader of a set, as its conf makes it by default.
+    """Open the reader of a set, as its conf makes it by default.
 
     Args:
         root: Folder of the set.

@@ -11,7 +11,7 @@ Row: TypeAlias = tuple[str, ...]
 
 
 def measure_exposures(scenes: Sequence[SceneFacts]) -> Iterator[Row]:
-    """Headings, then a row for each nominal EV and its source: EVs as measured, and what clips."""
+    """Yield headings, then a row for each nominal EV and its source: EVs as measured, and what clips."""
     yield ("nominal EV", "by", "pictures", "measured, median", "range", "black", "white")
     groups: dict[tuple[float, str], list[ExposureFacts]] = {}
     for scene in scenes:
@@ -30,7 +30,7 @@ def measure_exposures(scenes: Sequence[SceneFacts]) -> Iterator[Row]:
 
 
 def measure_hdrs(scenes: Sequence[SceneFacts]) -> Iterator[Row]:
-    """Headings, then a row for each measure: number of scenes, least, median, largest."""
+    """Yield headings, then a row for each measure: number of scenes, least, median, largest."""
     yield ("", "scenes", "least", "median", "largest")
     hdrs = [scene.hdr for scene in scenes if scene.hdr is not None]
     measures: dict[str, tuple[str, list[float | None]]] = {
@@ -47,5 +47,5 @@ def measure_hdrs(scenes: Sequence[SceneFacts]) -> Iterator[Row]:
 
 
 def _stops(value: float) -> str:
-    """With its sign, which 0 has none of but the plus."""
+    """Write a number with its sign; that of 0 is plus."""
     return f"{round(value, 2) + 0.0:+.2f}"

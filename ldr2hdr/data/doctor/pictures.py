@@ -23,7 +23,7 @@ _FLOOR_STOPS: Final = 6.0
 
 
 class Reduced(NamedTuple):
-    """What is kept of a picture.
+    """Parts of a picture that are kept.
 
     Attributes:
         size: Height and width of the whole.
@@ -39,7 +39,7 @@ class Reduced(NamedTuple):
 
 
 def reduce_picture(picture: Float[Tensor, "3 h w"]) -> Reduced:
-    """Samples, middle and thumbnail of a picture, as copies."""
+    """Copy samples, middle and thumbnail of a picture."""
     height, width = picture.shape[1:]
     step = max(1, math.ceil(math.sqrt(height * width / _MAX_SAMPLES)))
     top, left = max(0, (height - _PATCH_PX) // 2), max(0, (width - _PATCH_PX) // 2)
@@ -50,13 +50,13 @@ def reduce_picture(picture: Float[Tensor, "3 h w"]) -> Reduced:
 
 
 def dark_and_white(samples: Float[Tensor, "3 h w"]) -> tuple[float, float]:
-    """Fractions of pixels that are black in all channels, and white in one at least; within 2 of 255 levels."""
+    """Return the fractions of pixels that are black in all channels, and white in one, within 2 of 255 levels."""
     is_black, is_white = (samples < _BLACK).all(dim=0), (samples > _WHITE).any(dim=0)
     return is_black.float().mean().item(), is_white.float().mean().item()
 
 
 def range_stops(samples: Float[Tensor, "3 h w"]) -> float:
-    """Stops between the 0.1st and the 99.9th percentile of the luminance that is not 0; 0 for a black picture."""
+    """Return the stops between the 0.1st and 99.9th percentile of luminance above 0; 0 for a black picture."""
     values = luminance(samples).flatten()
     values = values[values > 0]
     if len(values) == 0:
@@ -66,7 +66,7 @@ def range_stops(samples: Float[Tensor, "3 h w"]) -> float:
 
 
 def tone_map(linear: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-    """A global operator for thumbnails: the log-mean luminance to 0.18, highlights compressed, gamma 2.2.
+    """Map tones for a thumbnail: log-mean luminance to 0.18, highlights compressed, gamma 2.2.
 
     References:
         Reinhard et al., "Photographic tone reproduction for digital images", SIGGRAPH 2002, eq. 1, 2 and 4.
@@ -89,7 +89,7 @@ def encode_thumbnail(small: Float[Tensor, "3 h w"]) -> bytes:
 
 
 def sign_picture(small: Float[Tensor, "3 h w"], *, is_linear: bool) -> Float[Tensor, "432"]:
-    """A perceptual hash to correlate: 12 x 12 colours in stops, or as shown, of mean 0 and length 1.
+    """Return a perceptual hash to correlate: 12 x 12 colours in stops, or as shown, of mean 0 and length 1.
 
     It does not change with the scale of linear pictures, and little with the contrast of others. Of a flat picture it
     is 0.

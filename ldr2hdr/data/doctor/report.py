@@ -24,7 +24,7 @@ _MAX_NAMES: Final = 3
 
 
 def count(diagnosis: Diagnosis) -> dict[str, int]:
-    """Numbers of what there is, by name."""
+    """Count scenes, files and findings, by name."""
     splits = Counter(diagnosis.split_of[record.id] for record in diagnosis.records)
     return {
         "files": diagnosis.num_files,
@@ -39,7 +39,7 @@ def count(diagnosis: Diagnosis) -> dict[str, int]:
 
 
 def relative(path: Path, root: Path) -> str:
-    """A path below the root as text; the whole path if it is elsewhere."""
+    """Return a path below the root as text; the whole path if it is elsewhere."""
     if path == root:
         return "."
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
@@ -92,7 +92,7 @@ def print_report(console: Console, diagnosis: Diagnosis) -> None:
 
 
 def summarise(numbers: dict[str, int]) -> str:
-    """One line of the numbers that matter."""
+    """Return one line of the numbers that matter."""
     return (
         f"{numbers['scenes']} scenes of {numbers['places']} places "
         f"({', '.join(f'{split} {numbers[split]}' for split in SPLITS)}), {numbers['exposures']} exposures, "

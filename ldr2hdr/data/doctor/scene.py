@@ -1,4 +1,4 @@
-"""What the pixels of one scene tell."""
+"""Examination of the pixels of one scene."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -36,14 +36,14 @@ _MAX_THUMBNAILS: Final = 5
 
 
 class Examined(NamedTuple):
-    """What a look at one scene gave; no facts if a file is damaged."""
+    """Facts and findings of one scene; no facts if a file is damaged."""
 
     facts: SceneFacts | None
     findings: tuple[Finding, ...]
 
 
 class _Measured(NamedTuple):
-    """EVs by the pixels, and what else the fit to the HDR tells."""
+    """EVs by the pixels, and results of the fit to the HDR."""
 
     evs: tuple[float | None, ...]
     curve: Float[Tensor, "3 256"] | None = None
@@ -107,7 +107,7 @@ def _recover(record: SceneRecord, samples: Float[Tensor, "n 3 h w"]) -> Float[Te
 
 
 def _align(record: SceneRecord, pictures: Sequence[Reduced]) -> tuple[list[tuple[int, int] | None], list[Finding]]:
-    """Shifts of the middle of each exposure on the reference."""
+    """Return the shifts of the middle of each exposure on the reference."""
     unknown: list[tuple[int, int] | None] = [None] * len(pictures)
     if len(pictures) < 2:
         return unknown, []

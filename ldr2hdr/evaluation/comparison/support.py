@@ -1,4 +1,4 @@
-"""What the systems of an evaluation adapted on, which camera and range do not tell."""
+"""Support that the systems of an evaluation adapted on, which camera and range do not determine."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -29,7 +29,7 @@ class Support(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Which table it belongs to; true labels go without saying.
+        """Return the support in words; true labels go without saying.
 
         Example:
             >>> Support("exposures of one scene", "merged labels", 2).words

@@ -40,7 +40,7 @@ class Packed(NamedTuple):
 
 
 def encode_light(exposure: Float[np.ndarray, "h w 3"]) -> Int32[np.ndarray, "3 h w"]:
-    """Codes of sensor exposure, 128 to the stop, which grow finer than that only below 2**-10 of white.
+    """Return codes of sensor exposure, 128 to the stop, finer than that only below 2**-10 of white.
 
     Example:
         >>> encode_light(np.array([[[0.0, 1.0, 2.0]]], dtype=np.float32)).ravel().tolist()
@@ -89,7 +89,7 @@ def pack(
 
 
 def _table(codes: Int32[np.ndarray, "3 h w"], levels: Int32[np.ndarray, "3 h w"]) -> Int32[np.ndarray, "3 256"]:
-    """Mean code of each level of the photograph, channel by channel."""
+    """Return the mean code of each level of the photograph, channel by channel."""
     rows = []
     for values, plane in zip(codes, levels, strict=True):
         sums = np.bincount(plane.ravel(), values.ravel(), _LEVELS)
@@ -130,6 +130,6 @@ def _predict(codes: Int32[np.ndarray, "3 h w"]) -> Int32[np.ndarray, "3 h w"]:
 
 
 def _to_bytes(residual: Int32[np.ndarray, "3 h w"]) -> bytes:
-    """Signs folded into the lowest bit; all low bytes, then all high ones, which are nearly all 0."""
+    """Fold signs into the lowest bit; write all low bytes, then all high ones, which are nearly all 0."""
     folded = ((residual << 1) ^ (residual >> 31)).astype("<u2")
     return np.ascontiguousarray(folded.reshape(-1).view(np.uint8).reshape(-1, 2).T).tobytes()

@@ -41,7 +41,7 @@ class Scene(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes on the page, at most."""
+        """Return the bytes on the page, at most."""
         text = len(json.dumps(self.about)) + 2 * len(self.about["place"].encode()) + _FRAME_BYTES
         return text + len(self.thumbnail) + sum(len(blob) + _FRAME_BYTES for blob in self.blobs)
 
@@ -131,12 +131,12 @@ def gradient(name: str) -> str:
 
 
 def _page_number(base: object) -> object:
-    """Pictures of light come after the photograph."""
+    """Return the number on the page, where the photograph comes before the pictures of light."""
     return base + _TRUTH if isinstance(base, int) else base
 
 
 def _darkest_ev(light: Sequence[np.ndarray]) -> int:
-    """The exposure at which nothing is clipped any more, in whole stops."""
+    """Return the exposure at which nothing is clipped any more, in whole stops."""
     brightest = max(int(codes.max()) for codes in light) / STEPS_PER_STOP + math.log2(FLOOR)
     return max(_DARKEST_EV, min(_LEAST_DARK_EV, -math.ceil(brightest)))
 

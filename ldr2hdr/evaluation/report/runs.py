@@ -1,4 +1,4 @@
-"""What a report is made from: folders of evaluations, of training runs and of sweeps."""
+"""Folders that a report is made from: evaluations, training runs and sweeps."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +48,7 @@ class Evaluation:
 
     @cached_property
     def tables(self) -> Mapping[TableKey, ResultTable]:
-        """Its results by what they are about."""
+        """Return the results by table."""
         return split_tables(*self.results, support=self.judged.support.words)
 
 
@@ -85,7 +85,7 @@ class Sweep:
 
 
 class Runs(NamedTuple):
-    """What was found in the folders; a folder may hold both of the first, and the jobs of a sweep are trainings too."""
+    """Runs found in the folders; one may hold an evaluation and a training, and a sweep's jobs are trainings too."""
 
     evaluations: list[Evaluation]
     trainings: list[Training]
@@ -124,7 +124,7 @@ def read_runs(folders: Iterable[Path]) -> Runs:
 
 
 def name_runs(folders: Sequence[Path]) -> list[str]:
-    """The last part of each path, and as many before it as tell the folders apart.
+    """Name each folder by the last part of its path, and as many before it as tell the folders apart.
 
     Example:
         >>> name_runs([Path("/a/one/run"), Path("/a/two/run"), Path("/a/eval")])
@@ -142,7 +142,7 @@ def name_runs(folders: Sequence[Path]) -> list[str]:
 
 
 def _trainings(sweep: Sweep, *, is_only: bool) -> Iterable[Training]:
-    """The jobs that logged something, named by what is their own."""
+    """Return the jobs that logged something, named by the settings in which they differ."""
     keys = varying_keys(sweep.jobs)
     for job in sweep.jobs:
         if job.curves:

@@ -1,4 +1,4 @@
-"""How adaptation went on each validation scene, as a table, when training ends."""
+"""Table of the adaptation on each validation scene, when training ends."""
 
 import math
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class TaskScoreLogger(L.Callback):
 
 
 class _NumberedTask(NamedTuple):
-    """A validation task and its number in its set."""
+    """Validation task and its number in its set."""
 
     set_index: int
     number: int
@@ -56,7 +56,7 @@ class _NumberedTask(NamedTuple):
 
 
 def _tasks(trainer: L.Trainer) -> Iterator[_NumberedTask]:
-    """The validation tasks of this process, on its device."""
+    """Yield the validation tasks of this process, on its device."""
     limited = zip(trainer.val_dataloaders or (), trainer.num_val_batches, strict=True)
     for set_index, (loader, limit) in enumerate(limited):
         number = trainer.global_rank
@@ -70,7 +70,7 @@ def _tasks(trainer: L.Trainer) -> Iterator[_NumberedTask]:
 
 
 def _rows(learner: AbstractMetaLearner, task: _NumberedTask) -> Iterator[tuple[Cell, ...]]:
-    """The rows of one task's query pictures."""
+    """Yield the rows of one task's query pictures."""
     scores = [evaluate_pictures(_reconstruct(predictor, task), task.query) for predictor in _stages(learner, task)]
     columns = [stage[metric, region].tolist() for metric, region in _METRICS.items() for stage in scores]
     for picture, (place, values) in enumerate(zip(task.places, zip(*columns, strict=True), strict=True)):
@@ -79,7 +79,7 @@ def _rows(learner: AbstractMetaLearner, task: _NumberedTask) -> Iterator[tuple[C
 
 
 def _stages(learner: AbstractMetaLearner, task: _NumberedTask) -> Iterator[Predictor]:
-    """Without support, then after each step; each is used before the next one is asked for."""
+    """Yield the predictor without support, then after each step; each is used before the next one is asked for."""
     yield learner.single_shot()
     yield from islice(learner.trajectory(task.support), learner.inner.steps + 1)
 
@@ -89,7 +89,7 @@ def _reconstruct(predictor: Predictor, task: _NumberedTask) -> Tensor:
 
 
 def _of_all_processes(rows: list[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
-    """The rows of all processes, in the order of the tasks."""
+    """Return the rows of all processes, in the order of the tasks."""
     shares = [rows]
     if dist.is_available() and dist.is_initialized():
         shares *= dist.get_world_size()

@@ -1,4 +1,4 @@
-"""What a training run logged, by name and step."""
+"""Logged numbers of a training run, by name and step."""
 
 import csv
 import math

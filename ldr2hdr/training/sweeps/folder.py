@@ -10,7 +10,7 @@ _SIGNS: Final = ("multirun.yaml", "summary.csv")
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether a folder holds the jobs of a sweep and is none itself."""
+    """Return whether a folder holds the jobs of a sweep and is none itself."""
     if (folder / OVERRIDES).is_file():
         return False
     return any((folder / name).is_file() for name in _SIGNS) or bool(_job_folders(folder))
@@ -32,7 +32,7 @@ def read_sweep(folder: Path) -> list[Job]:
 
 
 def _job_folders(folder: Path) -> list[Path]:
-    """At any depth: the name of a job's folder is made of its overrides, which may hold slashes."""
+    """List folders at any depth: the name of a job's folder is made of its overrides, which may hold slashes."""
     found = [path.parent.parent for path in folder.rglob(OVERRIDES)]
     return sorted(found, key=lambda path: (_leading_number(folder, path), str(path)))
 

@@ -1,4 +1,4 @@
-"""One job of a sweep: what it was asked for, how it ended, what it reached."""
+"""Job of a sweep: its overrides, its end and its scores."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Status = Literal["completed", "failed", "running", "unknown"]
 
 @dataclass(frozen=True)
 class Record:
-    """What a job leaves about itself in its folder, before it starts and when it has ended.
+    """Record of a job in its folder, written before it starts and when it has ended.
 
     Attributes:
         number: In the sweep, from 0.
@@ -71,7 +71,7 @@ class Job:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The overrides by key.
+        """Return the overrides by key.
 
         Example:
             >>> Job(Path("a"), Record(0, ["algo=maml", "+x='a=b'"], "failed"), {}).settings
@@ -81,7 +81,7 @@ class Job:
         return {key.lstrip("+"): value for key, _, value in pairs}
 
     def adapted(self, metric: str) -> Sequence[LoggedPoint]:
-        """The curve of ``val/pu_psnr`` after the most inner steps that were logged."""
+        """Return the curve of ``val/pu_psnr`` after the most inner steps that were logged."""
         steps = [int(name.rpartition("@")[2]) for name in self.curves if _is_after_steps(name, metric)]
         return self.curves[f"{metric}@{max(steps)}"] if steps else ()
 

@@ -1,4 +1,4 @@
-"""What a sweep leaves beside its jobs: ``summary.csv``, ``summary.md`` and ``summary.png``."""
+"""Summary of a sweep beside its jobs: ``summary.csv``, ``summary.md`` and ``summary.png``."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def write_summary(folder: Path) -> list[Job]:
 
 
 def as_markdown(jobs: Sequence[Job]) -> str:
-    """The main metric as a table; the best objective is bold."""
+    """Write the main metric as a table; the best objective is bold."""
     table = tabulate(jobs)
     lines = [_line(table.columns), _line(["---"] * len(table.columns))]
     for index, row in enumerate(table.rows):

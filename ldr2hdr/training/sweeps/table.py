@@ -29,7 +29,7 @@ class Table(NamedTuple):
 
 
 def is_more_better(metric: str) -> bool:
-    """Whether a metric grows with quality.
+    """Return whether a metric grows with quality.
 
     Example:
         >>> is_more_better("val/pu_psnr@3"), is_more_better("val/log2_rmse@3")
@@ -39,13 +39,13 @@ def is_more_better(metric: str) -> bool:
 
 
 def varying_keys(jobs: Sequence[Job]) -> list[str]:
-    """Keys whose value is not that of every job, in order of appearance."""
+    """Return the keys whose value is not that of every job, in order of appearance."""
     keys = dict.fromkeys(key for job in jobs for key in job.settings)
     return [key for key in keys if len({job.settings.get(key) for job in jobs}) > 1]
 
 
 def name_job(job: Job, keys: Sequence[str]) -> str:
-    """Its number and what is its own."""
+    """Name a job by its number and the settings that are its own."""
     own = " ".join(f"{key}={job.settings[key]}" for key in keys if key in job.settings)
     return f"{job.record.number}: {own}" if own else str(job.record.number)
 
@@ -96,7 +96,7 @@ def all_metrics(jobs: Sequence[Job]) -> list[str]:
 
 
 def describe_status(job: Job) -> str:
-    """How it ended, with the reason if it failed."""
+    """Return how a job ended, with the reason if it failed."""
     status = job.record.status
     return f"failed: {job.record.error}" if status == "failed" else _STATUS.get(status, status)
 

@@ -1,4 +1,4 @@
-"""Hydra's callback that keeps a sweep going, and tells at its end what became of each job."""
+"""Callback of Hydra that keeps a sweep going, and sums up each job at its end."""
 
 import atexit
 import importlib.util
@@ -118,13 +118,13 @@ def _record(
 
 
 def _reason(error: Exception) -> str:
-    """In one line; the class too, unless the message was written for people."""
+    """Return the error in one line, with its class unless the message was written for people."""
     text = " ".join(str(error).split())
     return text if type(error).__name__ == "RunError" else f"{type(error).__name__}: {text}"
 
 
 def _require_plugin(part: str, target: str) -> None:
-    """Tell how to install a plug-in that is missing; Hydra would tell that it cannot locate a class.
+    """Say how to install a plug-in that is missing; Hydra would say that it cannot locate a class.
 
     Raises:
         SystemExit: If it is missing.
