@@ -76,8 +76,7 @@ def fit_record(record: SceneRecord, *, cache_dir: Path, max_residual_stops: floa
     try:
         fit = _recall(remembered) if remembered.exists() else _read_and_fit(record, hdr)
     except ImageError as error:
-        damaged = next((path for path in record.paths if str(path) in str(error)), hdr.path)
-        return Fitted(None, (Problem("damaged", damaged, str(error)),))
+        return Fitted(None, (Problem.of_damage((hdr.path, *record.paths), error),))
     if not remembered.exists():
         _remember(fit, remembered)
     return _judge(record, hdr, fit, max_residual_stops=max_residual_stops)

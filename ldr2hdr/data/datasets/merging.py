@@ -42,8 +42,7 @@ def merge_record(record: SceneRecord, *, cache_dir: Path) -> SceneRecord | Probl
             path.parent.mkdir(parents=True, exist_ok=True)
             write_exr(path, merged.movedim(0, -1).contiguous().numpy())
     except ImageError as error:
-        damaged = next((path for path in record.paths if str(path) in str(error)), record.paths[0])
-        return Problem("damaged", damaged, str(error))
+        return Problem.of_damage(record.paths, error)
     except ValueError as error:
         return Problem("misfit", record.paths[0].parent, f"the exposures cannot be merged: {error}")
     return replace(record, hdr=HdrReference(path))

@@ -1,5 +1,6 @@
 """The record that every set of pictures is read into, and what a reader finds wrong with a set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -115,3 +116,8 @@ class Problem:
     kind: ProblemKind
     path: Path
     message: str
+
+    @classmethod
+    def of_damage(cls, paths: Sequence[Path], error: Exception) -> "Problem":
+        """Return the problem of the file that an error names, the first one if it names none."""
+        return cls("damaged", next((path for path in paths if str(path) in str(error)), paths[0]), str(error))

@@ -133,8 +133,7 @@ def _resolve_by_pixels(paths: Sequence[Path]) -> Resolved | Problem:
     try:
         resolved = resolve_exposures(paths, [tell_by_pixels(paths)])
     except ImageError as error:
-        damaged = next((path for path in paths if str(path) in str(error)), paths[0])
-        return Problem("damaged", damaged, str(error))
+        return Problem.of_damage(paths, error)
     if not resolved.exposures:
         message = "neither a list nor EXIF nor names tell the EVs of the exposures, and the pixels do not suffice"
         return Problem("ev_missing", paths[0].parent, message)

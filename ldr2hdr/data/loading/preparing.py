@@ -1,7 +1,6 @@
 """Decode a set once: write each scene's pixels to a file of its own, so that a killed run can go on where it was."""
 
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -106,7 +105,7 @@ def prepare(
                     write_index(folder, PreparedIndex(name, False, (), ()))
                 scenes.append(kept or _decode(record, folder, root))
             except (ImageError, OSError) as error:
-                corrupt.append(_blame(record, error))
+                corrupt.append(Problem.of_damage(record.paths, error))
                 continue
             num_kept += kept is not None
         index = PreparedIndex(name, is_skipping or not corrupt, tuple(scenes), _tell(corrupt, root))
@@ -146,7 +145,7 @@ def _recall(record: SceneRecord, folder: Path, root: Path) -> PreparedScene | No
     path = scene_path(folder, record.content_hash)
     try:
         scene = PreparedScene.from_json(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
-        is_sound = scene.source == _describe(record, root) and scene.stored.sha256 == _digest(path)
+        is_sound = scene.source == _describe(record, root) and scene.stored.sha256 == file_digest(path)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return scene if is_sound else None
@@ -178,7 +177,7 @@ def _decode(record: SceneRecord, folder: Path, root: Path) -> PreparedScene:
     path = scene_path(folder, record.content_hash)
     _write_arrays(path, {"hdr": hdr.stored, "ldr": ldr})
     ldr_dtype, hdr_dtype = (None if array is None else array.dtype.name for array in (ldr, hdr.stored))
-    stored = StoredPixels(_digest(path), height, width, ldr_dtype, hdr_dtype, hdr.unit, hdr.max_relative_error)
+    stored = StoredPixels(file_digest(path), height, width, ldr_dtype, hdr_dtype, hdr.unit, hdr.max_relative_error)
     scene = PreparedScene(_describe(record, root), stored)
     # last, because it says that the pixels are whole
     with replacing(path.with_suffix(".json")) as temporary:
@@ -209,11 +208,6 @@ def _remove_others(folder: Path, scenes: Sequence[PreparedScene]) -> None:
             path.unlink()
 
 
-def _blame(record: SceneRecord, error: Exception) -> Problem:
-    path = next((path for path in record.paths if str(path) in str(error)), record.paths[0])
-    return Problem("damaged", path, str(error))
-
-
 def _tell(corrupt: Sequence[Problem], root: Path) -> tuple[SkippedFile, ...]:
     """The faults without the path of the root, each once."""
     told = {(_below(problem.path, root), problem.message.replace(f"{root}/", "")) for problem in corrupt}
@@ -222,8 +216,3 @@ def _tell(corrupt: Sequence[Problem], root: Path) -> tuple[SkippedFile, ...]:
 
 def _below(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

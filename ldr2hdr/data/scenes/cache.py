@@ -1,6 +1,5 @@
 """Decoded radiance on disk: every picture is decoded once and memory-mapped ever after."""
 
-import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Float16
 
+from ldr2hdr.data.datasets.fingerprint import file_digest
 from ldr2hdr.io import read_radiance
 from ldr2hdr.io.files import replacing
 
@@ -63,9 +63,7 @@ def cache_picture(source: Path, cache_dir: Path) -> CachedPicture:
     Raises:
         ImageError: If the picture cannot be read.
     """
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    stored = cache_dir / f"{digest}-v{_FORMAT_VERSION}.npy"
+    stored = cache_dir / f"{file_digest(source)[:32]}-v{_FORMAT_VERSION}.npy"
     if not stored.exists():
         _decode(source, stored)
     height, width = np.load(stored, mmap_mode="r")["radiance"].shape[2:]

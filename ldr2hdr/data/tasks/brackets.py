@@ -67,7 +67,10 @@ class BracketTasks(AbstractTasks):
             )
         merges = not self.label_source.needs_truth
         whole, bare = [], []
-        for record in source.split(self.split):
+        records = source.split(self.split)
+        if not records:
+            return ()
+        for record in records:
             if record.hdr is not None and record.exposures:
                 whole.append(record)
             elif len(record.exposures) > 1:
@@ -79,10 +82,11 @@ class BracketTasks(AbstractTasks):
         self.records = tuple(record for record in fitted if self._has_enough(len(record.exposures)))
         if not self.records:
             hint = "" if merges else "; labels=merge trains on the latter"
+            first = next((f": {problem.path}: {problem.message}" for problem in source.problems()), "")
             raise ValueError(
                 f"the {self.split} split of {type(source).__name__} has no scene with exposures and an HDR that "
                 f"fits them ({len(whole)} have both, {len(bare)} have exposures alone{hint}), or too few exposures fit "
-                f"for shots={self.shots}, queries={self.queries}; see its problems"
+                f"for shots={self.shots}, queries={self.queries}; see its problems{first}"
             )
         return tuple(sorted({record.place for record in self.records}))
 

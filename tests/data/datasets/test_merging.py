@@ -55,6 +55,18 @@ def test_truth_of_bare_brackets_is_refused_with_the_labels_that_need_none(bare, 
         BracketTasks(open_set(BracketFolder, **EVERYTHING), {}, **SETTINGS)
 
 
+def test_an_empty_split_names_the_key_of_the_fractions(bare, open_set):
+    source = open_set(BracketFolder, **EVERYTHING)
+    with pytest.raises(ValueError, match=r"val split .* shows no place.* change dataset\.bracket_folder\.fractions"):
+        BracketTasks(source, {}, **SETTINGS | {"split": "val"}, label_source=MergeLabels())
+
+
+def test_brackets_that_all_misfit_are_refused_with_a_reason(bare, open_set, monkeypatch):
+    monkeypatch.setattr("ldr2hdr.data.datasets.merging._MAX_RESIDUAL_STOPS", -1.0)
+    with pytest.raises(ValueError, match=r"see its problems: .*the exposures cannot be merged"):
+        BracketTasks(open_set(BracketFolder, **EVERYTHING), {}, **SETTINGS, label_source=MergeLabels())
+
+
 def test_a_bare_bracket_that_shows_no_one_scene_is_a_problem(bare, open_set):
     rng = np.random.default_rng(0)
     for ldr in bare[1].ldrs:
