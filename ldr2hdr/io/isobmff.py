@@ -106,6 +106,37 @@ def add_avif_exif(data: bytes, exif: bytes) -> bytes:
     return join_boxes([kind, meta, pixels, Box(b"mdat", payload)])
 
 
+def add_light_levels(data: bytes, max_cll: int, max_pall: int) -> bytes:
+    """An AVIF file that says how bright its picture is; unchanged if its layout is not known.
+
+    Args:
+        data: As the encoder made it.
+        max_cll: Of the brightest pixel, in cd/m2.
+        max_pall: Mean over the picture, in cd/m2.
+
+    References:
+        ISO/IEC 23000-22:2019 (MIAF), 7.4.4; ISO/IEC 14496-12:2022, 12.1.6 (ContentLightLevelBox).
+    """
+    level = Box(b"clli", struct.pack(">HH", max_cll, max_pall))
+    kind, meta, *others = parse_boxes(data)
+    boxes = {box.name: box.body for box in parse_boxes(meta.body[4:])}
+    properties = {box.name: box.body for box in parse_boxes(boxes.get(b"iprp", b""))}
+    links, where = properties.get(b"ipma", b""), boxes.get(b"iloc", b"")
+    num_links = links[10] if len(links) > 10 else 0
+    is_known = meta.name == b"meta" and where[:8] == _KNOWN_LAYOUT + b"\0\1" and len(where) == 8 + _LOCATION.size
+    if not is_known or links[:8] != _FULL + b"\0\0\0\1" or len(links) != 11 + num_links:
+        return data
+    number = len(parse_boxes(properties[b"ipco"])) + 1
+    properties[b"ipco"] += join_boxes([level])
+    properties[b"ipma"] = links[:10] + bytes([num_links + 1]) + links[11:] + bytes([number])
+    boxes[b"iprp"] = join_boxes(Box(name, body) for name, body in properties.items())
+    grown = len(level.body) + 8 + 1
+    item, source, num_parts, picture_at, picture_length = _LOCATION.unpack_from(where, 8)
+    boxes[b"iloc"] = where[:8] + _LOCATION.pack(item, source, num_parts, picture_at + grown, picture_length)
+    body = meta.body[:4] + join_boxes(Box(name, body) for name, body in boxes.items())
+    return join_boxes([kind, Box(b"meta", body), *others])
+
+
 def _with_item(meta: bytes, *, shift: int, at: int, length: int) -> bytes:
     """A box of metadata with a second item: where the first has moved by, where the second is, and how long."""
     boxes = {box.name: box.body for box in parse_boxes(meta[4:])}

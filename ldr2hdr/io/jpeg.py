@@ -47,6 +47,7 @@ class JpegFile(NamedTuple):
         segments: All before the first scan, in the order of the file.
         scans: From the first scan's marker up to and including the end marker: the entropy-coded picture.
         is_whole: Whether the end marker is there.
+        end: Where the picture ends in the file.
     """
 
     height: int
@@ -56,6 +57,7 @@ class JpegFile(NamedTuple):
     segments: tuple[Segment, ...]
     scans: bytes
     is_whole: bool
+    end: int
 
 
 def parse_jpeg(path: Path, data: bytes | mmap, *, has_scans: bool = True) -> JpegFile:
@@ -82,7 +84,8 @@ def parse_jpeg(path: Path, data: bytes | mmap, *, has_scans: bool = True) -> Jpe
     except (struct.error, IndexError, StopIteration) as error:
         raise ImageError(f"the JPEG header is truncated or damaged: {path}") from error
     scans = data[scans_start:scans_end]
-    return JpegFile(height, width, num_channels, bit_depth, tuple(segments), scans, scans_end is not None)
+    is_whole, end = scans_end is not None, len(data) if scans_end is None else scans_end
+    return JpegFile(height, width, num_channels, bit_depth, tuple(segments), scans, is_whole, end)
 
 
 def join_jpeg(segments: Sequence[Segment], scans: bytes) -> bytes:

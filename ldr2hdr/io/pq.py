@@ -28,5 +28,9 @@ def encode_display(exposure: Float[Tensor, "3 h w"], *, white_cd_m2: float = WHI
         >>> [round(level.item(), 4) for level in encode_display(torch.ones(3, 1, 1)).flatten()]
         [0.5807, 0.5807, 0.5807]
     """
-    matrix = exposure.new_tensor(_REC2020_FROM_REC709)
-    return encode_pq(torch.einsum("ij,jhw->ihw", matrix, exposure) * white_cd_m2)
+    return encode_pq(to_rec2020(exposure) * white_cd_m2)
+
+
+def to_rec2020(exposure: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+    """Linear Rec. 709 to linear Rec. 2020."""
+    return torch.einsum("ij,jhw->ihw", exposure.new_tensor(_REC2020_FROM_REC709), exposure)
