@@ -1,4 +1,4 @@
-"""JPEG files as a chain of segments: what they tell, where the picture ends, and a file with other metadata."""
+"""JPEG files as a chain of segments: metadata, the end of the picture, and files with other metadata."""
 
 import re
 import struct
@@ -89,22 +89,22 @@ def parse_jpeg(path: Path, data: bytes | mmap, *, has_scans: bool = True) -> Jpe
 
 
 def join_jpeg(segments: Sequence[Segment], scans: bytes) -> bytes:
-    """A JPEG file of segments and an entropy-coded picture, the inverse of :func:`parse_jpeg`."""
+    """Join a JPEG file of segments and an entropy-coded picture, the inverse of :func:`parse_jpeg`."""
     return _START + b"".join(segment.encode() for segment in segments) + scans
 
 
 def exif_of_jpeg(jpeg: JpegFile) -> bytes | None:
-    """The EXIF block, a small TIFF file; None if there is none."""
+    """Return the EXIF block, a small TIFF file; None if there is none."""
     return _first_named(jpeg, APP1, EXIF_NAME)
 
 
 def xmp_of_jpeg(jpeg: JpegFile) -> bytes | None:
-    """The XMP packet, XML; None if there is none."""
+    """Return the XMP packet, XML; None if there is none."""
     return _first_named(jpeg, APP1, XMP_NAME)
 
 
 def icc_of_jpeg(path: Path, jpeg: JpegFile) -> bytes | None:
-    """The ICC profile, put together from its segments; None if there is none.
+    """Return the ICC profile, put together from its segments; None if there is none.
 
     Raises:
         ImageError: If a part of it is missing.

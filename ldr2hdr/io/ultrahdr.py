@@ -57,7 +57,7 @@ _PEAK: Final = PQ_MAX_CD_M2 / WHITE_CD_M2
 class _Base(NamedTuple):
     """The picture that old programs show: its file, its linear light as stored, what that light is measured in.
 
-    Of EXIF that has no room in the file, what is left out is told in a line.
+    Of EXIF that has no room in the file, what is left out is named in a line.
     """
 
     jpeg: JpegFile
@@ -199,7 +199,7 @@ def _encode_gain_map(gain_map: GainMap, quality: int) -> bytes:
 
 
 def _with_container(jpeg: JpegFile, gain_map: bytes) -> bytes:
-    """The base picture's file, which tells where the gain map is."""
+    """The base picture's file, with the place of the gain map."""
     xmp = Segment(APP1, XMP_NAME + encode_base_xmp(len(gain_map), xmp_of_jpeg(jpeg)))
     if len(xmp.payload) > MAX_PAYLOAD_BYTES:
         xmp = Segment(APP1, XMP_NAME + encode_base_xmp(len(gain_map), None))
