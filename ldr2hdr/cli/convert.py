@@ -74,6 +74,11 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument(
         "--trust", action="store_true", help="in exr, say of each pixel how far to trust it; 3 times slower"
     )
+    parser.add_argument(
+        "--replace-gain-map",
+        action="store_true",
+        help="in ultrahdr, replace the gain map of a photograph that has one (default: it is kept)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
     parser.set_defaults(run=_run)
@@ -195,6 +200,7 @@ def _convert_all(jobs: Sequence["Job"], system: _System, console: "Console", arg
                 strength=args.strength,
                 is_half=not args.float,
                 tone_error_stops=system.tone_error_stops if args.trust else None,
+                replaces_gain_map=args.replace_gain_map,
             )
             console.print(_describe(converted))
             if converted.exif_damage is not None:

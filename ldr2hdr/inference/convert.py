@@ -27,8 +27,8 @@ class Converted(NamedTuple):
         stops_above_white: The brightest value of any channel relative to the sensor's white, in stops; minus
             infinity if the picture is black.
         camera: That took the photograph, by EXIF; None if unknown.
-        exif_damage: What of its EXIF cannot be read, or has no room or place in the file, in a line; None if all is
-            well.
+        exif_damage: What of its EXIF cannot be read, or has no room or place in the file, or that its own gain map was
+            kept, in a line; None if there is nothing to say.
     """
 
     output: Path
@@ -75,6 +75,7 @@ def convert_photo(
     is_half: bool = True,
     tone_error_stops: float | None = None,
     on_share: OnShare | None = None,
+    replaces_gain_map: bool = False,
 ) -> Converted:
     """Read, reconstruct, write: the HDR file is there whole or not at all.
 
@@ -86,6 +87,7 @@ def convert_photo(
         tone_error_stops: Error of the camera's tones, the least that ``sigma`` is. Given, the channels of
             `ldr2hdr.inference.uncertainty` are written too, which takes three reconstructions. None leaves them out.
         on_share: Called with the share that is done, as `reconstruct_bands` does.
+        replaces_gain_map: In Ultra HDR, put the new gain map in the place of one that the photograph has.
 
     Raises:
         ImageError: If the photograph cannot be read, or the reconstruction cannot be stored.
@@ -102,7 +104,15 @@ def convert_photo(
     if format != "ultrahdr":
         photo = _without_pixels(photo)  # writing takes as much memory again
     layers = dict(zip(LAYERS, gathered.picture[3:], strict=False))
-    lost = write_image(job.output, gathered.picture[:3], format=format, photo=photo, layers=layers, is_half=is_half)
+    lost = write_image(
+        job.output,
+        gathered.picture[:3],
+        format=format,
+        photo=photo,
+        layers=layers,
+        is_half=is_half,
+        replaces_gain_map=replaces_gain_map,
+    )
     stops = math.log2(gathered.peak) if gathered.peak > 0 else -math.inf
     source = photo.source
     damage = "; ".join(told for told in (source.exif_damage, lost) if told) or None

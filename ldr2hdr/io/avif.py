@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ldr2hdr.io.exif import ExifBlock, encode_exif
 from ldr2hdr.io.files import replacing
-from ldr2hdr.io.isobmff import add_avif_exif, mark
+from ldr2hdr.io.isobmff import add_avif_exif, add_light_levels, mark
 from ldr2hdr.io.optional import import_optional
-from ldr2hdr.io.pq import encode_display
+from ldr2hdr.io.pq import WHITE_CD_M2, encode_display, to_rec2020
+from ldr2hdr.radiometry import PQ_MAX_CD_M2
 
 # Code points of ITU-T H.273: Rec. 2020 primaries, PQ, Rec. 2020 luma and colour difference
 _PRIMARIES, _TRANSFER, _MATRIX = 9, 16, 9
@@ -60,7 +61,21 @@ def write_avif(
         transfer=_TRANSFER,
         matrix=_MATRIX,
     )
+    data = add_light_levels(data, *_light_levels(exposure))
     marked = mark(data, None if exif is None else encode_exif(exif), add_avif_exif)
     with replacing(path) as temporary:
         temporary.write_bytes(marked.data)
     return marked.damage
+
+
+def _light_levels(exposure: Float[Tensor, "3 h w"]) -> tuple[int, int]:
+    """The brightest channel of any pixel, and the mean over pixels of their brightest, in cd/m2.
+
+    References:
+        CTA-861.3-A, annex P (MaxCLL and MaxFALL).
+    """
+    brightest, total = 0.0, 0.0
+    for top in range(0, exposure.shape[1], _BLOCK_ROWS):
+        light = to_rec2020(exposure[:, top : top + _BLOCK_ROWS].float()).amax(0).mul(WHITE_CD_M2).clamp(0, PQ_MAX_CD_M2)
+        brightest, total = max(brightest, float(light.max())), total + float(light.double().sum())
+    return round(brightest), round(total / exposure[0].numel())

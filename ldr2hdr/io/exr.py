@@ -32,7 +32,7 @@ _COMPRESSION: Final = {"zip": OpenEXR.ZIP_COMPRESSION, "dwaa": OpenEXR.DWAA_COMP
 
 
 def read_exr(path: Path) -> Float[np.ndarray, "h w 3"]:
-    """Linear Rec. 709 radiance of the first part's data window, float32.
+    """Read linear Rec. 709 radiance of the first part's data window, float32.
 
     Alpha is dropped; a single channel ``Y`` is grey; luminance and chroma (``Y``, ``RY``, ``BY``) become colours. A
     ``whiteLuminance`` is applied: the numbers are cd/m2 then.
@@ -64,7 +64,7 @@ def read_exr(path: Path) -> Float[np.ndarray, "h w 3"]:
 
 
 def read_exr_size(path: Path) -> tuple[int, int]:
-    """Height and width of the data window, after a look at all that `read_exr` refuses by the header.
+    """Return height and width of the data window, after a look at all that `read_exr` refuses by the header.
 
     Raises:
         ImageError: As `read_exr`.

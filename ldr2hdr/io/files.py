@@ -12,8 +12,8 @@ from ldr2hdr.io.errors import ImageError
 MAX_PIXELS: Final = 2**27
 """134 megapixels: beyond any camera, and 1.6 GB as float32; a larger header is damage or an attack."""
 
-# Where the bytes stand, what they are, whose they are. Of TIFF-based RAW files only Canon's can be told from TIFF by
-# these; the others' first directory tells, see `ldr2hdr.io.tiff`.
+# Where the bytes stand, what they are, whose they are. Of TIFF-based RAW files only Canon's differ from TIFF in
+# these; of the others the first directory decides, see `ldr2hdr.io.tiff`.
 _KINDS: Final = (
     (0, b"#?", "Radiance HDR"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR"),

@@ -24,7 +24,7 @@ _BLOCK_ROWS: Final = 64
 
 @dataclass(frozen=True)
 class GainMapMetadata:
-    """How the codes of a gain map are to be read; the same for red, green and blue.
+    """Meaning of the codes of a gain map; the same for red, green and blue.
 
     Attributes:
         gain_min: Gain of code 0, in stops.
@@ -54,7 +54,7 @@ class GainMap(NamedTuple):
 def compute_gain_map(
     ldr: Float[np.ndarray, "h w 3"], hdr: Float[np.ndarray, "h w 3"], *, reduction: int = 1
 ) -> GainMap:
-    """The gain map that turns an LDR picture into an HDR one: ``(ldr + k) * 2**gain - k``.
+    """Compute the gain map that turns an LDR picture into an HDR one: ``(ldr + k) * 2**gain - k``.
 
     The codes divide the range of gains evenly, so a pixel errs by at most half of ``(gain_max - gain_min) / 255``
     stops, and what JPEG adds.

@@ -13,6 +13,7 @@ from ldr2hdr.io.files import MAX_PIXELS, check_size
 from ldr2hdr.io.icc_writing import display_p3_profile
 from ldr2hdr.io.ldr import StoredPicture
 from ldr2hdr.io.optional import import_optional
+from ldr2hdr.io.png import LIKE_SRGB, UNSPECIFIED
 
 # Code points of ITU-T H.273
 _DISPLAY_P3: Final = 12
@@ -29,6 +30,8 @@ _CODECS: Final = {
     b"lhv1": "coded in layers of HEVC",
 }
 _MAX_HEADER_BYTES: Final = 2**20
+_LIKE_REC709: Final = (1, UNSPECIFIED, 5, 6, 7)
+"""Primaries of Rec. 709, and of standard television, which are nearly those and taken for them."""
 _HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 
 
@@ -50,7 +53,7 @@ def read_heic(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Store
     if len(picture) == 0:  # the library passes over pictures that it cannot decode
         raise ImageError(f"the HEIC file is damaged, no picture is left in it: {path}")
     check_size(path, picture.size[1], picture.size[0], max_pixels=max_pixels)
-    _refuse_hdr(path, picture.info)
+    _refuse_colours(path, picture.info)
     with _damage_named(path):
         codes = np.asarray(picture)  # decodes
     bit_depth = int(picture.info.get("bit_depth", 8))
@@ -77,10 +80,18 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise ImageError(f"the HEIC picture is truncated or damaged ({str(error).strip()}): {path}") from error
 
 
-def _refuse_hdr(path: Path, info: dict[str, Any]) -> None:
-    transfer = (info.get("nclx_profile") or {}).get("transfer_characteristics")
+def _refuse_colours(path: Path, info: dict[str, Any]) -> None:
+    """Refuse what is HDR, and without a profile colours that would be taken for sRGB."""
+    named = info.get("nclx_profile") or {}
+    primaries, transfer = (named.get(key, UNSPECIFIED) for key in ("color_primaries", "transfer_characteristics"))
     if transfer in _HDR_TRANSFERS:
         raise ImageError(f"expected an LDR photograph, got {_HDR_TRANSFERS[transfer]} HDR already: {path}")
+    is_known = primaries in (*_LIKE_REC709, _DISPLAY_P3) and transfer in (UNSPECIFIED, *LIKE_SRGB)
+    if not is_known and not info.get("icc_profile"):
+        raise ImageError(
+            f"expected sRGB or Display P3, got primaries {primaries} and transfer {transfer} of ITU-T H.273; "
+            f"convert the photograph to sRGB first: {path}"
+        )
 
 
 def _profile(info: dict[str, Any]) -> bytes | None:

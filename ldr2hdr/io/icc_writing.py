@@ -36,7 +36,7 @@ _BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367
 
 
 def xyz_d50_from_rgb(primaries: Primaries) -> Float[np.ndarray, "3 3"]:
-    """Matrix from linear RGB to the XYZ of ICC profiles: white adapted to D50 by the Bradford transform.
+    """Return the matrix from linear RGB to the XYZ of ICC profiles: white adapted to D50 by the Bradford transform.
 
     References:
         ICC.1:2022, annex E; SMPTE RP 177.
@@ -52,7 +52,7 @@ def xyz_d50_from_rgb(primaries: Primaries) -> Float[np.ndarray, "3 3"]:
 
 
 def encode_profile(description: str, primaries: Primaries, curve: tuple[float, ...]) -> bytes:
-    """An ICC profile (version 4.3) of a display.
+    """Encode an ICC profile (version 4.3) of a display.
 
     Args:
         description: ASCII name that programs show.

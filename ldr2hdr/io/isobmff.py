@@ -1,4 +1,4 @@
-"""Boxes of ISO/IEC 14496-12, which AVIF and JPEG XL files are chains of: EXIF is put into files that encoders made."""
+"""Boxes of ISO/IEC 14496-12, as in AVIF and JPEG XL: EXIF and light levels are put into files that encoders made."""
 
 import struct
 from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ class Marked(NamedTuple):
 
 
 def parse_boxes(data: bytes) -> list[Box]:
-    """The boxes of a whole file, or of the body of a box.
+    """Return the boxes of a whole file, or of the body of a box.
 
     Raises:
         ImageError: If a box is not whole.
@@ -51,12 +51,12 @@ def parse_boxes(data: bytes) -> list[Box]:
 
 
 def join_boxes(boxes: Iterable[Box]) -> bytes:
-    """Bytes of boxes, the inverse of :func:`parse_boxes`."""
+    """Return the bytes of boxes, the inverse of :func:`parse_boxes`."""
     return b"".join(_encode(box) for box in boxes)
 
 
 def mark(data: bytes, exif: bytes | None, add: Callable[[bytes, bytes], bytes]) -> Marked:
-    """A file with EXIF if there is any; without where it cannot be put in, for the picture is worth more.
+    """Return a file with EXIF if there is any; without where it cannot be put in, for the picture is worth more.
 
     Args:
         data: As the encoder made it.
@@ -72,7 +72,7 @@ def mark(data: bytes, exif: bytes | None, add: Callable[[bytes, bytes], bytes]) 
 
 
 def add_jxl_exif(data: bytes, exif: bytes) -> bytes:
-    """A JPEG XL file of boxes with a box of EXIF before its picture.
+    """Put a box of EXIF before the picture of a JPEG XL file.
 
     References:
         ISO/IEC 18181-2:2024, on the Exif box.
@@ -83,10 +83,10 @@ def add_jxl_exif(data: bytes, exif: bytes) -> bytes:
 
 
 def add_avif_exif(data: bytes, exif: bytes) -> bytes:
-    """An AVIF file with an item of EXIF that describes its picture.
+    """Add an item of EXIF that describes the picture of an AVIF file.
 
     Args:
-        data: As the encoder made it: where its items are is told in the simplest layout.
+        data: As the encoder made it: in the simplest layout of items.
         exif: The block.
 
     Raises:
@@ -106,6 +106,37 @@ def add_avif_exif(data: bytes, exif: bytes) -> bytes:
     return join_boxes([kind, meta, pixels, Box(b"mdat", payload)])
 
 
+def add_light_levels(data: bytes, max_cll: int, max_pall: int) -> bytes:
+    """Add the light levels of the picture to an AVIF file; it is unchanged if its layout is not known.
+
+    Args:
+        data: As the encoder made it.
+        max_cll: Of the brightest pixel, in cd/m2.
+        max_pall: Mean over the picture, in cd/m2.
+
+    References:
+        ISO/IEC 23000-22:2019 (MIAF), 7.4.4; ISO/IEC 14496-12:2022, 12.1.6 (ContentLightLevelBox).
+    """
+    level = Box(b"clli", struct.pack(">HH", max_cll, max_pall))
+    kind, meta, *others = parse_boxes(data)
+    boxes = {box.name: box.body for box in parse_boxes(meta.body[4:])}
+    properties = {box.name: box.body for box in parse_boxes(boxes.get(b"iprp", b""))}
+    links, where = properties.get(b"ipma", b""), boxes.get(b"iloc", b"")
+    num_links = links[10] if len(links) > 10 else 0
+    is_known = meta.name == b"meta" and where[:8] == _KNOWN_LAYOUT + b"\0\1" and len(where) == 8 + _LOCATION.size
+    if not is_known or links[:8] != _FULL + b"\0\0\0\1" or len(links) != 11 + num_links:
+        return data
+    number = len(parse_boxes(properties[b"ipco"])) + 1
+    properties[b"ipco"] += join_boxes([level])
+    properties[b"ipma"] = links[:10] + bytes([num_links + 1]) + links[11:] + bytes([number])
+    boxes[b"iprp"] = join_boxes(Box(name, body) for name, body in properties.items())
+    grown = len(level.body) + 8 + 1
+    item, source, num_parts, picture_at, picture_length = _LOCATION.unpack_from(where, 8)
+    boxes[b"iloc"] = where[:8] + _LOCATION.pack(item, source, num_parts, picture_at + grown, picture_length)
+    body = meta.body[:4] + join_boxes(Box(name, body) for name, body in boxes.items())
+    return join_boxes([kind, Box(b"meta", body), *others])
+
+
 def _with_item(meta: bytes, *, shift: int, at: int, length: int) -> bytes:
     """A box of metadata with a second item: where the first has moved by, where the second is, and how long."""
     boxes = {box.name: box.body for box in parse_boxes(meta[4:])}
@@ -114,7 +145,7 @@ def _with_item(meta: bytes, *, shift: int, at: int, length: int) -> bytes:
         where[:8] == _KNOWN_LAYOUT + b"\0\1" and len(where) == 8 + _LOCATION.size and items[:6] == _FULL + b"\0\1"
     )
     if not is_known or b"iref" in boxes:
-        raise ImageError(f"expected one item in an AVIF file, its place told by 32 bits, got the boxes {sorted(boxes)}")
+        raise ImageError(f"expected one item in an AVIF file, its place in 32 bits, got the boxes {sorted(boxes)}")
     number, source, num_parts, picture_at, picture_length = _LOCATION.unpack_from(where, 8)
     places = ((number, source, num_parts, picture_at + shift, picture_length), (number + 1, 0, 1, at, length))
     entry = Box(b"infe", b"\2\0\0\0" + struct.pack(">HH", number + 1, 0) + b"Exif" + b"Exif\0")

@@ -1,4 +1,4 @@
-"""JPEG files as a chain of segments: what they tell, where the picture ends, and a file with other metadata."""
+"""JPEG files as a chain of segments: metadata, the end of the picture, and files with other metadata."""
 
 import re
 import struct
@@ -47,6 +47,7 @@ class JpegFile(NamedTuple):
         segments: All before the first scan, in the order of the file.
         scans: From the first scan's marker up to and including the end marker: the entropy-coded picture.
         is_whole: Whether the end marker is there.
+        end: Where the picture ends in the file.
     """
 
     height: int
@@ -56,6 +57,7 @@ class JpegFile(NamedTuple):
     segments: tuple[Segment, ...]
     scans: bytes
     is_whole: bool
+    end: int
 
 
 def parse_jpeg(path: Path, data: bytes | mmap, *, has_scans: bool = True) -> JpegFile:
@@ -82,26 +84,27 @@ def parse_jpeg(path: Path, data: bytes | mmap, *, has_scans: bool = True) -> Jpe
     except (struct.error, IndexError, StopIteration) as error:
         raise ImageError(f"the JPEG header is truncated or damaged: {path}") from error
     scans = data[scans_start:scans_end]
-    return JpegFile(height, width, num_channels, bit_depth, tuple(segments), scans, scans_end is not None)
+    is_whole, end = scans_end is not None, len(data) if scans_end is None else scans_end
+    return JpegFile(height, width, num_channels, bit_depth, tuple(segments), scans, is_whole, end)
 
 
 def join_jpeg(segments: Sequence[Segment], scans: bytes) -> bytes:
-    """A JPEG file of segments and an entropy-coded picture, the inverse of :func:`parse_jpeg`."""
+    """Join a JPEG file of segments and an entropy-coded picture, the inverse of :func:`parse_jpeg`."""
     return _START + b"".join(segment.encode() for segment in segments) + scans
 
 
 def exif_of_jpeg(jpeg: JpegFile) -> bytes | None:
-    """The EXIF block, a small TIFF file; None if there is none."""
+    """Return the EXIF block, a small TIFF file; None if there is none."""
     return _first_named(jpeg, APP1, EXIF_NAME)
 
 
 def xmp_of_jpeg(jpeg: JpegFile) -> bytes | None:
-    """The XMP packet, XML; None if there is none."""
+    """Return the XMP packet, XML; None if there is none."""
     return _first_named(jpeg, APP1, XMP_NAME)
 
 
 def icc_of_jpeg(path: Path, jpeg: JpegFile) -> bytes | None:
-    """The ICC profile, put together from its segments; None if there is none.
+    """Return the ICC profile, put together from its segments; None if there is none.
 
     Raises:
         ImageError: If a part of it is missing.

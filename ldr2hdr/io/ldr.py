@@ -50,7 +50,7 @@ class StoredPicture(NamedTuple):
 
 
 class LdrHeader(NamedTuple):
-    """What the header of a picture says.
+    """Header of a picture.
 
     Attributes:
         height: In pixels, as stored.
@@ -72,7 +72,7 @@ class LdrHeader(NamedTuple):
 
 
 def read_ldr(path: Path | str) -> Float[Tensor, "3 h w"]:
-    """A photograph in [0, 1], display-referred: the stored code divided by its largest, 255 or 65535.
+    """Read a photograph in [0, 1], display-referred: the stored code divided by its largest, 255 or 65535.
 
     Grey becomes three equal channels; the EXIF orientation is applied; an opaque alpha channel is dropped. Colours are
     the file's: its ICC profile is not looked at. `ldr2hdr.io.read_photo` converts them to sRGB.
@@ -89,7 +89,7 @@ def read_ldr(path: Path | str) -> Float[Tensor, "3 h w"]:
 
 
 def read_ldr_header(path: Path) -> LdrHeader:
-    """The header of a PNG, JPEG or TIFF file; of the pixels only as much is read as lies between.
+    """Read the header of a PNG, JPEG or TIFF file; no pixels are decoded.
 
     Raises:
         ImageError: If the header says that :func:`read_ldr` will refuse the file.
@@ -103,7 +103,7 @@ def read_ldr_header(path: Path) -> LdrHeader:
 
 
 def scale_codes(codes: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w 3"], white: int) -> Float[Tensor, "3 h w"]:
-    """Codes divided by the largest one, channel by channel: no array of the picture's size is made on the way."""
+    """Divide codes by the largest one, channel by channel: no array of the picture's size is made on the way."""
     scaled = np.empty((3, *codes.shape[:2]), dtype=np.float32)
     for channel, plane in enumerate(scaled):
         np.divide(codes[..., channel], np.float32(white), out=plane, dtype=np.float32)

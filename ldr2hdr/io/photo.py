@@ -1,4 +1,4 @@
-"""Any photograph to what the networks take, and what of its file must not be lost."""
+"""Photographs of any format as the networks take them, and what of a file must not be lost."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -29,7 +29,7 @@ _REASONS: Final = {
 
 
 class PhotoSource(NamedTuple):
-    """What of a photograph's file must be kept beside the pixels.
+    """Parts of a photograph's file that are kept beside the pixels.
 
     Attributes:
         path: The file.
@@ -71,7 +71,7 @@ class Photo(NamedTuple):
 def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read a photograph as people see it: upright, in sRGB.
 
-    The format is told by content, not by name. JPEG, PNG and TIFF of 8 or 16 bits, HEIC (extra ``heic``) and camera
+    The content decides, not the name. JPEG, PNG and TIFF of 8 or 16 bits, HEIC (extra ``heic``) and camera
     RAW (extra ``raw``, developed without automatic brightness). Embedded ICC profiles are honoured; colours outside
     sRGB are clipped to it. Grey becomes three equal channels. Refused, and the message says what to do instead: CMYK,
     animations, transparency (an opaque alpha channel is dropped), damaged profiles, what is HDR already.

@@ -39,7 +39,7 @@ _BLOCK_ROWS: Final = 64
 
 
 def read_radiance(path: Path | str, *, allow_negative: bool = False) -> Float[Tensor, "3 h w"]:
-    """Linear Rec. 709 radiance of a ``.hdr`` or ``.exr`` picture, told apart by content.
+    """Read linear Rec. 709 radiance of a ``.hdr`` or ``.exr`` picture, by content.
 
     Args:
         path: The picture.
@@ -71,6 +71,7 @@ def write_image(
     photo: Photo | None = None,
     layers: Mapping[str, Float[Tensor, "_ _"]] | None = None,
     attributes: Mapping[str, str | float] | None = None,
+    replaces_gain_map: bool = False,
 ) -> str | None:
     """Write a picture in the format of the extension, whole or not at all.
 
@@ -83,13 +84,16 @@ def write_image(
         picture: Non-negative radiance, or display-referred values in [0, 1].
         is_half: In ``.exr`` and ``.jxl``, store 16-bit floats where the values fit; see `write_exr`.
         format: A key of `HDR_FORMATS`, needed for Ultra HDR only; that of the extension if None.
-        photo: The photograph that the picture was made from: the base of Ultra HDR, and what its EXIF tells of camera,
+        photo: The photograph that the picture was made from: the base of Ultra HDR, and what its EXIF says of camera,
             shot and place for all formats of linear radiance: as EXIF, else in the words of the format.
         layers: Further channels of ``.exr`` by name, such as ``mask.clipped``, ``mask.invented`` or ``sigma``.
         attributes: Further metadata of ``.exr`` by name.
+        replaces_gain_map: In Ultra HDR of a photograph that has a gain map of its own, write the new one instead of it;
+            else the photograph is copied.
 
     Returns:
-        What of the photograph's EXIF the file has no room or no place for, in a line; None if it has for all.
+        What of the photograph's EXIF the file has no room or no place for, or that its gain map was kept, in a line;
+        None if there is nothing to say.
 
     Raises:
         ImageError: If the extension is another, a value or option does not fit the format, the folder is missing, or
@@ -107,11 +111,11 @@ def write_image(
     shot = Shot() if photo is None else photo.source.shot
     exif = None if photo is None else upright_exif(photo.source.exif, height=rgb.shape[0], width=rgb.shape[1])
     if format == "ultrahdr" and photo is not None:
-        return write_ultrahdr(path, linear, photo)
+        return write_ultrahdr(path, linear, photo, replaces_gain_map=replaces_gain_map)
     if suffix == ".exr":
         channels = {name: layer.detach().to("cpu", torch.float32).numpy() for name, layer in layers.items()}
-        told = {**exr_attributes(shot), **(attributes or {})}
-        write_exr(path, rgb, is_half=is_half, layers=channels, attributes=told)
+        named = {**exr_attributes(shot), **(attributes or {})}
+        write_exr(path, rgb, is_half=is_half, layers=channels, attributes=named)
     elif suffix == ".hdr":
         _write_hdr(path, rgb, radiance_lines(shot))
     elif suffix == ".avif":

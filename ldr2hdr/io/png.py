@@ -1,4 +1,4 @@
-"""PNG files as a chain of chunks: size, end, EXIF, and what they say of their colours."""
+"""PNG files as a chain of chunks: size, end, EXIF, colours, transparency."""
 
 import re
 import struct
@@ -11,11 +11,16 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.icc_writing import REC709, Primaries, display_p3_profile, encode_profile, srgb_profile
+from ldr2hdr.io.icc_writing import REC709, SRGB_CURVE, Primaries, display_p3_profile, encode_profile, srgb_profile
 
 _MAX_PROFILE_BYTES: Final = 2**24
-# Code points of ITU-T H.273: (primaries, transfer) of the two spaces of photographs, and the transfers that mean HDR
-_CICP_PROFILES: Final = {(1, 13): srgb_profile, (12, 13): display_p3_profile}
+# Code points of ITU-T H.273: primaries of the two spaces of photographs, and the transfers that mean HDR
+_CICP_PROFILES: Final = {1: srgb_profile, 12: display_p3_profile}
+LIKE_SRGB: Final = (1, 6, 13, 14, 15)
+"""Transfers that displays show as sRGB: those of television are for cameras."""
+UNSPECIFIED: Final = 2
+_SAME_PRIMARIES: Final = 1e-3
+_LEAST_AREA: Final = 1e-3
 _CICP_HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 _EXIF_KEYWORD, _APP1_KEYWORD, _XMP_KEYWORD = b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp"
 _KEYWORDS: Final = (_EXIF_KEYWORD, _APP1_KEYWORD, _XMP_KEYWORD)
@@ -27,7 +32,7 @@ _SRGB_GAMMA: Final = 45455
 
 
 class PngFile(NamedTuple):
-    """What the chunks of a PNG file tell.
+    """Chunks of a PNG file.
 
     Attributes:
         height: In pixels, as stored.
@@ -70,7 +75,7 @@ def parse_png(path: Path, data: bytes | mmap) -> PngFile:
 
 
 def exif_of_png(png: PngFile) -> bytes | None:
-    """The EXIF block, a small TIFF file; None if there is none.
+    """Return the EXIF block, a small TIFF file; None if there is none.
 
     Before the chunk eXIf of 2017 there was only text for it, as ImageMagick and exiftool write it: hexadecimal digits.
     """
@@ -82,7 +87,7 @@ def exif_of_png(png: PngFile) -> bytes | None:
 
 
 def orientation_of_png(png: PngFile) -> int | None:
-    """Orientation by the XMP packet, for pictures whose EXIF has none; None if that has none, too."""
+    """Return the orientation by the XMP packet, for pictures whose EXIF has none; None if that has none, too."""
     found = (_XMP_ORIENTATION.search(packet) for packet in png.texts.get(_XMP_KEYWORD, ()))
     return next((int(match[1]) for match in found if match), None)
 
@@ -104,7 +109,7 @@ def is_transparent_grey(png: PngFile, codes: UInt8[np.ndarray, "h w _"] | UInt16
 
 
 def icc_of_png(path: Path, png: PngFile) -> bytes | None:
-    """An ICC profile of the picture's colours, by the chunk that counts: cICP, iCCP, sRGB, then gAMA and cHRM.
+    """Return an ICC profile of the picture's colours, by the chunk that counts: cICP, iCCP, sRGB, then gAMA and cHRM.
 
     Returns:
         The embedded profile, or one made of what the other chunks say; None if there are none, which means sRGB.
@@ -119,8 +124,13 @@ def icc_of_png(path: Path, png: PngFile) -> bytes | None:
         primaries, transfer = png.chunks[b"cICP"][:2]
         if transfer in _CICP_HDR_TRANSFERS:
             raise ImageError(f"expected an LDR photograph, got {_CICP_HDR_TRANSFERS[transfer]} HDR already: {path}")
-        if (primaries, transfer) in _CICP_PROFILES:
-            return _CICP_PROFILES[primaries, transfer]()
+        if primaries in _CICP_PROFILES and transfer in LIKE_SRGB:
+            return _CICP_PROFILES[primaries]()
+        if b"iCCP" not in png.chunks and (primaries, transfer) != (UNSPECIFIED, UNSPECIFIED):
+            raise ImageError(
+                f"expected sRGB or Display P3, got primaries {primaries} and transfer {transfer} of ITU-T H.273; "
+                f"convert the photograph to sRGB first: {path}"
+            )
     if b"iCCP" in png.chunks:
         return _unpack_profile(path, png.chunks[b"iCCP"])
     if b"sRGB" in png.chunks:
@@ -165,10 +175,23 @@ def _unpack(packed: bytes) -> bytes:
 
 
 def _profile_of_numbers(gamma: bytes, chromaticities: bytes) -> bytes | None:
-    if len(gamma) != 4 or gamma == bytes(4) or struct.unpack(">I", gamma)[0] == _SRGB_GAMMA:
+    if len(gamma) != 4 or gamma == bytes(4):
         return None
-    primaries = REC709
-    if len(chromaticities) == 32:
-        white_x, white_y, *rgb = (number / 1e5 for number in struct.unpack(">8I", chromaticities))
-        primaries = Primaries((rgb[0], rgb[1]), (rgb[2], rgb[3]), (rgb[4], rgb[5]), (white_x, white_y))
-    return encode_profile("gAMA and cHRM", primaries, (1e5 / struct.unpack(">I", gamma)[0],))
+    (number,) = struct.unpack(">I", gamma)
+    curve = SRGB_CURVE if number == _SRGB_GAMMA else (1e5 / number,)
+    primaries = _primaries_of(chromaticities) or REC709
+    if curve == SRGB_CURVE and np.allclose(np.array(primaries), np.array(REC709), atol=_SAME_PRIMARIES):
+        return None
+    return encode_profile("gAMA and cHRM", primaries, curve)
+
+
+def _primaries_of(chromaticities: bytes) -> Primaries | None:
+    """None of what spans no colours, which decoders pass over, too."""
+    if len(chromaticities) != 32:
+        return None
+    numbers = [number / 1e5 for number in struct.unpack(">8I", chromaticities)]
+    white, red, green, blue = zip(numbers[::2], numbers[1::2], strict=True)
+    area = (red[0] - blue[0]) * (green[1] - blue[1]) - (red[1] - blue[1]) * (green[0] - blue[0])
+    if abs(area) < _LEAST_AREA or min(numbers[1::2]) <= 0:
+        return None
+    return Primaries(red, green, blue, white)

@@ -46,7 +46,7 @@ class _Header:
 
 
 def read_hdr(path: Path) -> Float[np.ndarray, "h w 3"]:
-    """Linear Rec. 709 radiance of a Radiance picture, upright, float32.
+    """Read linear Rec. 709 radiance of a Radiance picture, upright, float32.
 
     ``EXPOSURE`` and ``COLORCORR`` lines (cumulative) are divided out, XYZE is converted.
 
@@ -75,7 +75,7 @@ def read_hdr(path: Path) -> Float[np.ndarray, "h w 3"]:
 
 
 def read_hdr_size(path: Path) -> tuple[int, int]:
-    """Height and width, upright, after a look at all that `read_hdr` refuses by the header.
+    """Return height and width, upright, after a look at all that `read_hdr` refuses by the header.
 
     Raises:
         ImageError: As `read_hdr`.
@@ -87,7 +87,7 @@ def read_hdr_size(path: Path) -> tuple[int, int]:
 
 
 def encode_hdr(rgb: Float[np.ndarray, "h w 3"], *, lines: Sequence[str] = ()) -> bytes:
-    """A Radiance file of finite non-negative radiance, uncompressed.
+    """Encode a Radiance file of finite non-negative radiance, uncompressed.
 
     Mantissas are rounded, not truncated as other writers do: the error is at most 0.4 % of a pixel's largest
     channel, without bias. Normalised mantissas never look like a run-length marker, so flat scanlines are

@@ -16,15 +16,15 @@ from ldr2hdr.radiometry import SRGB_EXPONENT, SRGB_SLOPE
 RAW_SUFFIXES: Final = (
     *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq"),
 )
-"""How cameras name RAW files; what a file is, is told by its content."""
+"""Extensions of RAW files; the content decides what a file is."""
 _SRGB_GAMMA: Final = (SRGB_EXPONENT, SRGB_SLOPE)
-# How the camera was held, as LibRaw tells it, to the orientations of EXIF
+# How the camera was held, as LibRaw has it, to the orientations of EXIF
 _ORIENTATIONS: Final = {0: 1, 3: 3, 5: 8, 6: 6}
 TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"IIRO", b"IIRS", b"IIU\0")
 """Of TIFF, and of RAW files that are TIFF but for their first bytes (Olympus, Panasonic)."""
 _FUJIFILM_START: Final = b"FUJIFILMCCD-RAW"
 _FUJIFILM_PREVIEW_AT: Final = 84
-"""Where position and length of a whole JPEG are told, which has the EXIF."""
+"""Position of the place and length of a whole JPEG, which has the EXIF."""
 
 
 def read_raw(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> StoredPicture:
@@ -61,7 +61,7 @@ def read_raw(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Stored
 
 
 def exif_of_raw(path: Path, data: bytes) -> bytes | None:
-    """The EXIF block of a RAW file: of its TIFF directories, or of the preview of a Fujifilm; None of other kinds.
+    """Return the EXIF block of a RAW file: of its TIFF directories, or of a Fujifilm's preview; None of other kinds.
 
     Args:
         path: Of the file, for messages.
@@ -74,5 +74,5 @@ def exif_of_raw(path: Path, data: bytes) -> bytes | None:
     start, length = (int.from_bytes(data[at : at + 4]) for at in (_FUJIFILM_PREVIEW_AT, _FUJIFILM_PREVIEW_AT + 4))
     try:
         return exif_of_jpeg(parse_jpeg(path, data[start : start + length]))
-    except ImageError:  # a damaged preview tells nothing, and hinders nothing
+    except ImageError:  # a damaged preview says nothing, and hinders nothing
         return None

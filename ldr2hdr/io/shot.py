@@ -1,4 +1,4 @@
-"""How a photograph was taken, by EXIF: which camera and lens, when and where, how it was exposed."""
+"""Circumstances of a photograph by EXIF: camera and lens, date and place, exposure."""
 
 import datetime
 import math
@@ -35,7 +35,7 @@ _EXPOSURE_INDEX_EP: Final = 0x9215
 
 
 class Place(NamedTuple):
-    """Where a photograph was taken.
+    """Place where a photograph was taken.
 
     Attributes:
         latitude_deg: North of the equator.
@@ -49,7 +49,7 @@ class Place(NamedTuple):
 
 
 class Shot(NamedTuple):
-    """How a photograph was taken; None is what EXIF does not say.
+    """Circumstances of a photograph; None for what EXIF does not say.
 
     Attributes:
         orientation: 1 to 8, as stored; 1 if EXIF does not say.

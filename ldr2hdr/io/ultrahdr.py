@@ -4,6 +4,7 @@ Programs that do not know gain maps show the photograph. Those that do (Chrome, 
 the metadata of ISO 21496-1 or the older XMP; both are written, and agree.
 """
 
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,9 @@ from ldr2hdr.io.photo import Photo
 from ldr2hdr.io.pq import WHITE_CD_M2
 from ldr2hdr.radiometry import PQ_MAX_CD_M2
 
+KEPT_GAIN_MAP: Final = "the photograph has a gain map of its own, which is kept"
+_JPEG_START: Final = re.compile(rb"\xff\xd8\xff[\xc0-\xfe]")
+_GAIN_MAP_NAMES: Final = (b"http://ns.adobe.com/hdr-gain-map/1.0/", b"http://ns.apple.com/HDRGainMap/1.0/")
 _MPF_NAME: Final = b"MPF\0"
 _PRIMARY_IMAGE: Final = 0x030000
 _PEAK: Final = PQ_MAX_CD_M2 / WHITE_CD_M2
@@ -53,7 +57,7 @@ _PEAK: Final = PQ_MAX_CD_M2 / WHITE_CD_M2
 class _Base(NamedTuple):
     """The picture that old programs show: its file, its linear light as stored, what that light is measured in.
 
-    Of EXIF that has no room in the file, what is left out is told in a line.
+    Of EXIF that has no room in the file, what is left out is named in a line.
     """
 
     jpeg: JpegFile
@@ -64,7 +68,13 @@ class _Base(NamedTuple):
 
 
 def write_ultrahdr(
-    path: Path, exposure: Float[Tensor, "3 h w"], photo: Photo, *, reduction: int = 1, quality: int = 95
+    path: Path,
+    exposure: Float[Tensor, "3 h w"],
+    photo: Photo,
+    *,
+    reduction: int = 1,
+    quality: int = 95,
+    replaces_gain_map: bool = False,
 ) -> str | None:
     """Write an Ultra HDR JPEG, whole or not at all.
 
@@ -72,6 +82,9 @@ def write_ultrahdr(
     profile are byte for byte the original's. Segments are added, an older gain map and whatever else follows the
     picture (such as a motion clip) is left out. Of any other photograph, an sRGB JPEG is made first; so of a JPEG
     whose ICC profile is made of tables.
+
+    A photograph that has a gain map of its own, as phones write it, knows its highlights better than any network: the
+    file is a copy of it then.
 
     Args:
         path: Where to; replaced if it exists.
@@ -81,9 +94,11 @@ def write_ultrahdr(
         photo: What it was made from.
         reduction: Store one gain for blocks of this many pixels a side.
         quality: Of the gain map's JPEG, 1 to 100.
+        replaces_gain_map: Put the new gain map in the place of one that the photograph has.
 
     Returns:
-        What of the EXIF of a photograph that is no JPEG has no room in one, in a line; None if all has.
+        What is not as one would expect, in a line: that the photograph's gain map was kept, or what of the EXIF of a
+        photograph that is no JPEG has no room in one; None if there is nothing.
 
     Raises:
         ImageError: If the sizes differ, or the folder does not exist.
@@ -94,6 +109,10 @@ def write_ultrahdr(
     if exposure.shape != photo.ldr.shape:
         sizes = f"{tuple(exposure.shape)} for a photograph of {tuple(photo.ldr.shape)}"
         raise ImageError(f"expected an exposure of the photograph's size, got {sizes}: {path}")
+    if photo.source.jpeg is not None and not replaces_gain_map and has_gain_map(photo.source.jpeg):
+        with replacing(path) as temporary:
+            temporary.write_bytes(photo.source.jpeg)
+        return KEPT_GAIN_MAP
     base = _original_base(photo) or _encoded_base(photo, quality)
     hdr = _in_colours_of(base, exposure)
     gain_map = _encode_gain_map(compute_gain_map(base.linear, hdr, reduction=reduction), quality)
@@ -101,6 +120,21 @@ def write_ultrahdr(
     with replacing(path) as temporary:
         temporary.write_bytes(data)
     return base.exif_damage
+
+
+def has_gain_map(data: bytes) -> bool:
+    """Whether a JPEG file has a gain map behind its picture: of ISO 21496-1, of Ultra HDR 1 (Adobe), or of Apple."""
+    for found in _JPEG_START.finditer(data, parse_jpeg(Path("photograph"), data).end):
+        try:
+            segments = parse_jpeg(Path("gain map"), data[found.start() :], has_scans=False).segments
+        except ImageError:  # three bytes of something else
+            continue
+        packets = [segment.payload for segment in segments if is_named(segment, APP1, XMP_NAME)]
+        if any(is_named(segment, APP2, ISO_NAME) for segment in segments):
+            return True
+        if any(name in packet for packet in packets for name in _GAIN_MAP_NAMES):
+            return True
+    return False
 
 
 def _original_base(photo: Photo) -> _Base | None:
@@ -165,7 +199,7 @@ def _encode_gain_map(gain_map: GainMap, quality: int) -> bytes:
 
 
 def _with_container(jpeg: JpegFile, gain_map: bytes) -> bytes:
-    """The base picture's file, which tells where the gain map is."""
+    """The base picture's file, with the place of the gain map."""
     xmp = Segment(APP1, XMP_NAME + encode_base_xmp(len(gain_map), xmp_of_jpeg(jpeg)))
     if len(xmp.payload) > MAX_PAYLOAD_BYTES:
         xmp = Segment(APP1, XMP_NAME + encode_base_xmp(len(gain_map), None))

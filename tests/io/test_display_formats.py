@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import ImageCms
+from PIL import Image, ImageCms
 
 from ldr2hdr.io import ImageError, write_image
 from ldr2hdr.io.avif import write_avif
+from ldr2hdr.io.isobmff import Box, add_light_levels, join_boxes
 from ldr2hdr.io.pq import WHITE_CD_M2, encode_display
 from ldr2hdr.radiometry import decode_pq
 
@@ -55,6 +56,29 @@ def test_avif_is_tagged_as_pq_in_rec_2020(imagecodecs, tmp_path, exposure):
     data = (tmp_path / "a.avif").read_bytes()
     box = data.index(b"colrnclx") + 8
     assert struct.unpack_from(">HHHB", data, box) == (9, 16, 9, 0x80)
+
+
+def test_avif_says_how_bright_it_is(imagecodecs, tmp_path, exposure):
+    """Content light levels: of the brightest pixel, and the mean over the picture of each pixel's brightest channel."""
+    plain = exposure * 0 + 0.5
+    plain[:, :4, :8] = 1000.0
+    write_avif(tmp_path / "a.avif", plain)
+    data = (tmp_path / "a.avif").read_bytes()
+    box = data.index(b"clli") + 4
+    share = 4 * 8 / plain[0].numel()
+    assert struct.unpack_from(">HH", data, box) == (10000, round(10000 * share + 203 / 2 * (1 - share)))
+    (links,) = (data[at + 4 :] for at in [data.index(b"ipma")])
+    assert links[10] == 5
+    assert links[15] == 5  # the fifth property, not essential
+    decoded = imagecodecs.avif_decode(data)
+    assert decoded.shape == (*plain.shape[1:], 3)
+    with Image.open(tmp_path / "a.avif") as picture:
+        np.testing.assert_allclose(np.asarray(picture), decoded >> 2, atol=1)
+
+
+def test_avif_of_a_layout_that_is_not_known_is_left_alone():
+    boxes = [Box(b"ftyp", b"avif"), Box(b"meta", bytes(4)), Box(b"mdat", b"x")]
+    assert add_light_levels(join_boxes(boxes), 1, 1) == join_boxes(boxes)
 
 
 @pytest.mark.parametrize(("is_half", "dtype"), [(True, np.float16), (False, np.float32)])

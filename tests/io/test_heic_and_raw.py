@@ -74,6 +74,15 @@ def test_ten_bits_reach_from_black_to_white(heif, tmp_path, mode, channels):
     assert torch.equal(photo.ldr[:, 0, ::15], torch.tensor([0.0, 1.0]).expand(3, 2))
 
 
+@pytest.mark.parametrize(("primaries", "transfer"), [(9, 1), (1, 8)])
+def test_heic_of_other_colours_is_refused_without_a_profile(heif, tmp_path, levels, primaries, transfer):
+    """Rec. 2020, and linear light: by ITU-T H.273, which is all that such a file says of them."""
+    named = {"color_primaries": primaries, "transfer_characteristics": transfer}
+    path = write_heic(heif, tmp_path / "a.heic", levels, **named)
+    with pytest.raises(ImageError, match=rf"got primaries {primaries} and transfer {transfer} .*a\.heic"):
+        read_photo(path)
+
+
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
 def test_hdr_heic_is_refused(heif, tmp_path, levels, transfer, name):
     path = write_heic(heif, tmp_path / "a.heic", levels, color_primaries=9, transfer_characteristics=transfer)

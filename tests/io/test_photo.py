@@ -124,6 +124,11 @@ def test_a_profile_of_tables_goes_through_the_engine(tmp_path, rng, codes16):
         read_photo(tmp_path / "b.png")
 
 
+def chromaticities(*red_green):
+    """Of the white of sRGB, a red and a green, and the blue of sRGB."""
+    return b"".join(round(1e5 * number).to_bytes(4, "big") for number in (0.3127, 0.3290, *red_green, 0.15, 0.06))
+
+
 @pytest.mark.parametrize(
     ("chunks", "expected"),
     [
@@ -132,6 +137,12 @@ def test_a_profile_of_tables_goes_through_the_engine(tmp_path, rng, codes16):
         ({b"gAMA": (100000).to_bytes(4, "big"), b"sRGB": b"\0"}, None),
         ({b"cICP": bytes((12, 13, 0, 1)), b"sRGB": b"\0"}, display_p3_profile()),
         ({b"cICP": bytes((1, 13, 0, 1))}, srgb_profile()),
+        ({b"cICP": bytes((1, 1, 0, 1))}, None),
+        ({b"cICP": bytes((2, 2, 0, 1))}, None),
+        ({b"gAMA": (45455).to_bytes(4, "big"), b"cHRM": chromaticities(0.64, 0.33, 0.30, 0.60)}, None),
+        ({b"gAMA": (45455).to_bytes(4, "big"), b"cHRM": chromaticities(0.68, 0.32, 0.265, 0.69)}, display_p3_profile()),
+        ({b"gAMA": (45455).to_bytes(4, "big"), b"cHRM": bytes(32)}, None),
+        ({b"cHRM": chromaticities(0.68, 0.32, 0.265, 0.69)}, None),  # decoders want both
     ],
 )
 def test_what_a_png_says_of_its_colours_without_a_profile(tmp_path, levels, chunks, expected):
@@ -238,6 +249,8 @@ def changed(kind, start, patch):
         (encode(Image.new("F", (8, 8)), "tiff"), "got floating point, which is HDR already"),
         (encode(Image.new("RGBA", (2, 2), (9, 9, 9, 100)), "png"), "expected an opaque picture"),
         (with_chunks(encode(Image.new("RGB", (2, 2)), "png"), {b"cICP": bytes((9, 16, 0, 1))}), "got PQ HDR already"),
+        (with_chunks(encode(Image.new("RGB", (2, 2)), "png"), {b"cICP": bytes((9, 1, 0, 1))}), "got primaries 9 and"),
+        (with_chunks(encode(Image.new("RGB", (2, 2)), "png"), {b"cICP": bytes((1, 8, 0, 1))}), "and transfer 8 of"),
         (with_chunks(encode(Image.new("RGB", (2, 2)), "png"), {b"iCCP": b"x\0\0junk"}), "profile cannot be unpacked"),
         (encode(Image.new("RGB", (8, 8)), "jpeg")[:-2], "the JPEG file is truncated, its end marker is missing"),
         (encode(Image.new("RGB", (8, 8)), "png")[:-12], "the PNG file is truncated, its end marker is missing"),

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from ldr2hdr.io import ImageError, read_photo, write_image
 from ldr2hdr.io.icc_writing import display_p3_profile, srgb_profile
 from ldr2hdr.io.jpeg import parse_jpeg
-from ldr2hdr.io.ultrahdr import write_ultrahdr
+from ldr2hdr.io.ultrahdr import has_gain_map, write_ultrahdr
 from ldr2hdr.radiometry import encode_srgb
 
 HEIGHT, WIDTH = 32, 48
@@ -216,11 +216,44 @@ def test_an_older_gain_map_is_replaced(tmp_path, exposure, levels):
         tmp_path / "b.jpg", exposure * 0.5, format="ultrahdr", photo=take(tmp_path / "a.jpg", levels, xmp=LIGHTROOM)
     )
     (tmp_path / "b.jpg").write_bytes((tmp_path / "b.jpg").read_bytes() + b"a motion clip")
-    write_image(tmp_path / "c.jpg", exposure, format="ultrahdr", photo=read_photo(tmp_path / "b.jpg"))
+    photo = read_photo(tmp_path / "b.jpg")
+    write_image(tmp_path / "c.jpg", exposure, format="ultrahdr", photo=photo, replaces_gain_map=True)
     base, _ = gain_map_decoder.split((tmp_path / "c.jpg").read_bytes())
     assert base.count(b"hdrgm:Version=") == base.count(b"MPF\0") == base.count(b"<Container:Directory>") == 1
     assert_shows(shown(tmp_path / "c.jpg"), exposure)
     assert b'xmp:Rating="5"' in base
+
+
+@pytest.mark.parametrize("is_known_by", ["ISO", "XMP", "Apple"])
+def test_a_gain_map_of_the_photograph_is_kept(tmp_path, exposure, levels, is_known_by):
+    """A phone measured what a network would invent: the file is the photograph's own, to the last byte."""
+    photo = take(tmp_path / "a.jpg", levels)
+    write_image(tmp_path / "b.jpg", exposure, format="ultrahdr", photo=photo)
+    data = (tmp_path / "b.jpg").read_bytes()
+    if is_known_by != "ISO":
+        data = data.replace(b"urn:iso:std:iso:ts:21496:-1\0", b"urn:of:something:else:-----\0")
+    if is_known_by == "Apple":
+        data = data.replace(b"http://ns.adobe.com/hdr-gain-map/1.0/", b"http://ns.apple.com/HDRGainMap/1.0/  ")
+    (tmp_path / "b.jpg").write_bytes(data + b"a motion clip \xff\xd8\xff\xe1")
+    original = read_photo(tmp_path / "b.jpg")
+    note = write_image(tmp_path / "c.jpg", exposure * 7, format="ultrahdr", photo=original)
+    assert note == "the photograph has a gain map of its own, which is kept"
+    assert (tmp_path / "c.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
+    assert (
+        write_image(tmp_path / "d.jpg", exposure * 7, format="ultrahdr", photo=original, replaces_gain_map=True) is None
+    )
+    assert (tmp_path / "d.jpg").read_bytes() != (tmp_path / "b.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("behind", [b"", b"a clip \xff\xd8\xff\xe1", None])
+def test_another_picture_behind_the_photograph_is_no_gain_map(tmp_path, exposure, levels, behind):
+    """Such as the large preview of a camera."""
+    take(tmp_path / "a.jpg", levels)
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data + (data if behind is None else behind))
+    assert not has_gain_map((tmp_path / "a.jpg").read_bytes())
+    write_image(tmp_path / "b.jpg", exposure, format="ultrahdr", photo=read_photo(tmp_path / "a.jpg"))
+    assert_shows(shown(tmp_path / "b.jpg"), exposure)
 
 
 def test_a_packet_without_room_is_replaced(tmp_path, exposure, levels):

@@ -3,4 +3,4 @@
 from typing import Final
 
 KINDS: Final = ("expandnet", "hdrcnn", "hdrunet")
-"""Whose weights can be read; each is an option of ``conf/backbone`` too."""
+"""Authors whose weights can be read; each is an option of ``conf/backbone`` too."""

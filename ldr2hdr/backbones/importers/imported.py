@@ -1,4 +1,4 @@
-"""What an importer makes of a file."""
+"""Result of an importer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

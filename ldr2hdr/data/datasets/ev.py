@@ -1,7 +1,7 @@
-"""How bright each exposure of a scene is, by the most trustworthy source that tells it for all of them.
+"""Exposures of a scene in stops, by the most trustworthy source that has them all.
 
-The order of trust: an explicit file, EXIF, the names, and last the pixels (`measured`). Where two sources tell, they
-are compared.
+The order of trust: an explicit file, EXIF, the names, and last the pixels (`measured`). Where two sources have them,
+they are compared.
 """
 
 import csv
@@ -33,11 +33,11 @@ _SECONDS: Final = re.compile(r"\s*(?:s|sec|secs|seconds)\.?$", re.IGNORECASE)
 
 
 class Told(NamedTuple):
-    """What one source tells about the exposures of a scene.
+    """Exposures of a scene by one source.
 
     Attributes:
         source: Which one.
-        settings: By file; files that it tells nothing about are missing.
+        settings: By file; files that it says nothing of are missing.
         is_relative: Whether the numbers are EVs in their own right, or physical ones, of which only differences count.
     """
 
@@ -47,14 +47,14 @@ class Told(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """Exposures from dark to bright, empty if no source tells all of them, and what is wrong with the sources."""
+    """Exposures from dark to bright, empty if no source has all of them, and what is wrong with the sources."""
 
     exposures: tuple[Frame, ...]
     problems: tuple[Problem, ...]
 
 
 def resolve_exposures(paths: Sequence[Path], told: Sequence[Told]) -> Resolved:
-    """Take the first source that tells all exposures apart, and compare it with the others.
+    """Take the first source that has a different value for each exposure, and compare it with the others.
 
     Args:
         paths: The exposures in any order.
@@ -81,7 +81,7 @@ def sort_exposures(exposures: Iterable[Frame]) -> tuple[Frame, ...]:
 
 
 def ev_in_name(stem: str) -> float | None:
-    """The EV that a file name tells, by a sign or the letters EV; None if it tells none, or two.
+    """Return the EV in a file name, by a sign or the letters EV; None if there is none, or two.
 
     Example:
         >>> ev_in_name("garden_+1.5"), ev_in_name("EV-2"), ev_in_name("garden_ev0"), ev_in_name("img-3")
@@ -94,13 +94,13 @@ def ev_in_name(stem: str) -> float | None:
 
 
 def tell_by_names(paths: Iterable[Path]) -> Told:
-    """EVs of those files whose names tell one."""
+    """Return EVs of those files that have one in their names."""
     evs = {path: ev_in_name(path.stem) for path in paths}
     return Told("name", {path: Setting(ev) for path, ev in evs.items() if ev is not None})
 
 
 def tell_by_exif(shots: Mapping[Path, Shot]) -> Told:
-    """EVs of exposures by EXIF; none if aperture or ISO is known of some only, or ISO only as 65535 or more.
+    """Return EVs of exposures by EXIF; none if aperture or ISO is known of some only, or ISO only as 65535 or more.
 
     What no exposure says is taken as equal.
 
@@ -115,7 +115,7 @@ def tell_by_exif(shots: Mapping[Path, Shot]) -> Told:
 
 
 def tell_by_csv(path: Path) -> Told:
-    """EVs of an ``exposures.csv`` with the columns ``file`` and ``exposure_time_s`` or ``ev``.
+    """Read EVs of an ``exposures.csv`` with the columns ``file`` and ``exposure_time_s`` or ``ev``.
 
     As people and their programs write it: separated by commas, semicolons or tabs, with blanks, with times such as
     ``1/60``, with decimal commas if they separate nothing else.
@@ -160,7 +160,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def tell_by_text(path: Path, paths: Sequence[Path]) -> Told:
-    """EVs of a text file or an array, one number for each of the exposures in the order given.
+    """Read EVs of a text file or an array, one number for each of the exposures in the order given.
 
     Args:
         path: ``.txt`` with numbers between blanks, or ``.npy``.

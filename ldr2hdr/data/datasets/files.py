@@ -1,4 +1,4 @@
-"""Which files a set's folders hold, and which belong together: by name, never by sorted position."""
+"""Files in the folders of a set, and those that belong together: by name, never by sorted position."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ class Keyed(NamedTuple):
 
 
 def check_root(root: Path | str | None, layout: Sequence[str], *, key: str = "dataset.root") -> Path:
-    """The folder of a set, after a look at whether it is one.
+    """Return the folder of a set, after a look at whether it is one.
 
     Args:
         root: The folder; None is none.
@@ -38,7 +38,7 @@ def check_root(root: Path | str | None, layout: Sequence[str], *, key: str = "da
 
 
 def list_files(folder: Path, suffixes: Sequence[str], *, is_recursive: bool = False) -> list[Path]:
-    """Files of these suffixes in any case, sorted, without hidden ones; empty if there is no folder."""
+    """List files of these suffixes in any case, sorted, without hidden ones; empty if there is no folder."""
     found = folder.rglob("*") if is_recursive else folder.glob("*")
     return sorted(
         path for path in found if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
@@ -46,12 +46,12 @@ def list_files(folder: Path, suffixes: Sequence[str], *, is_recursive: bool = Fa
 
 
 def list_folders(folder: Path) -> list[Path]:
-    """Folders in a folder, sorted, without hidden ones."""
+    """List folders in a folder, sorted, without hidden ones."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def by_key(files: Iterable[tuple[str, Path]]) -> Keyed:
-    """Files by key; of two with one key the first is kept."""
+    """Arrange files by key; of two with one key the first is kept."""
     kept: dict[str, Path] = {}
     problems = []
     for key, path in files:
@@ -63,12 +63,12 @@ def by_key(files: Iterable[tuple[str, Path]]) -> Keyed:
 
 
 def by_stem(files: Iterable[Path], *, prefix: str = "") -> Keyed:
-    """Files by stem less a prefix; those without it are not looked at."""
+    """Arrange files by stem less a prefix; those without it are not looked at."""
     return by_key((path.stem.removeprefix(prefix), path) for path in files if path.stem.startswith(prefix))
 
 
 def find_orphans(groups: Mapping[str, Mapping[str, Path]]) -> tuple[Problem, ...]:
-    """Files whose key is not in every group.
+    """Find files whose key is not in every group.
 
     Args:
         groups: Files by key, by the name of the group.

@@ -16,7 +16,7 @@ _HDR_SIZES = {"Radiance HDR": read_hdr_size, "OpenEXR": read_exr_size}
 
 
 class Setting(NamedTuple):
-    """How bright an exposure is.
+    """Setting of a camera, as far as brightness goes.
 
     Attributes:
         ev: In stops, up to a constant of the scene.
@@ -28,7 +28,7 @@ class Setting(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a picture's header says.
+    """Header of a picture.
 
     Attributes:
         height: In pixels, when upright.
