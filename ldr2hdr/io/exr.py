@@ -160,19 +160,15 @@ def _read_header(path: Path) -> tuple[dict[str, Any], tuple[int, int]]:
 
 def _read_planes(path: Path) -> dict[str, np.ndarray]:
     """Channels by name."""
-    # the library prints what it trips over, and goes on
-    with _damage_named(path), contextlib.redirect_stdout(io.StringIO()) as printed:
+    with _damage_named(path):
         channels = OpenEXR.File(str(path), separate_channels=True).channels()
-        planes = {name: np.asarray(channel.pixels) for name, channel in channels.items()}
-        if printed.getvalue():
-            raise RuntimeError(printed.getvalue())
-    return planes
+        return {name: np.asarray(channel.pixels) for name, channel in channels.items()}
 
 
-def _to_size(path: Path, name: str, plane: np.ndarray, size: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
+def _to_size(path: Path, name: str, plane: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """A channel at full size; chroma is stored at half of it."""
     if plane.shape == size:
-        return plane.astype(np.float32)
+        return plane
     if name not in ("RY", "BY") or plane.shape != tuple(-(-side // 2) for side in size):
         raise ImageError(f"expected the channel {name} of {size}, got {plane.shape}: {path}")
     height, width = size
@@ -201,7 +197,12 @@ def _colours_of(yca: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
 
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise ImageError(f"expected an intact OpenEXR file, got a truncated or damaged one: {path}") from error
+    """The library prints some of what it trips over, and goes on: that is damage, and not for the terminal."""
+    message = f"expected an intact OpenEXR file, got a truncated or damaged one: {path}"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
+            yield
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise ImageError(message) from error
+    if printed.getvalue():
+        raise ImageError(f"{message} ({printed.getvalue().strip()})")

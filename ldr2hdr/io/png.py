@@ -23,7 +23,8 @@ _SAME_PRIMARIES: Final = 1e-3
 _LEAST_AREA: Final = 1e-3
 _CICP_HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 _EXIF_KEYWORD, _APP1_KEYWORD, _XMP_KEYWORD = b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp"
-_KEYWORDS: Final = (_EXIF_KEYWORD, _APP1_KEYWORD, _XMP_KEYWORD)
+_RAW_XMP_KEYWORD: Final = b"Raw profile type xmp"
+_KEYWORDS: Final = (_EXIF_KEYWORD, _APP1_KEYWORD, _XMP_KEYWORD, _RAW_XMP_KEYWORD)
 # APP1 may be XMP instead
 _EXIF_STARTS: Final = (b"Exif\0\0", b"II*\0", b"MM\0*")
 _XMP_ORIENTATION: Final = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])\b")
@@ -88,7 +89,9 @@ def exif_of_png(png: PngFile) -> bytes | None:
 
 def orientation_of_png(png: PngFile) -> int | None:
     """Return the orientation by the XMP packet, for pictures whose EXIF has none; None if that has none, too."""
-    found = (_XMP_ORIENTATION.search(packet) for packet in png.texts.get(_XMP_KEYWORD, ()))
+    profiles = [*png.texts.get(_RAW_XMP_KEYWORD, ()), *png.texts.get(_APP1_KEYWORD, ())]
+    packets = [*png.texts.get(_XMP_KEYWORD, ()), *(_decode_profile(text) or b"" for text in profiles)]
+    found = (_XMP_ORIENTATION.search(packet) for packet in packets)
     return next((int(match[1]) for match in found if match), None)
 
 

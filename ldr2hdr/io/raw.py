@@ -14,7 +14,23 @@ from ldr2hdr.io.optional import import_optional
 from ldr2hdr.radiometry import SRGB_EXPONENT, SRGB_SLOPE
 
 RAW_SUFFIXES: Final = (
-    *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq"),
+    *(
+        ".dng",
+        ".nef",
+        ".nrw",
+        ".cr2",
+        ".cr3",
+        ".arw",
+        ".raf",
+        ".orf",
+        ".rw2",
+        ".pef",
+        ".srw",
+        ".3fr",
+        ".iiq",
+        ".crw",
+        ".mrw",
+    ),
 )
 """Extensions of RAW files; the content decides what a file is."""
 _SRGB_GAMMA: Final = (SRGB_EXPONENT, SRGB_SLOPE)

@@ -141,7 +141,8 @@ def _exposure_time(settings: Directory) -> float | None:
     if time_s is not None and time_s < _LONGEST_S:
         return time_s
     stops = _apex(settings.get(_Base.ShutterSpeedValue))
-    return None if stops is None else 2.0**-stops
+    # zeros in both are of a camera or program that does not know: 1 s is meant only where nothing else is written
+    return None if stops is None or (stops == 0 and _Base.ExposureTime in settings) else 2.0**-stops
 
 
 def _f_number(settings: Directory) -> float | None:

@@ -94,6 +94,14 @@ def test_the_orientation_of_xmp_counts_where_exif_has_none(tmp_path, levels, for
         assert read_ldr(tmp_path / name).shape[1:] == read_header(tmp_path / name)[:2] == size
 
 
+@pytest.mark.parametrize("keyword", ["Raw profile type xmp", "Raw profile type APP1"])
+def test_the_orientation_of_xmp_counts_in_a_profile_of_text(tmp_path, levels, keyword):
+    info = PngInfo()
+    info.add_text(keyword, raw_profile(b'<x tiff:Orientation="8"/>', b"xmp").decode(), zip=True)
+    Image.fromarray(levels).save(tmp_path / "a.png", pnginfo=info)
+    assert read_photo(tmp_path / "a.png").ldr.shape[1:] == (40, 24)
+
+
 GREY = np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1))
 
 
