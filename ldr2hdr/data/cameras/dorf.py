@@ -126,7 +126,7 @@ class DorfFamily(AbstractCurveFamily):
         return prior.mean + (scores * prior.deviations) @ prior.components
 
 
-def _draw_tensor(law: Callable[..., Tensor], shape: Sequence[int], generator: torch.Generator) -> Tensor:
+def _draw_tensor(law: Callable[..., Tensor], shape: Sequence[int], generator: torch.Generator) -> Float[Tensor, "*s"]:
     return law(shape, generator=generator, device=generator.device, dtype=torch.float64).cpu()
 
 
