@@ -101,13 +101,7 @@ class DorfFamily(AbstractCurveFamily):
         """Log exposure at levels 1 to 255, as drawn."""
         prior = read_prior()
         curve = self._draw_curve(generator, ranges=ranges)
-        shifts = (
-            2
-            * torch.rand(
-                3, len(prior.deviations), generator=generator, device=generator.device, dtype=torch.float64
-            ).cpu()
-            - 1
-        )
+        shifts = 2 * _draw_tensor(torch.rand, (3, len(prior.deviations)), generator) - 1
         return (curve + self.channel_spread * (shifts * prior.deviations) @ prior.components)[:, 1:]
 
     def _draw_curve(self, generator: torch.Generator, *, ranges: Ranges) -> Float[Tensor, "256"]:
@@ -117,16 +111,13 @@ class DorfFamily(AbstractCurveFamily):
         prior = read_prior()
         # of two independent normal numbers, the squared radius has an exponential distribution
         radius = math.sqrt(-2 * math.log1p(-self.share.draw(generator, ranges=ranges)))
-        angle = 2 * math.pi * torch.rand((), generator=generator, device=generator.device, dtype=torch.float64).item()
-        scores = torch.randn(
-            len(prior.deviations), generator=generator, device=generator.device, dtype=torch.float64
-        ).cpu()
-        scores = scores.clamp(-_MAX_SCORE, _MAX_SCORE)
+        angle = 2 * math.pi * _draw_tensor(torch.rand, (), generator).item()
+        scores = _draw_tensor(torch.randn, prior.deviations.shape, generator).clamp(-_MAX_SCORE, _MAX_SCORE)
         scores[0], scores[1] = radius * math.cos(angle), radius * math.sin(angle)
         return prior.mean + (scores * prior.deviations) @ prior.components
 
 
-def _draw_tensor(law: Callable[..., Tensor], shape: Sequence[int], generator: torch.Generator) -> Tensor:
+def _draw_tensor(law: Callable[..., Tensor], shape: Sequence[int], generator: torch.Generator) -> Float[Tensor, "*s"]:
     return law(shape, generator=generator, device=generator.device, dtype=torch.float64).cpu()
 
 
