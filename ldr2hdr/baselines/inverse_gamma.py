@@ -44,6 +44,7 @@ class InverseSRGB:
         IEC 61966-2-1:1999, sec. 5.2.
 
     Example:
+        >>> import torch
         >>> round(InverseSRGB()(torch.full((3, 1, 1), 0.5))[0].item(), 6)
         0.214041
     """

@@ -102,7 +102,7 @@ def test_a_learned_system_is_judged_after_each_number_of_steps(generator):
     assert {row.stage for row in scores} == {Stage("net", "single-shot"), after[0], after[2]}
     silent = judge(LearnedSystem("net", learner, (1,), lr=0.5 / curvature, with_single_shot=False), tasks=[judged])
     assert {row.stage for row in silent} == {after[1]}
-    slow = SupervisedLearner(Product(4.0), quadratic, inner_lr=0.5 / curvature, inner_steps=1)
+    slow = SupervisedLearner(Product(4.0), quadratic, inner=InnerLoop(lr=0.5 / curvature, steps=1))
     as_trained = judge(LearnedSystem("net", slow, (1,), with_single_shot=False, verb="fine-tuned"), tasks=[judged])
     assert {row.stage for row in as_trained} == {Stage("net", "fine-tuned", 1)}
 
