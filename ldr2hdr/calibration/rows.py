@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from ldr2hdr.calibration.curve import NUM_LEVELS
+from ldr2hdr.calibration.curve import MAX_LEVEL, MIN_LEVEL, NUM_LEVELS
 
 LOWEST_LEVEL: Final = 3
 """Below, black level and rounding say more than light."""
@@ -26,6 +26,8 @@ _WHITE: Final = 254
 # From the quartiles' distance to the standard deviation of a normal law, and the least that rounding leaves
 _QUARTILES_PER_DEVIATION: Final = 1.349
 _MIN_SPREAD: Final = 0.3
+# The median of a few pixels is not to be trusted as that of many
+_HALF_TRUST_PX: Final = 30.0
 
 
 class JointHistograms(NamedTuple):
@@ -172,6 +174,22 @@ def row_errors(rows: BracketRows, curve: Float[Tensor, "256 3"]) -> Float[Tensor
     """Return the stops by which the stated ratio of exposures exceeds that of a log inverse response (nats)."""
     seen = at_levels(curve, rows.level, rows.channel) - at_levels(curve, rows.shorter_level, rows.channel)
     return (rows.log_ratio - seen) / math.log(2)
+
+
+def disagreement(rows: BracketRows, curve: Float[Tensor, "256 3"]) -> float:
+    """Return the stops by which frames disagree about their scene, by well-exposed levels; 0 where none is shared.
+
+    The root mean square over levels of the median's error and of the pixels' spread about it. Near .1 for brackets of
+    one still scene, above 1 for pictures of different ones.
+    """
+    first, second = rows.level, rows.shorter_level
+    slopes = torch.gradient(curve, dim=0)[0] / math.log(2)
+    steepness = torch.minimum(*(at_levels(slopes, level, rows.channel) for level in (first, second)))
+    weight = rows.num_px / (rows.num_px + _HALF_TRUST_PX)
+    for level in (first, second):
+        weight = weight * ((level >= MIN_LEVEL) & (level <= MAX_LEVEL))
+    error = row_errors(rows, curve) ** 2 + (rows.spread * steepness) ** 2
+    return ((weight * error).sum() / weight.sum().clamp_min(1e-9)).sqrt().item()
 
 
 def at_levels(
