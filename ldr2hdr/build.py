@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch.utils.data import Dataset
 
+from ldr2hdr.configuration import CONF_DIR, registered_folders
 from ldr2hdr.data.cameras.ranges import Ranges
 from ldr2hdr.data.loading.datamodule import TaskDataModule
 from ldr2hdr.data.scenes.places import Split
@@ -31,10 +32,6 @@ from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.tasks import Task
 from ldr2hdr.training.checkpoints import find_checkpoint, read_checkpoint, require_known_classes
 from ldr2hdr.training.module import MetaModule
-
-# An installed package carries conf/ inside; a checkout, and what is installed from one in place, has it beside.
-_INSIDE = Path(__file__).resolve().parent / "conf"
-CONF_DIR = str(_INSIDE if _INSIDE.is_dir() else _INSIDE.parent.parent / "conf")
 
 # What decides the names and shapes of theta: a checkpoint of one cannot be read by another.
 _MODEL_KEYS = ("backbone", "response")
@@ -165,28 +162,29 @@ def build_suite(cfg: DictConfig) -> MetricSuite:
     return cast(MetricSuite, instantiate(cfg.metrics))
 
 
-def build_teacher(ckpt: str) -> TeacherLabels:
-    """Build the labels by the network of a checkpoint, without support; errors as for ``load_learner``."""
-    learner, _ = load_learner(ckpt)
+def build_teacher(ckpt: str, *, trust: Sequence[str] = ()) -> TeacherLabels:
+    """Build the labels by a checkpoint's network, without support; arguments and errors as for ``load_learner``."""
+    learner, _ = load_learner(ckpt, trust=trust)
     return TeacherLabels(learner.model)
 
 
-def load_learner(path: str | Path) -> tuple[AbstractMetaLearner, DictConfig]:
+def load_learner(path: str | Path, *, trust: Sequence[str] = ()) -> tuple[AbstractMetaLearner, DictConfig]:
     """Rebuild the meta-learner of a checkpoint.
 
     Args:
         path: A checkpoint that ``ldr2hdr.train`` wrote.
+        trust: Packages whose classes it may be made of, besides those that ``conf/`` and registered packages name.
 
     Returns:
         The learner with theta, in evaluation mode, and the configuration it was trained with.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint of ldr2hdr, asks for code that ``conf/`` does not name, or holds
-            another network than it describes.
+        ValueError: If the file is no checkpoint of ldr2hdr, asks for code that is not trusted, or holds another
+            network than it describes.
     """
     checkpoint = read_checkpoint(path)
-    require_known_classes(checkpoint, CONF_DIR)
+    require_known_classes(checkpoint, [Path(CONF_DIR), *registered_folders().values()], trust=trust)
     cfg = checkpoint.config
     try:
         learner = build_learner(cfg)

@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.build import (
-    CONF_DIR,
     build_source,
     build_suite,
     build_tasks,
@@ -23,6 +22,7 @@ from ldr2hdr.build import (
     one_screen_errors,
     set_threads,
 )
+from ldr2hdr.configuration import CONF_DIR, search_registered_folders
 from ldr2hdr.data.cameras.ranges import Ranges
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
 from ldr2hdr.evaluation.figures import draw_panel
@@ -36,6 +36,8 @@ from ldr2hdr.metrics.suite import MetricSuite
 from ldr2hdr.tasks import Shots
 from ldr2hdr.training.callbacks import provenance
 from ldr2hdr.training.checkpoints import checkpoint_hash, read_checkpoint
+
+search_registered_folders()
 
 
 @hydra.main(version_base="1.3", config_path=CONF_DIR, config_name="evaluate")

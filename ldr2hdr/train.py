@@ -9,6 +9,8 @@ pre-empted, one command does for the first start and for every other::
 
 Two minutes before its time is up, or when it is pre-empted, the job's processes end their step, write ``last.ckpt``
 and exit with 143. Lightning's own requeueing, by SIGUSR1, is not used: it saves in the midst of a step.
+
+Torch and Lightning, which take seconds to import, come in when a run begins: ``--help`` does without.
 """
 
 import logging
@@ -16,26 +18,29 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
-import lightning as L
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
-from ldr2hdr.build import CONF_DIR, Training, build_training, one_screen_errors
-from ldr2hdr.training.checkpointing import LastCheckpoint, WholeFiles
+from ldr2hdr.configuration import CONF_DIR, search_registered_folders
 from ldr2hdr.training.earlier import require_present_keys
-from ldr2hdr.training.loggers.metrics_table import MetricsTable
-from ldr2hdr.training.replay import choose_config, compare_runs, warn_of_differences
+from ldr2hdr.training.occupied import require_free_folder
+
+if TYPE_CHECKING:
+    import lightning as L
+    from torch import Tensor
+
+    from ldr2hdr.build import Training
 
 _log = logging.getLogger(__name__)
 
 # A resumed run writes to the folder that it is in, and leaves what Hydra wrote there at first
 OmegaConf.register_new_resolver("given", lambda value, default: default if value is None else value, replace=True)
 OmegaConf.register_new_resolver("unless_given", lambda value, other: other if value is None else None, replace=True)
+search_registered_folders()
 
 
 @hydra.main(version_base="1.3", config_path=CONF_DIR, config_name="train")
@@ -45,7 +50,12 @@ def main(cfg: DictConfig) -> float | None:
     Returns:
         ``cfg.optimized_metric`` at the last validation, for sweepers; None if there was no validation.
     """
+    from ldr2hdr.build import build_training, one_screen_errors
+    from ldr2hdr.training.replay import choose_config
+
     with one_screen_errors():
+        if cfg.resume is None:
+            require_free_folder(Path(cfg.paths.output_dir), ckpt=cfg.ckpt, overwrite=cfg.overwrite)
         cfg = choose_config(cfg, HydraConfig.get().overrides.task)
         run = build_training(cfg)
         if HydraConfig.get().mode is RunMode.MULTIRUN:
@@ -57,12 +67,14 @@ def main(cfg: DictConfig) -> float | None:
         return read_objective(OmegaConf.select(cfg, "optimized_metric"), run.trainer.callback_metrics)
 
 
-def require_own_processes(trainer: L.Trainer) -> None:
+def require_own_processes(trainer: "L.Trainer") -> None:
     """Refuse a job of a sweep whose other processes Lightning would start, by repeating the command with its sweep.
 
     Raises:
         ValueError: If it would.
     """
+    from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+
     if trainer.world_size > 1 and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
         raise ValueError(
             f"a job of a sweep cannot start {trainer.world_size} processes itself, got "
@@ -71,7 +83,7 @@ def require_own_processes(trainer: L.Trainer) -> None:
         )
 
 
-def read_objective(name: str | None, metrics: Mapping[str, Tensor]) -> float | None:
+def read_objective(name: str | None, metrics: Mapping[str, "Tensor"]) -> float | None:
     """Return the metric that a sweeper compares runs by; None without a name or a validation.
 
     Raises:
@@ -85,13 +97,16 @@ def read_objective(name: str | None, metrics: Mapping[str, Tensor]) -> float | N
     return float(metrics[name])
 
 
-def fit(run: Training) -> None:
+def fit(run: "Training") -> None:
     """Train, and stop in good order when a signal asks for it.
 
     Raises:
         Stopped: After a signal; the run can be resumed.
         OSError: If the last checkpoint could not be written.
     """
+    from ldr2hdr.training.checkpointing import LastCheckpoint, WholeFiles
+    from ldr2hdr.training.loggers.metrics_table import MetricsTable
+
     if run.ckpt is None:
         for logger in run.trainer.loggers:
             if isinstance(logger, MetricsTable):
@@ -99,6 +114,8 @@ def fit(run: Training) -> None:
     with ExitStack() as stack:
         for callback in run.trainer.checkpoint_callbacks:
             if isinstance(callback, LastCheckpoint):
+                if run.ckpt is None:
+                    callback.clear()
                 stack.enter_context(callback.listening())
         run.trainer.fit(run.module, run.datamodule, ckpt_path=run.ckpt, weights_only=True)
     files = run.trainer.strategy.checkpoint_io
@@ -107,7 +124,9 @@ def fit(run: Training) -> None:
         raise OSError(f"trained to the end, but what is in these files is older: {reasons}")
 
 
-def _replay(run: Training, earlier: Path, folder: Path) -> None:
+def _replay(run: "Training", earlier: Path, folder: Path) -> None:
+    from ldr2hdr.training.replay import compare_runs, warn_of_differences
+
     if run.trainer.is_global_zero:
         warn_of_differences(earlier, run.trainer, run.datamodule)
     fit(run)

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.baselines.response_fit import ResponseFit
-from ldr2hdr.build import CONF_DIR, build_learner, choose_device, load_learner
+from ldr2hdr.build import build_learner, choose_device, load_learner
+from ldr2hdr.configuration import CONF_DIR
 from ldr2hdr.evaluation.scoring import (
     AbstractBaseline,
     BaselineSystem,
@@ -125,7 +126,7 @@ def _supervised(cfg: DictConfig, device: torch.device) -> list[LearnedSystem]:
 
 
 def _load(cfg: DictConfig, path: str, device: torch.device) -> tuple[AbstractMetaLearner, DictConfig]:
-    learner, trained = load_learner(path)
+    learner, trained = load_learner(path, trust=cfg.trust)
     _require_unseen_places(cfg, trained)
     return learner.to(device), trained
 

@@ -3,7 +3,6 @@
 import io
 import logging
 import os
-import re
 import shutil
 import signal
 import threading
@@ -17,14 +16,15 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
 
 from ldr2hdr.io.files import replacing
-from ldr2hdr.training.checkpoints import LAST, PREVIOUS
+from ldr2hdr.training.checkpoints import LAST, PREVIOUS, TO_RESUME_FROM
+from ldr2hdr.training.occupied import resume_argument
 
 # Slurm sends the second before a job's time is up, or the third, which Windows has not, by `--signal=USR1@60`
 _SIGNALS: Final = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 _EXIT_CODE_OF_SIGNAL: Final = 128
-_PLAIN_PATH: Final = re.compile(r"[\w./-]+")
 _log = logging.getLogger(__name__)
 
 
@@ -96,6 +96,12 @@ class LastCheckpoint(Checkpoint):
         self._saved_at = 0
         self._asked_by: int | None = None
         self._listener: int | None = None
+
+    @rank_zero_only
+    def clear(self) -> None:
+        """Delete what an earlier run of the same folder left to resume from."""
+        for name in TO_RESUME_FROM:
+            self.path.with_name(name).unlink(missing_ok=True)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -184,16 +190,6 @@ class LastCheckpoint(Checkpoint):
 def num_batches(trainer: L.Trainer) -> int:
     """Steps that a run has done, before it was resumed and after, those without a finite task included."""
     return trainer.fit_loop.epoch_loop.batch_progress.total.completed
-
-
-def resume_argument(folder: Path) -> str:
-    """Return the argument that goes on with the run of a folder, as a shell and Hydra read it.
-
-    Example:
-        >>> print(resume_argument(Path("outputs/a")), resume_argument(Path("out/lr=1, b")))
-        resume=outputs/a "resume='out/lr=1, b'"
-    """
-    return f"resume={folder}" if _PLAIN_PATH.fullmatch(str(folder)) else f"\"resume='{folder}'\""
 
 
 def _write_through(path: Path, content: memoryview) -> None:

@@ -3,12 +3,13 @@
 import hashlib
 import logging
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
 import yaml
+from hydra.utils import get_object
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -28,7 +29,9 @@ LAST: Final = "last.ckpt"
 PREVIOUS: Final = "previous.ckpt"
 """What was ``last.ckpt`` before."""
 
-_TO_RESUME_FROM: Final = (LAST, PREVIOUS, "best.ckpt")
+TO_RESUME_FROM: Final = (LAST, PREVIOUS, "best.ckpt")
+"""In this order; a later one if those before are damaged."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +84,7 @@ def find_checkpoint(ckpt: str | None, run: Path) -> Path | None:
     if ckpt != "last":
         return None if ckpt is None else Path(ckpt)
     damages: list[str] = []
-    for path in (run / "checkpoints" / name for name in _TO_RESUME_FROM):
+    for path in (run / "checkpoints" / name for name in TO_RESUME_FROM):
         damage = _find_damage(path) if path.is_file() else None
         if damage is not None:
             damages.append(damage)
@@ -94,31 +97,51 @@ def find_checkpoint(ckpt: str | None, run: Path) -> Path | None:
     return None
 
 
-def require_known_classes(checkpoint: Checkpoint, conf_dir: str | Path) -> None:
-    """Refuse a checkpoint whose network is described by anything but the classes that ``conf/`` names.
+def require_known_classes(checkpoint: Checkpoint, folders: Iterable[Path], *, trust: Sequence[str] = ()) -> None:
+    """Refuse a checkpoint whose network is described by anything but known classes.
 
     The network is built from that description, and ``_target_`` may name any function of Python: a checkpoint from
     a stranger could run what it likes.
 
+    Args:
+        checkpoint: As read.
+        folders: Those like ``conf/``: what an option names there in the group of the part is known.
+        trust: Packages whose own classes are known too.
+
     Raises:
         ValueError: If it names another one.
     """
-    described = OmegaConf.to_container(checkpoint.config)
+    described, folders = OmegaConf.to_container(checkpoint.config), list(folders)
     for key in _NETWORK_KEYS:
-        files = [file for group in (key, *_NESTED_GROUPS.get(key, ())) for file in Path(conf_dir, group).glob("*.yaml")]
+        groups = (key, *_NESTED_GROUPS.get(key, ()))
+        files = [file for folder in folders for group in groups for file in Path(folder, group).glob("*.yaml")]
         options = [OmegaConf.to_container(OmegaConf.load(file)) for file in files]
         node = described.get(key) if isinstance(described, dict) else None
-        unknown = sorted(set(_targets(node)) - set(_targets(options)))
+        asked = sorted(set(_targets(node)) - set(_targets(options)))
+        unknown = [target for target in asked if not _is_class_of(target, trust)]
         if unknown or not isinstance(node, dict):
+            package = unknown[0].partition(".")[0] if unknown else ""
             raise ValueError(
                 f"ckpt={checkpoint.path} is refused: its {key} must be one that conf/{key}/ names, "
-                f"got {', '.join(unknown) or 'none'}"
+                f"got {', '.join(unknown) or 'none'}{f'; if you know its code, trust=[{package}]' if unknown else ''}"
             )
 
 
 def checkpoint_hash(path: str | Path) -> str:
     """Content hash that names a checkpoint in result files."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _is_class_of(target: str, packages: Sequence[str]) -> bool:
+    """Whether a target is a class that one of these packages defines, and not just a name that it imports."""
+    package = target.partition(".")[0]
+    if package not in packages:
+        return False
+    try:
+        named = get_object(target)
+    except ImportError:
+        return False
+    return isinstance(named, type) and named.__module__.partition(".")[0] == package
 
 
 @rank_zero_only

@@ -18,7 +18,7 @@ from ldr2hdr.training.callbacks import describe_run, read_manifest
 _MANIFEST: Final = "manifest.json"
 _DESCRIBED: Final = ("commit", "versions", "machine", "data")
 # What says which run, and where this one is: not part of what is run
-_OF_THE_COMMAND: Final = ("resume", "replay", "paths")
+_OF_THE_COMMAND: Final = ("resume", "replay", "overwrite", "paths")
 _log = logging.getLogger(__name__)
 
 

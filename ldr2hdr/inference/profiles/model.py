@@ -163,19 +163,20 @@ class Model:
         return AdaptedCamera(_bind(network, statistics), profile)
 
 
-def load(ckpt: Path | str | None = None, *, device: str | None = "cpu") -> Model:
+def load(ckpt: Path | str | None = None, *, device: str | None = "cpu", trust: Sequence[str] = ()) -> Model:
     """Load the model that ships with the package, or a checkpoint that ``ldr2hdr.train`` wrote.
 
     Args:
         ckpt: The file; None for the model that ships.
         device: Such as ``cpu`` or ``cuda:1``; None for the GPU if there is one.
+        trust: Packages whose classes the checkpoint may be made of, besides those that are installed and registered.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint of ldr2hdr, or the device is not there.
     """
     ckpt = SHIPPED if ckpt is None else ckpt
-    learner, _ = load_learner(ckpt)
+    learner, _ = load_learner(ckpt, trust=trust)
     return Model(learner.to(choose_device(device)), checkpoint_hash(ckpt))
 
 

@@ -1,0 +1,56 @@
+"""Folders of configurations: ``conf/`` of this package, and those of packages that bring parts of their own.
+
+A package says so in its ``pyproject.toml``; what is installed is searched by Hydra and its checkpoints are believed::
+
+    [project.entry-points."ldr2hdr.conf"]
+    mypackage = "mypackage.conf"
+
+Torch is not imported here: ``--help`` needs the folders and no network.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+# An installed package carries conf/ inside; a checkout, and what is installed from one in place, has it beside.
+_INSIDE: Final = Path(__file__).resolve().parent / "conf"
+CONF_DIR: Final = str(_INSIDE if _INSIDE.is_dir() else _INSIDE.parent.parent / "conf")
+
+_GROUP: Final = "ldr2hdr.conf"
+
+
+def registered_folders() -> dict[str, Path]:
+    """Return the folders of the packages that registered one, by the name they did so under.
+
+    Raises:
+        ValueError: If a registered folder is not there.
+    """
+    return {entry.name: _folder(entry) for entry in entry_points(group=_GROUP)}
+
+
+def search_registered_folders() -> None:
+    """Let Hydra find the options in registered folders, after those of ``conf/``."""
+    Plugins.instance().register(_RegisteredFolders)
+
+
+class _RegisteredFolders(SearchPathPlugin):
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add the folders."""
+        for name, folder in registered_folders().items():
+            search_path.append(provider=name, path=f"file://{folder}")
+
+
+def _folder(entry: EntryPoint) -> Path:
+    """Find the folder without importing its package, which may import torch."""
+    package, *inside = entry.value.split(".")
+    spec = find_spec(package)
+    for place in (spec and spec.submodule_search_locations) or ():
+        folder = Path(place, *inside)
+        if folder.is_dir():
+            return folder
+    raise ValueError(f"the entry point {entry.name} = {entry.value!r} of {_GROUP} names no folder of a package")
