@@ -1,0 +1,98 @@
+"""Every learner, backbone and response stage on a device that is not the CPU, emulated: the CPU's numbers."""
+
+import pytest
+import torch
+from accelerator.emulated import NAME, EmulatedTensor, counting
+from networks import LOSS, batch, flat, reconstructor, shots
+from test_engines import ALGORITHMS, make
+
+from ldr2hdr.backbones.base import AbstractBackbone
+from ldr2hdr.backbones.expandnet import ExpandNet
+from ldr2hdr.backbones.hdrcnn import HDRCNN
+from ldr2hdr.backbones.hdrunet import HDRUNet
+from ldr2hdr.backbones.metahdr import MetaHDRUNet
+from ldr2hdr.backbones.resnet import ResNet
+from ldr2hdr.backbones.unet import UNet
+from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.meta.inner_loop import InnerLoop
+from ldr2hdr.meta.maml import MAMLLearner
+from ldr2hdr.metrics.hdr import evaluate_pictures
+from ldr2hdr.reconstructor import Reconstructor
+from ldr2hdr.response.local import LocalRidgeResponse
+from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
+from ldr2hdr.tasks import Shots
+
+BACKBONES = {
+    "unet": lambda: UNet((4, 6)),
+    "unet_group": lambda: UNet((4, 6), norm="group"),
+    "resnet": lambda: ResNet(4, 1),
+    "metahdr": lambda: MetaHDRUNet(1),
+    "metahdr_batch": lambda: MetaHDRUNet(1, norm="batch"),
+    "expandnet": lambda: ExpandNet(2),
+    "hdrcnn": lambda: HDRCNN(1 / 32),
+    "hdrunet": lambda: HDRUNet(4),
+}
+RESPONSES = {"none": InverseGammaResponse, "ridge": lambda: RidgeResponse(num_knots=5), "local": LocalRidgeResponse}
+
+
+def assert_same_on_device(cpu: AbstractMetaLearner, device: AbstractMetaLearner) -> None:
+    device.to(NAME)
+    tasks, query = batch(3), shots(2)
+    expected, found = cpu.outer_step(tasks), device.outer_step(tasks.to(NAME))
+    assert all(isinstance(part, EmulatedTensor) for part in found.gradient_sum)
+    gradient, wanted = flat(found.gradient_sum).cpu(), flat(expected.gradient_sum)
+    assert (gradient - wanted).norm() <= 1e-9 * wanted.norm()
+    torch.testing.assert_close(found.loss_after.cpu(), expected.loss_after, rtol=1e-9, atol=0)
+    torch.testing.assert_close(found.loss_before.cpu(), expected.loss_before, rtol=1e-9, atol=0)
+    predictions = [
+        learner.adapt(support, steps=2)(ldr)
+        for learner, support, ldr in ((cpu, shots(1), query.ldr), (device, shots(1).to(NAME), query.ldr.to(NAME)))
+    ]
+    torch.testing.assert_close(predictions[1].cpu(), predictions[0], rtol=1e-8, atol=1e-10)
+    scores = [
+        evaluate_pictures(predictions[0].detach(), query),
+        evaluate_pictures(predictions[1].detach(), query.to(NAME)),
+    ]
+    for key, score in scores[0].items():
+        torch.testing.assert_close(scores[1][key].cpu(), score, rtol=1e-7, atol=1e-7, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_has_the_numbers_of_the_cpu(name: str) -> None:
+    assert_same_on_device(make(name), make(name))
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_and_response_has_the_numbers_of_the_cpu(backbone: str, response: str) -> None:
+    learners = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        net: AbstractBackbone = BACKBONES[backbone]()
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        model = Reconstructor(RESPONSES[response](), net).double()
+        learners.append(MAMLLearner(model, LOSS, inner=InnerLoop(lr=0.01, steps=1)))
+    assert_same_on_device(*learners)
+
+
+def test_the_device_refuses_tensors_of_the_cpu_and_counts_what_a_gpu_waits_for() -> None:
+    with counting() as counts:
+        weight = torch.ones(3).to(NAME)
+        assert (weight.device.type, (weight * torch.tensor(2.0)).device.type) == (NAME, NAME)
+        with pytest.raises(RuntimeError, match=r"tensors of the CPU beside those of the device, of shapes \(3,\)"):
+            weight + torch.ones(3)
+        assert weight.view(3, 1).sum().item() == 3
+        assert weight.cpu().tolist() == [1, 1, 1]
+    assert (counts.transfers, counts.reads) == (1, 2)
+    assert counts.operations == {"mul": 1, "sum": 1}
+
+
+def test_a_network_in_bfloat16_keeps_its_updates_in_single_precision() -> None:
+    learner = MAMLLearner(reconstructor("unet", "ridge").float(), LOSS, inner=InnerLoop(steps=2)).to(NAME)
+    tasks = batch(2)
+    support, query = (Shots(part.ldr.float(), part.exposure.float()) for part in (tasks.support, tasks.query))
+    with torch.autocast(NAME, dtype=torch.bfloat16):
+        mixed = learner.outer_step(type(tasks)(support, query, tasks.query_places, tasks.cameras).to(NAME))
+    assert all(part.dtype == torch.float32 for part in mixed.gradient_sum)
