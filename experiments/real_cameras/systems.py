@@ -12,7 +12,8 @@ import torch
 from stacks import Case, apply_curve, recover_response
 
 import ldr2hdr
-from ldr2hdr.radiometry import WHITE_LEVEL_8BIT
+from ldr2hdr.radiometry import CLIPPED_LEVEL
+from ldr2hdr.reconstructor import BoundReconstructor
 
 FIT = "response fit (OpenCV's Debevec)"
 RESPONSE, WHOLE = "ldr2hdr, response alone", "ldr2hdr"
@@ -60,23 +61,25 @@ class Converter:
 
     def _learned(self, ldr: np.ndarray, frames: Sequence[np.ndarray], times_s: np.ndarray) -> Iterator[Conversion]:
         picture = torch.from_numpy(ldr.copy()).permute(2, 0, 1).float() / 255
-        if len(frames) < 2:
-            camera, refusal = self.model, ""
-        else:
-            yield Conversion(SINGLE, _as_array(self.model(picture)))
-            camera, refusal = self._adapt(frames, times_s)
-        response = _as_array(camera.linearize(picture))
+        network, refusal = self.model.single_shot(), ""
+        if len(frames) > 1:
+            with torch.inference_mode():
+                yield Conversion(SINGLE, _as_array(network(picture[None])))
+            network, refusal = self._adapt(frames, times_s)
+        with torch.inference_mode():
+            response = _as_array(network.response.linearize(picture[None], network.weights))
+            whole = _as_array(network(picture[None]))
         yield from (part._replace(refusal=refusal) for part in _with_twice_white(RESPONSE, response, ldr))
-        yield Conversion(WHOLE, _as_array(camera(picture)), refusal)
+        yield Conversion(WHOLE, whole, refusal)
 
-    def _adapt(self, frames: Sequence[np.ndarray], times_s: np.ndarray) -> tuple[ldr2hdr.AdaptedCamera, str]:
-        """Return the adapted model, or the unadapted one with the reason why the frames were refused."""
+    def _adapt(self, frames: Sequence[np.ndarray], times_s: np.ndarray) -> tuple[BoundReconstructor, str]:
+        """Return the network adapted to the frames, or the unadapted one with the reason why they were refused."""
         with tempfile.TemporaryDirectory() as name:
             write_bracket(Path(name), frames, times_s)
             try:
-                return self.model.adapt(name), ""
+                return self.model.adapt(name).network, ""
             except ldr2hdr.RefusedBracket as error:
-                return self.model, str(error).replace(name, "bracket")
+                return self.model.single_shot(), str(error).replace(name, "bracket")
 
 
 def write_bracket(folder: Path, frames: Sequence[np.ndarray], times_s: np.ndarray) -> None:
@@ -92,7 +95,7 @@ def write_bracket(folder: Path, frames: Sequence[np.ndarray], times_s: np.ndarra
 def _with_twice_white(name: str, light: np.ndarray, ldr: np.ndarray) -> Iterator[Conversion]:
     """Yield the light, and with twice as much wherever a channel clips."""
     yield Conversion(name, light)
-    yield Conversion(f"{name}, twice white", np.where(ldr >= WHITE_LEVEL_8BIT, 2 * light, light))
+    yield Conversion(f"{name}, twice white", np.where(ldr >= CLIPPED_LEVEL, 2 * light, light))
 
 
 def _median_curve(path: Path) -> np.ndarray:
@@ -106,4 +109,4 @@ def _median_curve(path: Path) -> np.ndarray:
 
 
 def _as_array(picture: torch.Tensor) -> np.ndarray:
-    return picture.permute(1, 2, 0).double().numpy()
+    return picture[0].permute(1, 2, 0).double().numpy()
