@@ -149,7 +149,7 @@ def judged_weight(rows: BracketRows) -> tuple[Bool[Tensor, " r"], Float[Tensor, 
     is_judged = (torch.minimum(rows.level, rows.shorter_level) >= low) & (
         torch.maximum(rows.level, rows.shorter_level) <= high
     )
-    return is_judged, is_judged * rows.count / (rows.count + _HALF_COUNT_PX)
+    return is_judged, is_judged * rows.num_px / (rows.num_px + _HALF_COUNT_PX)
 
 
 def weighted_median(values: Float[Tensor, " r"], weight: Float[Tensor, " r"]) -> float:
