@@ -69,9 +69,7 @@ class _Frame:
     shot: Shot
 
 
-def read_bracket(
-    folder: Path | str, *, evs: Sequence[float] | None = None, longest_px: int = LONGEST_PX
-) -> Bracket:
+def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None, longest_px: int = LONGEST_PX) -> Bracket:
     """Read a folder of exposures of one scene: JPEG, PNG, TIFF or HEIC.
 
     How each was exposed is said by ``evs``, else by an ``exposures.csv`` in the folder (columns ``file`` and

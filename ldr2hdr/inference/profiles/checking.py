@@ -1,4 +1,4 @@
-"""Check of a response curve on what it was not made of: other scenes, other exposures, or other parts of the picture."""
+"""Check of a response curve on what it was not made of: other scenes, other exposures, other parts."""
 
 import itertools
 import math
@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ldr2hdr.calibration.posterior import CurveInformation, fit_rows, pool
+from ldr2hdr.calibration.information import fit_rows
+from ldr2hdr.calibration.posterior import CurveInformation, pool
 from ldr2hdr.calibration.prior import CurvePrior
 from ldr2hdr.calibration.rows import BracketRows, row_errors
 from ldr2hdr.inference.profiles.scenes import Scene, judge, judged_weight, signs, weighted_median
@@ -23,6 +24,11 @@ _MARGIN: Final = 1.1
 _MARGIN_STOPS: Final = 0.005
 _GAIN: Final = 0.98
 Kind = Literal["scenes", "exposures", "parts"]
+_WORDS: Final = {
+    "scenes": "each scene by the curve of the others",
+    "exposures": "each exposure by the curve of the others",
+    "parts": "each quarter of the picture by the curve of the others",
+}
 CurveOf = Callable[[CurveInformation | None], Float[Tensor, "256 3"]]
 """Log inverse response in nats, up to a constant, by what a support says; the prior's without."""
 BAND_LEVELS: Final = 16
@@ -63,6 +69,11 @@ class CurveCheck(NamedTuple):
     by_gap: Float[Tensor, "4 2"]
 
     @property
+    def words(self) -> str:
+        """Return what was predicted by what, in words."""
+        return _WORDS[self.kind]
+
+    @property
     def is_better(self) -> bool:
         """Return whether the curve of the others predicts better than the prior, by more than chance may."""
         return self.after.error < _GAIN * self.before.error
@@ -97,9 +108,7 @@ def check_curves(scenes: Sequence[Scene], prior: CurvePrior, curve_of: CurveOf) 
     before = _judge(trials, initial)
     if before is None:
         return None
-    curves = {
-        strength: [curve_of(scale(trial.others, strength)) for trial in trials] for strength in _STRENGTHS[kind]
-    }
+    curves = {strength: [curve_of(scale(trial.others, strength)) for trial in trials] for strength in _STRENGTHS[kind]}
     found = {strength: _judge(trials, of_others) or before for strength, of_others in curves.items()}
     best = min(found, key=lambda strength: (found[strength].error, abs(math.log(strength))))
     rows = _judge_rows(trials, curves[best], initial)

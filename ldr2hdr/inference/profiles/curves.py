@@ -17,19 +17,15 @@ from ldr2hdr.inference.profiles.verification import MAX_SCENES, SceneFacts, Veri
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.prior import PriorResponse
 
-_WORDS: Final = {
-    "scenes": "each scene by the curve of the others",
-    "exposures": "each exposure by the curve of the others",
-    "parts": "each quarter of the picture by the curve of the others",
-}
 # Curves that differ by less, as root of the mean square over levels, are one
 _SAME_STOPS: Final = 0.05
 
 
 def curve_response(model: nn.Module) -> PriorResponse | None:
     """Return the response stage that pairs of exposures teach; None if the model has another."""
-    has_one = isinstance(model, Reconstructor) and isinstance(model.response, PriorResponse)
-    return model.response if has_one else None
+    if isinstance(model, Reconstructor) and isinstance(model.response, PriorResponse):
+        return model.response
+    return None
 
 
 def compare_brackets(brackets: Sequence[Bracket]) -> list[Scene]:
@@ -64,7 +60,7 @@ def check_scenes(scenes: Sequence[Scene], response: PriorResponse) -> CurveCheck
             f"the check by --no-check: {where}"
         )
     words = (
-        f"{_WORDS[check.kind]} is predicted to {check.after.error:.3f} stops, and to {check.before.error:.3f} without "
+        f"{check.words} is predicted to {check.after.error:.3f} stops, and to {check.before.error:.3f} without "
         "any profile"
     )
     if not check.is_believed:
@@ -74,7 +70,8 @@ def check_scenes(scenes: Sequence[Scene], response: PriorResponse) -> CurveCheck
         )
     if not check.is_better and _change(scenes, response) < _SAME_STOPS:
         raise RefusedBracket(
-            f"your camera is already as the model expects: {words}; single-shot is as good, no profile is needed: {where}"
+            f"your camera is already as the model expects: {words}; single-shot is as good, no profile is needed: "
+            f"{where}"
         )
     return check
 
@@ -110,8 +107,7 @@ def verify(scenes: Sequence[Scene], check: CurveCheck | None, response: PriorRes
 def _change(scenes: Sequence[Scene], response: PriorResponse) -> float:
     """Compute how far the curve is from the prior's, in stops."""
     after, before = (
-        response.posterior(information).log_curve[13:240]
-        for information in (information_of(scenes, None), None)
+        response.posterior(information).log_curve[13:240] for information in (information_of(scenes, None), None)
     )
     return float((after - before).square().mean().sqrt()) / math.log(2)
 

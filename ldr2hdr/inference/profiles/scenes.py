@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ldr2hdr.calibration.alignment import Alignment, align_Ward2003
 from ldr2hdr.calibration.curve import levels_of
-from ldr2hdr.calibration.posterior import CurveInformation, RowFit, fit_rows, posterior_mean, rows_information
+from ldr2hdr.calibration.information import RowFit, fit_rows, rows_information
+from ldr2hdr.calibration.posterior import CurveInformation, posterior_mean
 from ldr2hdr.calibration.prior import CurvePrior
 from ldr2hdr.calibration.rows import BracketRows, bracket_rows, count_joint_levels, row_errors
 from ldr2hdr.inference.profiles.brackets import Bracket, RefusedBracket
@@ -63,7 +64,7 @@ class Scene(NamedTuple):
     @property
     def frames(self) -> list[int]:
         """Return the numbers of the exposures that are learned from."""
-        return torch.cat([self.rows.frame, self.rows.shorter_frame]).unique().tolist()
+        return _frames_of(self.rows)
 
     def without(self, frame: int, prior: CurvePrior) -> CurveInformation:
         """Return what the other exposures say."""
@@ -110,10 +111,12 @@ def compare_exposures(bracket: Bracket, prior: CurvePrior) -> Scene:
         )
     rows = bracket_rows(histograms, bracket.evs)
     _require_common(rows, bracket)
-    silent = sorted(set(range(len(bracket))) - set(torch.cat([rows.frame, rows.shorter_frame]).tolist()))
+    silent = sorted(set(range(len(bracket))) - set(_frames_of(rows)))
     kept, wrong = _leave_out_wrong(rows, prior, num_frames=len(bracket))
     reasons = dict.fromkeys(silent, "no level between black and white in common with another exposure")
-    reasons |= {frame: f"stated exposure is off by {offset:+.1f} stops, by the others" for frame, offset in wrong.items()}
+    reasons |= {
+        frame: f"stated exposure is off by {offset:+.1f} stops, by the others" for frame, offset in wrong.items()
+    }
     left_out = tuple(LeftOut(bracket.paths[frame].name, reason) for frame, reason in sorted(reasons.items()))
     fit = fit_rows(kept, prior, num_frames=len(bracket))
     # wrong exposures are found among more than two, which need no parts
@@ -185,9 +188,7 @@ def _parts(levels: UInt8[Tensor, "n 3 h w"], aligned: Alignment, bracket: Bracke
     return found
 
 
-def _leave_out_wrong(
-    rows: BracketRows, prior: CurvePrior, *, num_frames: int
-) -> tuple[BracketRows, dict[int, float]]:
+def _leave_out_wrong(rows: BracketRows, prior: CurvePrior, *, num_frames: int) -> tuple[BracketRows, dict[int, float]]:
     """Leave out exposures that the others contradict, the worst first."""
     wrong: dict[int, float] = {}
     while True:
@@ -206,7 +207,7 @@ def _offsets(rows: BracketRows, prior: CurvePrior, *, num_frames: int) -> dict[i
     """Return the stops by which each stated exposure exceeds what the curve of the others makes of the pixels."""
     fit = fit_rows(rows, prior, num_frames=num_frames)
     offsets = {}
-    for frame in torch.cat([rows.frame, rows.shorter_frame]).unique().tolist():
+    for frame in _frames_of(rows):
         curve = posterior_mean(_without(rows, fit, frame, prior, num_frames=num_frames), prior)
         own = rows.select(rows.involves(frame))
         misses = judge(own, curve, signs(own, frame))
@@ -215,8 +216,10 @@ def _offsets(rows: BracketRows, prior: CurvePrior, *, num_frames: int) -> dict[i
     return offsets
 
 
-def _without(
-    rows: BracketRows, fit: RowFit, frame: int, prior: CurvePrior, *, num_frames: int
-) -> CurveInformation:
+def _without(rows: BracketRows, fit: RowFit, frame: int, prior: CurvePrior, *, num_frames: int) -> CurveInformation:
     is_other = ~rows.involves(frame)
     return rows_information(rows.select(is_other), fit.weight[is_other], prior, num_frames=num_frames)
+
+
+def _frames_of(rows: BracketRows) -> list[int]:
+    return sorted(set(rows.frame.tolist()) | set(rows.shorter_frame.tolist()))

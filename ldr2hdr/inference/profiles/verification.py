@@ -116,13 +116,10 @@ def from_stored(facts: object, tensors: Mapping[str, Tensor]) -> Verification:
         raise ValueError("a check of an unknown kind")
     scenes = tuple(_scene(scene) for scene in facts["scenes"])
     _require_tensors(tensors, len(scenes))
-    return Verification(
-        **{name: tensors[name] for name in _TENSORS},
-        kept_out=facts["kept_out"],
-        strength=number(facts["strength"]),
-        **{name: math.nan if facts[name] is None else number(facts[name]) for name in _NUMBERS},
-        scenes=scenes,
-    )
+    numbers: dict[str, Any] = {name: math.nan if facts[name] is None else number(facts[name]) for name in _NUMBERS}
+    curves: dict[str, Any] = {name: tensors[name] for name in _TENSORS}
+    strength = number(facts["strength"])
+    return Verification(**curves, **numbers, kept_out=facts["kept_out"], strength=strength, scenes=scenes)
 
 
 def text(value: object) -> str:
