@@ -46,6 +46,7 @@ def compare_brackets(brackets: Sequence[Bracket]) -> list[Scene]:
     return [compare_exposures(bracket, read_curve_prior()) for bracket in brackets]
 
 
+@torch.no_grad()
 def check_scenes(scenes: Sequence[Scene], response: PriorResponse) -> CurveCheck:
     """Check the curve of scenes on what it was not made of.
 
@@ -81,6 +82,7 @@ def information_of(scenes: Sequence[Scene], check: CurveCheck | None) -> CurveIn
     return scale(pool([scene.fit.information for scene in scenes]), 1.0 if check is None else check.strength)
 
 
+@torch.no_grad()
 def verify(scenes: Sequence[Scene], check: CurveCheck | None, response: PriorResponse) -> Verification:
     """Gather what a curve can be judged by."""
     strength = 1.0 if check is None else check.strength
