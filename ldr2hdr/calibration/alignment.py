@@ -31,7 +31,7 @@ class Alignment:
         ldr: The pictures moved onto the reference, 0 where they show nothing of it.
         is_valid: Where each moved picture shows the reference's scene.
         residuals: Part of the compared bits of each picture that differ from its darker neighbour's after alignment;
-            0 for the darkest.
+            0 for the darkest, NaN where alignment was given up.
     """
 
     shifts_px: Int[Tensor, "n 2"]
@@ -47,6 +47,7 @@ def align_Ward2003(
     max_shift_px: int = 32,
     tolerance: int = 4,
     max_residual: float = 0.1,
+    is_strict: bool = True,
 ) -> Alignment:
     """Align a bracket by the shifts under which median threshold bitmaps agree best.
 
@@ -62,10 +63,11 @@ def align_Ward2003(
         max_shift_px: Largest shift between neighbours, in rows and in columns.
         tolerance: Pixels at most this many levels from the threshold are noise and are not compared.
         max_residual: Largest part of the bits that may differ.
+        is_strict: Refuse pictures that cannot be aligned, instead of leaving them where they are, as on a tripod.
 
     Raises:
-        ValueError: If the largest shift is not below half a side of the pictures, or if two neighbours lack contrast
-            (all black, all white, or flat) or differ by more than a shift.
+        ValueError: If the largest shift is not below half a side of the pictures; and if strict, if two neighbours lack
+            contrast (all black, all white, or flat) or differ by more than a shift.
 
     References:
         Ward, Journal of Graphics Tools 8(2), 2003.
@@ -81,15 +83,15 @@ def align_Ward2003(
     residuals = torch.zeros(len(ldr), device=ldr.device)
     for darker, brighter in itertools.pairwise(order):
         names = f"the exposures at {evs[darker]:g} and {evs[brighter]:g} ev"
-        step, residual = shifts.new_zeros(2), 0.0
-        for _ in range(_NUM_PASSES):
-            first, second = _bitmaps(grey[darker], grey[brighter], step, tolerance=tolerance, names=names)
-            step, residual = _best_shift(first, second, max_shift_px=max_shift_px, names=names)
-        if residual > max_residual:
-            raise ValueError(
-                f"no shift up to {max_shift_px} px aligns {names}: at best {residual:.3f} of the bits differ, and "
-                f"{max_residual:g} may; the camera turned or the scene moved, or the shift is larger"
+        try:
+            step, residual = _align_pair(
+                *(grey[darker], grey[brighter]), max_shift_px=max_shift_px, tolerance=tolerance, names=names
             )
+            _require_same(residual, max_residual, max_shift_px=max_shift_px, names=names)
+        except ValueError:
+            if is_strict:
+                raise
+            step, residual = shifts.new_zeros(2), torch.nan
         shifts[brighter] = shifts[darker] + step
         residuals[brighter] = residual
     shifts = shifts - shifts[order[len(order) // 2]]
@@ -113,6 +115,25 @@ def shift_pictures(
     # indexing with (n, h, 1) and (n, 1, w) puts the channels last
     moved = ldr.movedim(1, -1)[picture, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
     return moved.movedim(-1, 1).where(is_inside[:, None], 0), is_inside
+
+
+def _align_pair(
+    first: Float[Tensor, "h w"], second: Float[Tensor, "h w"], *, max_shift_px: int, tolerance: int, names: str
+) -> tuple[Int[Tensor, " 2"], float]:
+    """Shift of the second picture, and the part of the compared bits that still differ."""
+    step, residual = torch.zeros(2, dtype=torch.long, device=first.device), 0.0
+    for _ in range(_NUM_PASSES):
+        bitmaps = _bitmaps(first, second, step, tolerance=tolerance, names=names)
+        step, residual = _best_shift(*bitmaps, max_shift_px=max_shift_px, names=names)
+    return step, residual
+
+
+def _require_same(residual: float, max_residual: float, *, max_shift_px: int, names: str) -> None:
+    if residual > max_residual:
+        raise ValueError(
+            f"no shift up to {max_shift_px} px aligns {names}: at best {residual:.3f} of the bits differ, and "
+            f"{max_residual:g} may; the camera turned or the scene moved, or the shift is larger"
+        )
 
 
 def _bitmaps(

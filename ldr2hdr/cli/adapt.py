@@ -1,35 +1,36 @@
-"""``ldr2hdr adapt``: one bracket to a camera profile."""
+"""``ldr2hdr adapt``: brackets to a camera profile."""
 
 import argparse
 import math
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 from ldr2hdr.cli.outputs import require_writable
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ldr2hdr.inference.profiles.model import AdaptedCamera
+from ldr2hdr.cli.profile import describe
 
 _ABOUT = """\
-Learn a camera from a bracket: three photographs or more of one still scene at different exposures, on a tripod or
-steadily held, as the camera's bracketing makes them. All else stays fixed: aperture, ISO, white balance, picture style.
-The profile makes `ldr2hdr convert --camera` right for every photograph of that camera.
+Learn a camera from brackets: two photographs or more of one scene at different exposures, as the camera's bracketing
+makes them, one scene or several. All else stays fixed: aperture, ISO, white balance, picture style. A tripod is best;
+a steady hand will do, dark frames and what moves do no harm. The profile makes `ldr2hdr convert --camera` right for
+every photograph of that camera.
 
-The exposures are told by EXIF; or by exposures.csv in the folder, with the columns file and exposure_time_s; or by
---ev. One photograph is kept out, to tell how much better it is predicted, and how many inner steps are best.
+The exposures are known by EXIF; or by exposures.csv in the folder, with the columns file and exposure_time_s; or by
+--ev. Scenes, exposures or parts of the picture are kept out, one at a time, to see how well the others predict them;
+where that is no better than without a profile, none is written.
 """
 _NOTES = """\
 examples:
-  ldr2hdr adapt bracket/ -o my_camera.ldr2hdr
+  ldr2hdr adapt bracket/ -o my_camera.ldr2hdr --report my_camera.html
   ldr2hdr adapt garden/ kitchen/ -o my_camera.ldr2hdr
   ldr2hdr adapt bracket/ --ev -2,0,2 -o my_camera.ldr2hdr --ckpt last.ckpt
 
-exit codes: 0 written; 1 the bracket cannot teach (the reason is told), or a file cannot be read; 2 wrong usage
+A checkpoint whose response does not compare pairs of exposures adapts to their merge: three still exposures that
+overlap, one of which is kept out.
+
+exit codes: 0 written; 1 the bracket cannot teach, or the profile would not help (the reason is given), or a file cannot
+be read; 2 wrong usage
 """
 
 
@@ -47,7 +48,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         nargs="+",
         type=Path,
         metavar="BRACKET_FOLDER",
-        help="exposures of one scene; several folders of one camera",
+        help="exposures of one scene; several folders, scenes by one camera",
     )
     parser.add_argument(*("-o", "--out"), required=True, type=Path, metavar="PROFILE", help="camera profile to write")
     parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network (default: the one that ships)")
@@ -59,27 +60,39 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     # else argparse takes a word that begins with a minus and is no single number for an option
     parser._negative_number_matcher = re.compile(r"-[\d.]")
-    parser.add_argument("--steps", type=_count, default=10, metavar="K", help="most inner steps to try (default: 10)")
     parser.add_argument(
-        "--no-check", action="store_true", help="keep no photograph out: two are enough, no inner step is taken"
+        "--steps",
+        type=_count,
+        default=0,
+        metavar="K",
+        help="most inner steps to try; they are taken if they help on what is kept out (default: 0)",
     )
+    parser.add_argument("--no-check", action="store_true", help="keep nothing out; no inner step is taken")
+    parser.add_argument("--report", type=Path, metavar="PAGE", help="write a page with the curve and its check")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
-    parser.add_argument("--force", action="store_true", help="overwrite an existing profile")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing profile or page")
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
     try:
         require_writable(args.out, option="-o", what="a camera profile", is_forced=args.force)
+        if args.report is not None:
+            require_writable(args.report, option="--report", what="a page", is_forced=args.force)
     except OSError as error:
         return complain(error, WRONG_USAGE)
     from rich.console import Console
 
+    from ldr2hdr.cli.curve_page import write_page
     from ldr2hdr.inference.profiles.model import load
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         model = load(args.ckpt, device=args.device)
+        if args.report is not None and not model.compares_pairs:
+            raise ValueError(
+                "--report shows a curve, and the response of this checkpoint has none that is one by level"
+            )
         adapted = model.adapt(
             *args.folders,
             evs=args.ev,
@@ -87,29 +100,20 @@ def _run(args: argparse.Namespace) -> int:
             is_checked=not args.no_check,
             on_step=lambda step, after, before: console.print(_describe_step(step, after, before)),
         )
-        _report(adapted, console)
+        for line in describe(adapted.profile):
+            console.print(line)
         adapted.save(args.out)
+        if args.report is not None:
+            write_page(args.report, adapted.profile, title=args.out.name)
+            console.print(f"wrote {args.report}")
     except (ValueError, OSError) as error:
         return complain(error, FAILED)
     console.print(f"wrote {args.out}: {args.out.stat().st_size / 1e3:.0f} kB; ldr2hdr convert --camera {args.out}")
     return 0
 
 
-def _report(adapted: "AdaptedCamera", console: "Console") -> None:
-    profile = adapted.profile
-    console.print(f"camera: {profile.camera or 'not told by EXIF'}; adapted to {profile.num_frames} photographs")
-    if profile.check is None:
-        console.print("not checked: no photograph was kept out")
-        return
-    check = profile.check
-    console.print(
-        f"error on {check.held_out}, which was kept out: {check.single_shot_stops:.3f} stops single-shot, "
-        f"{check.stops[profile.steps]:.3f} after {_steps(profile.steps)}, which are taken"
-    )
-
-
 def _describe_step(step: int, after: float, before: float) -> str:
-    return f"  {_steps(step):>11}: error on the photograph kept out {before:.3f} stops before, {after:.3f} after"
+    return f"  {_steps(step):>11}: error on what was kept out {before:.3f} stops before, {after:.3f} after"
 
 
 def _steps(count: int) -> str:

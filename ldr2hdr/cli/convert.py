@@ -144,7 +144,7 @@ def _load_system(args: argparse.Namespace) -> _System:
     if check is None:
         return _System(adapted.network, camera, UNKNOWN_CAMERA_STOPS, about)
     after = check.stops[adapted.profile.steps]
-    about += f"; error on a photograph kept out {check.single_shot_stops:.3f} stops single-shot, {after:.3f} adapted"
+    about += f"; error on what was kept out {check.single_shot_stops:.3f} stops single-shot, {after:.3f} adapted"
     return _System(adapted.network, camera, after, about)
 
 

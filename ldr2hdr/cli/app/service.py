@@ -11,11 +11,12 @@ from ldr2hdr.cli.app.uploads import Upload, naming
 from ldr2hdr.evaluation.report.pictures import Scene
 from ldr2hdr.inference.convert import Converted, convert_photo
 from ldr2hdr.inference.outputs import Job
-from ldr2hdr.inference.profiles.model import MAX_STEPS, AdaptedCamera, Model
+from ldr2hdr.inference.profiles.model import AdaptedCamera, Model
 from ldr2hdr.inference.tiling import OnShare
 from ldr2hdr.io import read_photo, read_radiance, write_image
 
 _PROFILE: Final = "profile.ldr2hdr"
+_READING: Final = 0.5  # of the work of adapting
 _MAX_RESULTS: Final = 4
 _MAX_CAMERAS: Final = 8
 _Kept = TypeVar("_Kept", "Result", "Camera")
@@ -137,14 +138,11 @@ class Desk:
         """
         folder = uploads[0].path.parent
         with naming(*uploads):
-            for upload in uploads:
+            for number, upload in enumerate(uploads, start=1):
                 read_photo(upload.path, max_pixels=self._max_pixels)  # which read_bracket has no limit of its own for
-            adapted = self._model.adapt(
-                folder,
-                evs=evs,
-                is_checked=len(uploads) > 2,
-                on_step=lambda step, *errors: on_share(step / MAX_STEPS),
-            )
+                on_share(_READING * number / len(uploads))
+            is_checked = len(uploads) > 2 or self._model.compares_pairs
+            adapted = self._model.adapt(folder, evs=evs, is_checked=is_checked)
         for upload in uploads:
             upload.path.unlink()
         adapted.save(folder / _PROFILE)
@@ -167,4 +165,6 @@ def _describe(adapted: AdaptedCamera) -> str:
     if profile.check is None:
         return words
     after = profile.check.stops[profile.steps]
-    return f"{words}: {profile.check.single_shot_stops:.2f} stops off before, {after:.2f} after"
+    checked = f"{profile.check.single_shot_stops:.2f} stops off before, {after:.2f} after"
+    left_out = sum(len(scene.left_out) for scene in profile.verification.scenes) if profile.verification else 0
+    return f"{words}{f', {left_out} left out' if left_out else ''}: {checked}"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -18,8 +18,8 @@ from ldr2hdr.io.shot import Shot
 
 PHOTO_SUFFIXES: Final = (*LDR_SUFFIXES, ".heic", ".heif")
 """Developed photographs; a RAW file has another response than the pictures that its camera makes."""
-# What a response and a few gradient steps are learned from: the whole view, as in training, at some 0.2 megapixels.
-_LONGEST_PX: Final = 512
+LONGEST_PX: Final = 512
+"""What gradient steps are taken on: the whole view, as in training, at some 0.2 megapixels."""
 _SHORTEST_PX: Final = 64
 _T = TypeVar("_T")
 
@@ -35,10 +35,11 @@ class Bracket:
     Attributes:
         folder: Where they are.
         paths: The files.
-        ldr: Display-referred, in [0, 1], at most 512 pixels a side.
+        ldr: Display-referred, in [0, 1], shrunk.
         evs: Exposure of each in stops; 0 for the middle one.
-        ev_source: What told them: the option ``--ev``, the file ``exposures.csv``, or EXIF.
-        camera: By EXIF; None if it does not tell.
+        ev_source: Source of them: the option ``--ev``, the file ``exposures.csv``, or EXIF.
+        camera: By EXIF; None if it does not say.
+        settings: Aperture, ISO and times by EXIF, in words; "" if it does not say.
         size: Height and width of the files' pictures, in pixels.
     """
 
@@ -48,10 +49,16 @@ class Bracket:
     evs: Float[Tensor, " n"]
     ev_source: Literal["option", "file", "exif"]
     camera: str | None
+    settings: str
     size: tuple[int, int]
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def select(self, numbers: Sequence[int]) -> "Bracket":
+        """Return the bracket with some of its exposures; the stops stay those of the whole."""
+        paths = tuple(self.paths[number] for number in numbers)
+        return replace(self, paths=paths, ldr=self.ldr[list(numbers)], evs=self.evs[list(numbers)])
 
 
 @dataclass(frozen=True)
@@ -62,15 +69,16 @@ class _Frame:
     shot: Shot
 
 
-def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None) -> Bracket:
+def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None, longest_px: int = LONGEST_PX) -> Bracket:
     """Read a folder of exposures of one scene: JPEG, PNG, TIFF or HEIC.
 
-    How each was exposed is told by ``evs``, else by an ``exposures.csv`` in the folder (columns ``file`` and
+    How each was exposed is said by ``evs``, else by an ``exposures.csv`` in the folder (columns ``file`` and
     ``exposure_time_s`` or ``ev``), else by EXIF: exposure time, and aperture and ISO where all files tell them.
 
     Args:
         folder: The folder; what is in folders within is not looked at.
         evs: In stops, one for each photograph in the order of the file names.
+        longest_px: Size of the pictures, which are shrunk to it.
 
     Raises:
         ImageError: If a photograph cannot be read.
@@ -86,7 +94,7 @@ def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None) -> B
             f"a bracket needs at least two photographs (JPEG, PNG, TIFF or HEIC) of one scene at different exposures, "
             f"found {len(paths)}: {folder}"
         )
-    frames = [_read_frame(path) for path in paths]
+    frames = [_read_frame(path, longest_px) for path in paths]
     size = _require_equal("size", {frame.path: frame.size for frame in frames})
     camera = _require_equal("camera", {frame.path: frame.shot.camera for frame in frames})
     source: Literal["option", "file", "exif"]
@@ -122,6 +130,7 @@ def _assemble(
         values - values[(len(values) - 1) // 2],
         source,
         camera,
+        _describe_settings([frame.shot for frame in ordered]),
         size,
     )
 
@@ -129,16 +138,29 @@ def _assemble(
 _SOURCES: Final = {"option": "--ev", "file": EXPOSURES_FILE, "exif": "EXIF"}
 
 
-def _read_frame(path: Path) -> _Frame:
+def _read_frame(path: Path, longest_px: int) -> _Frame:
     photo = read_photo(path)
     height, width = photo.ldr.shape[1:]
     if min(height, width) < _SHORTEST_PX:
         raise RefusedBracket(
             f"expected photographs of at least {_SHORTEST_PX} pixels a side, got {width} x {height}: {path}"
         )
-    scale = min(1.0, _LONGEST_PX / max(height, width))
+    scale = min(1.0, longest_px / max(height, width))
     small = F.interpolate(photo.ldr[None], (round(height * scale), round(width * scale)), mode="area")[0]
     return _Frame(path, small, (height, width), photo.source.shot)
+
+
+def _describe_settings(shots: Sequence[Shot]) -> str:
+    words = []
+    for form, values in (
+        ("f/{:g}", [shot.f_number for shot in shots]),
+        ("ISO {:g}", [shot.iso for shot in shots]),
+        ("{:.4g} s", [shot.exposure_time_s for shot in shots]),
+    ):
+        known = sorted({value for value in values if value is not None})
+        if known:
+            words.append(" to ".join(form.format(value) for value in dict.fromkeys((known[0], known[-1]))))
+    return ", ".join(words)
 
 
 def _require_equal(what: str, values: Mapping[Path, _T]) -> _T:

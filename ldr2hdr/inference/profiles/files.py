@@ -10,17 +10,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ldr2hdr.inference.profiles.fitting import Check
+from ldr2hdr.inference.profiles.verification import MAX_TEXT, Verification, from_stored, number, text, to_stored
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.weights import digest_of
 
 FORMAT: Final = "ldr2hdr camera profile"
-VERSION: Final = 1
+VERSION: Final = 2
+_VERSIONS: Final = ("1", "2")
 SUFFIX: Final = ".ldr2hdr"
 MAX_BYTES: Final = 2**28
 """268 MB: the largest network here adapted in full, twice over."""
 _DELTA: Final = "delta/"
 _CONTEXT: Final = "context/"
-_MAX_NAME: Final = 200
+_CURVE: Final = "curve/"
 
 
 class Profile(NamedTuple):
@@ -35,6 +37,7 @@ class Profile(NamedTuple):
         half_error_stops: Error of storing ``delta`` in half precision; 0 if it is in full.
         delta: What is added to theta, by parameter.
         statistics: Tensors of the closed-form part, by name.
+        verification: Curve with all that it can be judged by; None if the model has none, or in a file of version 1.
     """
 
     model_sha256: str
@@ -45,6 +48,7 @@ class Profile(NamedTuple):
     half_error_stops: float
     delta: Mapping[str, Tensor]
     statistics: Mapping[str, Tensor]
+    verification: Verification | None = None
 
 
 def write_profile(path: Path | str, profile: Profile) -> None:
@@ -55,8 +59,9 @@ def write_profile(path: Path | str, profile: Profile) -> None:
         OSError: If it cannot be written to.
     """
     path = Path(path)
-    tensors = _prefixed(profile.delta, _DELTA) | _prefixed(profile.statistics, _CONTEXT)
-    about = json.dumps(_facts(profile), sort_keys=True)
+    facts, curves = (None, {}) if profile.verification is None else to_stored(profile.verification)
+    tensors = _prefixed(profile.delta, _DELTA) | _prefixed(profile.statistics, _CONTEXT) | _prefixed(curves, _CURVE)
+    about = json.dumps(_facts(profile) | {"verification": facts}, sort_keys=True)
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -99,10 +104,10 @@ def read_profile(path: Path | str) -> Profile:
 def _require_format(metadata: Mapping[str, str], path: Path) -> None:
     if metadata.get("format") != FORMAT:
         raise ValueError(f"expected a camera profile of ldr2hdr, got some other safetensors file: {path}")
-    if metadata.get("version") != str(VERSION):
+    if metadata.get("version") not in _VERSIONS:
         raise ValueError(
-            f"the camera profile is of version {metadata.get('version', '')[:9]!r}, and this ldr2hdr reads version "
-            f"{VERSION}; make it anew, or install the ldr2hdr that made it: {path}"
+            f"the camera profile is of version {metadata.get('version', '')[:9]!r}, and this ldr2hdr reads versions "
+            f"{' and '.join(_VERSIONS)}; make it anew, or install the ldr2hdr that made it: {path}"
         )
 
 
@@ -118,44 +123,33 @@ def _facts(profile: Profile) -> dict[str, Any]:
 
 
 def _parse(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Profile:
-    unknown = [name for name in tensors if not name.startswith((_DELTA, _CONTEXT))]
+    unknown = [name for name in tensors if not name.startswith((_DELTA, _CONTEXT, _CURVE))]
     if unknown:
-        raise ValueError(f"a tensor of the name {unknown[0][:_MAX_NAME]!r}")
+        raise ValueError(f"a tensor of the name {unknown[0][:MAX_TEXT]!r}")
     check = None if facts["check"] is None else _parse_check(facts["check"])
     if check is not None and _count(facts["steps"]) >= len(check.stops):
         raise ValueError(f"{facts['steps']} steps of {len(check.stops)} that were checked, the first one none")
+    stored = facts.get("verification")  # not in version 1
     return Profile(
-        model_sha256=_text(facts["model_sha256"]),
-        camera=None if facts["camera"] is None else _text(facts["camera"]),
+        model_sha256=text(facts["model_sha256"]),
+        camera=None if facts["camera"] is None else text(facts["camera"]),
         check=check,
         steps=_count(facts["steps"]),
         num_frames=_count(facts["num_frames"]),
-        half_error_stops=_number(facts["half_error_stops"]),
-        delta={name.removeprefix(_DELTA): part for name, part in tensors.items() if name.startswith(_DELTA)},
-        statistics={name.removeprefix(_CONTEXT): part for name, part in tensors.items() if name.startswith(_CONTEXT)},
+        half_error_stops=number(facts["half_error_stops"]),
+        delta=_unprefixed(tensors, _DELTA),
+        statistics=_unprefixed(tensors, _CONTEXT),
+        verification=None if stored is None else from_stored(stored, _unprefixed(tensors, _CURVE)),
     )
 
 
 def _parse_check(facts: object) -> Check:
     if not isinstance(facts, dict):
         raise ValueError("a check that is no list of figures by name")
-    stops = tuple(_number(error) for error in facts["stops"])
+    stops = tuple(number(error) for error in facts["stops"])
     if not stops:
         raise ValueError("a check without figures")
-    return Check(_text(facts["held_out"]), _number(facts["single_shot_stops"]), stops)
-
-
-def _text(value: object) -> str:
-    # it is shown on terminals, which obey control characters
-    if not isinstance(value, str) or not value.isprintable() or len(value) > _MAX_NAME:
-        raise ValueError("a name that is not printable text of sensible length")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"{value!r} instead of an error in stops")
-    return float(value)
+    return Check(text(facts["held_out"]), number(facts["single_shot_stops"]), stops)
 
 
 def _count(value: object) -> int:
@@ -166,3 +160,7 @@ def _count(value: object) -> int:
 
 def _prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {prefix + name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _unprefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): part for name, part in tensors.items() if name.startswith(prefix)}

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ldr2hdr.calibration.curve import is_well_exposed, levels_of
 from ldr2hdr.inference.profiles.brackets import Bracket, RefusedBracket
 from ldr2hdr.inference.profiles.support import HeldOut, align_bracket, cut_alike, hold_out, label_bracket
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
 from ldr2hdr.metrics.functional import log2_rmse, masked_mean
 from ldr2hdr.metrics.regions import find_regions
-from ldr2hdr.tasks import Shots, Statistics
+from ldr2hdr.tasks import Shots, Statistics, named_tensors, with_tensors
 
 _FLOOR: Final = 2.0**-10
 OnStep = Callable[[int, float, float], None]
@@ -40,6 +41,24 @@ class Check(NamedTuple):
     def best_steps(self) -> int:
         """Number of inner steps with the smallest error; the fewest of equal ones."""
         return min(range(len(self.stops)), key=lambda step: (_or_inf(self.stops[step]), step))
+
+
+class PairCheck(NamedTuple):
+    """An exposure that is kept out, with its neighbours, and the others with what they say.
+
+    Attributes:
+        support: The others, labelled with their own merge.
+        statistics: Of them, for the closed-form part.
+        ldr: The exposure, and its neighbours.
+        evs: Of each, in stops.
+        name: Of the exposure's file.
+    """
+
+    support: Shots
+    statistics: Statistics
+    ldr: Float[Tensor, "n 3 h w"]
+    evs: Float[Tensor, " n"]
+    name: str
 
 
 class Fit(NamedTuple):
@@ -109,20 +128,52 @@ def check(
     )
 
 
-def fit(learner: AbstractMetaLearner, brackets: Sequence[Bracket], *, steps: int) -> Fit:
+def choose_steps(
+    learner: AbstractMetaLearner, kept_out: PairCheck, *, max_steps: int, on_step: OnStep | None = None
+) -> Check:
+    """Try inner steps on exposures, and judge each by how one that was kept out agrees with its neighbours.
+
+    No merge is asked: what the network makes of two exposures must differ by the stops between them.
+
+    Args:
+        learner: Has theta.
+        kept_out: Exposures to adapt to, and those to judge by.
+        max_steps: Inner steps to try.
+        on_step: Called after each.
+    """
+    device = next(learner.parameters()).device
+    support = kept_out.support.to(device)
+    statistics = with_tensors(
+        kept_out.statistics, {name: part.to(device) for name, part in named_tensors(kept_out.statistics).items()}
+    )
+    single = _disagreement(learner.single_shot(), kept_out)
+    errors: list[float] = []
+    for step, adapted in zip(
+        range(max_steps + 1), learner.engine().unroll(support, statistics, order="none"), strict=False
+    ):
+        errors.append(_disagreement(lambda ldr: adapted.predict(ldr, statistics), kept_out))  # noqa: B023 (used at once)
+        if on_step is not None:
+            on_step(step, errors[-1], single)
+        if not math.isfinite(errors[-1]):
+            break
+    return Check(kept_out.name, single, tuple(errors))
+
+
+def fit(learner: AbstractMetaLearner, brackets: Sequence[Bracket], *, steps: int, statistics: Statistics = None) -> Fit:
     """Adapt to all exposures of all brackets.
 
     Args:
         learner: Has theta, and keeps it.
         brackets: From `prepare`.
         steps: Inner steps.
+        statistics: For the closed-form part; of the merged exposures if None.
 
     Raises:
         RefusedBracket: If a bracket cannot be merged, or the parameters leave the finite range.
     """
     device = next(learner.parameters()).device
     support = _join([label_bracket(bracket) for bracket in brackets]).to(device)
-    statistics = learner.statistics(support)
+    statistics = learner.statistics(support) if statistics is None else statistics
     adapted = learner.engine().adapt(support, statistics, steps=steps)
     delta = {}
     for (name, theta), phi in zip(learner.model.named_parameters(), adapted.parameters, strict=True):
@@ -149,6 +200,19 @@ def error_stops(predictor: Predictor, judged: Shots, *, is_known: Bool[Tensor, "
     ratio = judged.exposure.clamp_min(_FLOOR).log2() - predicted.clamp_min(_FLOOR).log2()
     scale = masked_mean(ratio, mask).exp2()
     return float(log2_rmse(predicted * scale[:, None, None, None], judged.exposure, mask, floor=_FLOOR / 16)[0])
+
+
+@torch.no_grad()
+def _disagreement(predictor: Predictor, kept_out: PairCheck) -> float:
+    """Compute the stops by which the exposure that was kept out and its neighbours disagree, where all are told."""
+    device = kept_out.support.ldr.device
+    first, *others = (predictor(ldr[None].to(device))[0].clamp_min(_FLOOR).log2().cpu() for ldr in kept_out.ldr)
+    is_told = is_well_exposed(levels_of(kept_out.ldr))
+    distances = [
+        (first - other - (kept_out.evs[0] - ev))[is_told[0] & is_told[number]].abs()
+        for number, (other, ev) in enumerate(zip(others, kept_out.evs[1:], strict=True), start=1)
+    ]
+    return float(torch.cat(distances).quantile(0.5)) if sum(map(len, distances)) else math.nan
 
 
 def _check_on(learner: AbstractMetaLearner, kept_out: HeldOut, *, max_steps: int, on_step: OnStep | None) -> Check:

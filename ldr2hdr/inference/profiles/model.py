@@ -11,21 +11,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.build import choose_device, load_learner
+from ldr2hdr.calibration.posterior import CurveInformation
 from ldr2hdr.inference.convert import reconstruct_photo
-from ldr2hdr.inference.profiles.brackets import read_bracket
+from ldr2hdr.inference.profiles.brackets import Bracket, read_bracket
+from ldr2hdr.inference.profiles.curves import check_scenes, compare_brackets, curve_response, information_of, verify
 from ldr2hdr.inference.profiles.files import Profile, read_profile, write_profile
-from ldr2hdr.inference.profiles.fitting import OnStep, check, fit, prepare
+from ldr2hdr.inference.profiles.fitting import Check, Fit, OnStep, check, fit, prepare
+from ldr2hdr.inference.profiles.scenes import FRAME_PX
 from ldr2hdr.inference.profiles.statistics import rebuild
+from ldr2hdr.inference.profiles.stepping import try_steps
+from ldr2hdr.inference.profiles.verification import Verification
 from ldr2hdr.inference.weights import SHIPPED
 from ldr2hdr.io import read_photo
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.meta.folding import Foldable
 from ldr2hdr.reconstructor import BoundReconstructor, Reconstructor
+from ldr2hdr.response.prior import PriorResponse
 from ldr2hdr.tasks import Statistics, named_tensors
 from ldr2hdr.training.checkpoints import checkpoint_hash
 
-MAX_STEPS: Final = 10
-"""Inner steps that are tried, unless asked for others."""
 # Below a five-hundredth of a stop, the profile takes half the space and nobody sees it.
 _HALF_TOLERANCE_STOPS: Final = 0.002
 
@@ -78,6 +82,11 @@ class Model:
         """Reconstruct a photograph by any camera; arguments, result and errors as for `AdaptedCamera`."""
         return reconstruct_photo(_picture(photo), self.single_shot())
 
+    @property
+    def compares_pairs(self) -> bool:
+        """Return whether pairs of exposures teach this model, and two of them can be checked."""
+        return curve_response(self.learner.model) is not None
+
     def single_shot(self) -> BoundReconstructor:
         """Return the network that knows nothing of the camera.
 
@@ -90,46 +99,80 @@ class Model:
         self,
         *brackets: Path | str,
         evs: Sequence[float] | None = None,
-        max_steps: int = MAX_STEPS,
+        max_steps: int = 0,
         is_checked: bool = True,
         on_step: OnStep | None = None,
     ) -> AdaptedCamera:
         """Adapt to the camera of one bracket or several.
 
-        One photograph is kept out, and decides how many inner steps are taken; then all are adapted to.
+        A model whose response starts from the curves of real cameras compares pairs of exposures, and is checked on
+        what was kept out, without any merge; two exposures are enough. Any other model adapts to merged exposures, and
+        is checked on a photograph that was kept out.
 
         Args:
             brackets: Folders, each with the exposures of one scene.
             evs: In stops, in the order of the file names, the same for each folder; None if ``exposures.csv`` or EXIF
-                tell.
-            max_steps: Most inner steps.
-            is_checked: Keep a photograph out. Without, two exposures are enough, and no inner step is taken: there is
-                the closed-form part alone.
+                say.
+            max_steps: Most inner steps; they are taken if the check says that they help.
+            is_checked: Keep something out to check by. Without, no inner step is taken: there is the closed-form part
+                alone.
             on_step: Called with the number of each inner step that is checked, its error in stops, and that without.
 
         Raises:
             ImageError: If a photograph cannot be read.
-            RefusedBracket: If the brackets cannot teach; the message says why.
+            RefusedBracket: If the brackets cannot teach, or the profile would not help; the message says why.
             ValueError: If there is no bracket, or ``max_steps`` is negative.
         """
         if not brackets or max_steps < 0:
             raise ValueError(
                 f"expected a bracket or more and max_steps of at least 0, got {len(brackets)} and {max_steps}"
             )
+        steps = max_steps if is_checked else 0
+        response = curve_response(self.learner.model)
+        if response is not None:
+            read = [read_bracket(folder, evs=evs, longest_px=FRAME_PX) for folder in brackets]
+            return self._adapt_to_pairs(read, response, steps, is_checked=is_checked, on_step=on_step)
         prepared = prepare([read_bracket(folder, evs=evs) for folder in brackets])
-        found = check(self.learner, prepared, max_steps=max_steps, on_step=on_step) if is_checked else None
-        steps = 0 if found is None else found.best_steps
-        fitted = fit(self.learner, prepared, steps=steps)
+        found = check(self.learner, prepared, max_steps=steps, on_step=on_step) if is_checked else None
+        fitted = fit(self.learner, prepared, steps=0 if found is None else found.best_steps)
+        return self._store(fitted, prepared[0].camera, found, None)
+
+    def _adapt_to_pairs(
+        self,
+        brackets: Sequence[Bracket],
+        response: PriorResponse,
+        max_steps: int,
+        *,
+        is_checked: bool,
+        on_step: OnStep | None,
+    ) -> AdaptedCamera:
+        scenes = compare_brackets(brackets)
+        found = check_scenes(scenes, response) if is_checked else None
+        verification = verify(scenes, found, response)
+        device = _device_of(self.learner)
+        information = CurveInformation(*(part.to(device) for part in information_of(scenes, found)))
+        num_frames = sum(len(scene.frames) for scene in scenes)
+        fitted = Fit({}, information, num_frames, 0.0)
+        words = None if found is None else Check(found.words, found.before.error, (found.after.error,))
+        if max_steps > 0:
+            tried = try_steps(self.learner, scenes, information, max_steps=max_steps, on_step=on_step)
+            fitted, words = (fitted, words) if tried is None else (tried.fit, tried.check)
+        return self._store(fitted._replace(num_frames=num_frames), brackets[0].camera, words, verification)
+
+    def _store(
+        self, fitted: Fit, camera: str | None, found: Check | None, verification: Verification | None
+    ) -> AdaptedCamera:
         is_half = fitted.half_error_stops <= _HALF_TOLERANCE_STOPS
         profile = Profile(
             model_sha256=self.sha256,
-            camera=prepared[0].camera,
+            camera=camera,
             check=found,
-            steps=steps,
+            steps=0 if found is None else found.best_steps,
             num_frames=fitted.num_frames,
             half_error_stops=fitted.half_error_stops if is_half else 0.0,
             delta={name: part.half() if is_half else part for name, part in fitted.delta.items()},
             statistics=named_tensors(fitted.statistics),
+            verification=verification,
         )
         return self._adapted(profile, fitted.statistics)
 

@@ -107,7 +107,7 @@ def hold_out(bracket: Bracket, number: int) -> HeldOut:
     Raises:
         RefusedBracket: If the others cannot be merged, or tell too little of the photograph.
     """
-    others = _without(bracket, number)
+    others = bracket.select([index for index in range(len(bracket)) if index != number])
     name = bracket.paths[number].name
     support = label_bracket(others)
     exposure = expose(support.exposure[:1], bracket.evs[number : number + 1] - others.evs[:1])
@@ -130,13 +130,6 @@ def cut_alike(brackets: list[Bracket]) -> list[Bracket]:
         top, left = (bracket.ldr.shape[2] - height) // 2, (bracket.ldr.shape[3] - width) // 2
         cut.append(replace(bracket, ldr=bracket.ldr[..., top : top + height, left : left + width].contiguous()))
     return cut
-
-
-def _without(bracket: Bracket, number: int) -> Bracket:
-    """Return the bracket without one exposure; the stops stay those of the whole."""
-    kept = [index for index in range(len(bracket)) if index != number]
-    paths = tuple(bracket.paths[index] for index in kept)
-    return replace(bracket, paths=paths, ldr=bracket.ldr[kept], evs=bracket.evs[kept])
 
 
 def _require_tones(bracket: Bracket, is_told: Bool[Tensor, "n h w"]) -> None:

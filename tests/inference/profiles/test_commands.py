@@ -63,7 +63,7 @@ def test_a_profile_converts_as_the_python_api_does(
 ) -> None:
     assert run("convert", "photo.jpg", "--camera", str(adapted[0]), ckpt=ckpt) == 0
     out = capsys.readouterr().out
-    assert f"camera: Acme Nova 7, from {adapted[0]}; error on a photograph kept out" in out
+    assert f"camera: Acme Nova 7, from {adapted[0]}; error on what was kept out" in out
     assert "single-shot:" not in out
     expected = ldr2hdr.load(ckpt).camera(adapted[0])("photo.jpg")
     torch.testing.assert_close(read_radiance("photo.exr"), expected, atol=1e-5, rtol=1e-3)
@@ -71,7 +71,7 @@ def test_a_profile_converts_as_the_python_api_does(
 
 def test_a_bracket_is_adapted_to_first(folder: Path, ckpt: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("convert", "photo.jpg", "--bracket", "bracket", ckpt=ckpt) == 0
-    assert "camera: Acme Nova 7, from bracket; error on a photograph kept out" in capsys.readouterr().out
+    assert "camera: Acme Nova 7, from bracket; error on what was kept out" in capsys.readouterr().out
     expected = ldr2hdr.load(ckpt).adapt("bracket")("photo.jpg")
     torch.testing.assert_close(read_radiance("photo.exr"), expected, atol=1e-5, rtol=1e-3)
     with pytest.raises(SystemExit, match="2"):
@@ -155,7 +155,7 @@ def test_stops_go_to_the_photographs_in_the_order_of_names(
     assert run("adapt", "bracket", "--ev", "0,-2,2", *options, ckpt=ckpt) == 1
     assert "wrong exposure times" in capsys.readouterr().err
     assert run("adapt", "bracket", "--ev", "-2,0,2", *options, ckpt=ckpt) == 0
-    assert "not checked: no photograph was kept out" in capsys.readouterr().out
+    assert "not checked: nothing was kept out" in capsys.readouterr().out
 
 
 def test_a_bracket_that_cannot_teach_leaves_no_profile(

@@ -20,6 +20,7 @@ from profiles.photographs import save_checkpoint, write_bracket, write_photo
 
 KINDS = {
     "ridge": ("algo.inner.lr=0.5",),
+    "prior": ("response=prior",),
     "local": ("response=local",),
     "none": ("response=none", "algo.inner.lr=0.5"),
     "cavia": ("algo=cavia",),
@@ -39,7 +40,9 @@ def test_what_was_saved_is_what_is_loaded(
     photo = write_photo(tmp_path / "photo.jpg", scenes["venice_sunset"], camera)
     assert torch.equal(again(photo), phi(photo))
     assert not torch.equal(again(photo), model(photo))
-    assert again.profile._replace(delta={}, statistics={}) == phi.profile._replace(delta={}, statistics={})
+    less = {"delta": {}, "statistics": {}, "verification": None}
+    assert again.profile._replace(**less) == phi.profile._replace(**less)
+    assert (phi.profile.verification is None) == (kind != "prior")
     assert again.profile.camera == "Acme Nova 7"
     assert again.profile.half_error_stops < 0.002
     assert all(part.dtype == torch.float16 for part in again.profile.delta.values())
@@ -117,10 +120,10 @@ def test_an_absurdly_large_file(saved: Path, model: Model, monkeypatch: pytest.M
 
 
 def test_a_later_version(saved: Path, model: Model, monkeypatch: pytest.MonkeyPatch, adapted: AdaptedCamera) -> None:
-    monkeypatch.setattr(profiles, "VERSION", 2)
+    monkeypatch.setattr(profiles, "VERSION", 3)
     adapted.save(saved)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"of version '2', and this ldr2hdr reads version 1; .*a.ldr2hdr"):
+    with pytest.raises(ValueError, match=r"of version '3', and this ldr2hdr reads versions 1 and 2; .*a.ldr2hdr"):
         model.camera(saved)
 
 
