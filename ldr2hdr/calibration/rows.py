@@ -179,8 +179,9 @@ def row_errors(rows: BracketRows, curve: Float[Tensor, "256 3"]) -> Float[Tensor
 def disagreement(rows: BracketRows, curve: Float[Tensor, "256 3"]) -> float:
     """Return the stops by which frames disagree about their scene, by well-exposed levels; 0 where none is shared.
 
-    The root mean square over levels of the median's error and of the pixels' spread about it. Near .1 for brackets of
-    one still scene, above 1 for pictures of different ones.
+    The root mean square over levels of the median's error and of the pixels' spread about it, from the mean of the two
+    frames of a pair, which is half of what they differ by. Near .05 for brackets of one still scene, above half a stop
+    for pictures of different ones.
     """
     first, second = rows.level, rows.shorter_level
     slopes = torch.gradient(curve, dim=0)[0] / math.log(2)
@@ -189,7 +190,7 @@ def disagreement(rows: BracketRows, curve: Float[Tensor, "256 3"]) -> float:
     for level in (first, second):
         weight = weight * ((level >= MIN_LEVEL) & (level <= MAX_LEVEL))
     error = row_errors(rows, curve) ** 2 + (rows.spread * steepness) ** 2
-    return ((weight * error).sum() / weight.sum().clamp_min(1e-9)).sqrt().item()
+    return ((weight * error).sum() / weight.sum().clamp_min(1e-9)).sqrt().item() / 2
 
 
 def at_levels(

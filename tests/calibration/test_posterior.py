@@ -9,7 +9,7 @@ from brackets import texture
 from ldr2hdr.calibration.information import bracket_information, fit_rows, rows_information
 from ldr2hdr.calibration.posterior import CurveInformation, curve_posterior, pool, posterior_mean
 from ldr2hdr.calibration.prior import CurvePrior, hat_basis, read_curve_prior
-from ldr2hdr.calibration.rows import bracket_rows, count_joint_levels, row_errors
+from ldr2hdr.calibration.rows import bracket_rows, count_joint_levels, disagreement, row_errors
 
 EVS = torch.tensor([-2.0, 0.0, 2.0], dtype=torch.float64)
 
@@ -243,3 +243,11 @@ def test_the_posterior_is_the_textbook_one(prior: CurvePrior) -> None:
     torch.testing.assert_close(found.deviation[knots], covariance.diagonal().sqrt().view(3, 4).T)
     risen = mean.view(3, 4).T.cummax(0).values
     torch.testing.assert_close(found.log_curve[knots], risen - risen[2])
+
+
+def test_frames_of_one_scene_agree_and_those_of_two_do_not() -> None:
+    curve = gamma_curve(2.2)
+    frames, evs = photograph(curve, EVS[:2]), EVS[:2]
+    assert disagreement(bracket_rows(count_joint_levels(frames, evs), evs), curve) < 0.05
+    frames[1] = photograph(curve, EVS[1:2], seed=5)[0]
+    assert disagreement(bracket_rows(count_joint_levels(frames, evs), evs), curve) > 0.5
