@@ -113,10 +113,7 @@ def test_the_chooser_offers_what_convert_takes(client: Client) -> None:
 def test_damaged_exif_is_told_on_the_page(client: Client, tmp_path: Path) -> None:
     exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0"
     Image.linear_gradient("L").resize((32, 32)).convert("RGB").save(tmp_path / "a.jpg", exif=exif)
-    assert (
-        "; its EXIF is damaged, part of it cannot be read"
-        in client.get(convert(client, tmp_path / "a.jpg")).text
-    )
+    assert "; its EXIF is damaged, part of it cannot be read" in client.get(convert(client, tmp_path / "a.jpg")).text
 
 
 def test_the_page_loads_nothing_and_says_so(client: Client) -> None:
