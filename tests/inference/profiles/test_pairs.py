@@ -110,6 +110,7 @@ def test_each_scene_is_judged_by_the_others(tmp_path: Path, model: Model) -> Non
     assert verification.of_scenes.shape == (3, 256, 3)
     assert verification.spread is not None
     assert float(verification.spread.max()) < 0.2
+    assert bool((verification.deviation >= verification.of_scenes.std(dim=0) - 1e-4).all())
     assert error(adapted) < error(model.adapt(folders[0])) + 0.02
 
 
