@@ -46,10 +46,10 @@ def write_page(path: Path, profile: Profile, *, title: str) -> None:
         is_checked=math.isfinite(curve.error),
         curves=Charts([_draw_curve(curve, colour) for colour in range(3)], _legend()),
         channels=[name for name, _ in _CHANNELS],
-        residuals=Charts([_draw_levels(curve), _draw_gaps(curve)], []),
+        residuals=Charts([_draw_levels(curve), _draw_gaps(curve)], _legend_of_check()),
         grey=curve.grey.tolist(),
         spread=None if curve.spread is None else curve.spread.tolist(),
-        scenes=Charts([_draw_scenes(curve, colour) for colour in range(3)] if len(curve.scenes) > 1 else [], []),
+        scenes=_draw_repeatability(curve),
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -81,6 +81,13 @@ def _draw_curve(curve: Verification, colour: int) -> Drawing:
         Series(name, _points(values), number, "plain"),
     ]
     return _chart(f"{name}: exposure by level", series, "level, logarithmic")
+
+
+def _draw_repeatability(curve: Verification) -> Charts | None:
+    if len(curve.scenes) < 2:
+        return None
+    names = [(scene.name, number, "plain") for number, scene in enumerate(curve.scenes)]
+    return Charts([_draw_scenes(curve, colour) for colour in range(3)], [*names, ("95 % band", _GREY, "faint")])
 
 
 def _draw_scenes(curve: Verification, colour: int) -> Drawing:
@@ -117,12 +124,12 @@ def _draw_gaps(curve: Verification) -> Drawing:
     centres = [(low + high) / 2 for low, high in itertools.pairwise(GAPS_STOPS)]
     series = [
         Series(name, [Point(x, y) for x, y in zip(centres, curve.by_gap[:, place].tolist(), strict=True)], number)
-        for place, (name, number) in enumerate((("profile", 0), ("prior", _SECOND)))
+        for place, (name, number) in enumerate((("profile", _GREY), ("prior", _SECOND)))
     ]
     highest = max((point.y for one in series for point in one.seen), default=1.0)
     frame = Frame((0.0, GAPS_STOPS[-1]), (0.0, 1.1 * highest or 1.0))
     return Drawing(
-        "What was kept out, by stops between exposures: median distance (profile blue, prior yellow)",
+        "What was kept out, by stops between exposures: median distance",
         "median distance by stops between exposures",
         frame,
         [Tick(gap, f"{gap:g}") for gap in GAPS_STOPS],
@@ -149,4 +156,12 @@ def _legend() -> list[tuple[str, int, str]]:
         ("its 95 % band", 0, "faint"),
         ("prior", _SECOND, "dashed"),
         ("sRGB", _GREY, "plain"),
+    ]
+
+
+def _legend_of_check() -> list[tuple[str, int, str]]:
+    return [
+        *((name, number, "line") for name, number in _CHANNELS),
+        ("profile", _GREY, "line"),
+        ("prior", _SECOND, "line"),
     ]

@@ -97,3 +97,13 @@ def test_unrelated_and_turned_pictures_are_refused_with_their_residual():
 def test_pictures_that_say_nothing_of_a_shift_are_refused(ldr, message):
     with pytest.raises(ValueError, match=message):
         align_Ward2003(ldr, torch.tensor([0.0, 2.0]), max_shift_px=16)
+
+
+def test_what_cannot_be_aligned_stays_where_it_is_if_that_is_allowed():
+    ldr = shoot(GAMMA, windows(texture(160, 0), [(0, 0), (3, -2), (0, 0)], 128), EVS)
+    ldr[0] = 0.0
+    aligned = align_Ward2003(ldr, torch.tensor(EVS), max_shift_px=16, is_strict=False)
+    assert aligned.residuals[1].isnan()
+    assert aligned.residuals[2] < 0.05
+    assert (aligned.shifts_px[2] - aligned.shifts_px[1]).tolist() != [0, 0]
+    assert aligned.shifts_px[0].tolist() == aligned.shifts_px[1].tolist()

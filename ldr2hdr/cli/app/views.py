@@ -38,7 +38,7 @@ from ldr2hdr.io import ImageError
 
 _NAMES: Final = ("127.0.0.1", "localhost")
 TOKEN_HEADER: Final = "X-Ldr2hdr-Token"
-MAX_BRACKET: Final = 16
+MAX_BRACKET: Final = 30
 _FORM_BYTES: Final = 2**16  # of what is around the files in a form
 _MAX_WORDS: Final = 100
 _HEADERS: Final = {

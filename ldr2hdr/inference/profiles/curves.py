@@ -84,16 +84,23 @@ def information_of(scenes: Sequence[Scene], check: CurveCheck | None) -> CurveIn
 
 @torch.no_grad()
 def verify(scenes: Sequence[Scene], check: CurveCheck | None, response: PriorResponse) -> Verification:
-    """Gather what a curve can be judged by."""
+    """Gather what a curve can be judged by.
+
+    The deviation claims no more than the estimator's own account, and of several scenes at least their distance.
+    """
     strength = 1.0 if check is None else check.strength
     found = response.posterior(information_of(scenes, check))
-    own = [response.posterior(scale(scene.fit.information, strength)).log_curve for scene in scenes]
+    own = torch.stack([response.posterior(scale(scene.fit.information, strength)).log_curve for scene in scenes])
+    pooled = pool([scene.fit.information for scene in scenes])
+    deviation = response.posterior(scale(pooled, min(strength, 1.0))).deviation
+    if len(scenes) > 1:
+        deviation = torch.maximum(deviation, own.std(dim=0))
     unknown = math.nan
     return Verification(
         curve=_stops(found.log_curve),
-        deviation=_stops(found.deviation),
+        deviation=_stops(deviation),
         prior=_stops(response.posterior(None).log_curve),
-        of_scenes=_stops(torch.stack(own)),
+        of_scenes=_stops(own),
         by_level=torch.full((NUM_BANDS, 3), unknown) if check is None else check.by_level.float(),
         by_gap=torch.full((len(GAPS_STOPS) - 1, 2), unknown) if check is None else check.by_gap.float(),
         kept_out="nothing" if check is None else check.kind,

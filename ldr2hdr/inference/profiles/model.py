@@ -4,7 +4,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import torch
 from jaxtyping import Float
@@ -192,6 +192,7 @@ class Model:
         try:
             _require_fitting(self.learner.model, profile)
             statistics = rebuild(self.learner.statistics, profile.statistics, device=_device_of(self.learner))
+            _require_curve(self.learner.model, statistics)
         except ValueError as error:
             raise ValueError(f"the camera profile does not fit the model that it names: {error}: {path}") from error
         return self._adapted(profile, statistics)
@@ -239,6 +240,13 @@ def _require_fitting(model: nn.Module, profile: Profile) -> None:
             raise ValueError(f"it changes {name} {tuple(part.shape)}, which the model has not")
         if not (part.is_floating_point() and bool(part.isfinite().all())):
             raise ValueError(f"its change of {name} is not finite")
+
+
+@torch.no_grad()
+def _require_curve(model: nn.Module, statistics: Statistics) -> None:
+    response = curve_response(model)
+    if response is not None and not bool(response.weights(cast(CurveInformation, statistics)).isfinite().all()):
+        raise ValueError("what it says of the response gives no curve")
 
 
 def _picture(photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:

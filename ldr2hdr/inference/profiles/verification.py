@@ -38,7 +38,7 @@ class Verification(NamedTuple):
 
     Attributes:
         curve: Log inverse response.
-        deviation: Its standard deviation.
+        deviation: Its standard deviation; of several scenes at least that of their own curves.
         prior: The curve without any bracket.
         of_scenes: The curve of each scene alone.
         by_level: Median error with sign of what was kept out, in bands of 16 levels; NaN where nothing was seen.

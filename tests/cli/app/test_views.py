@@ -200,7 +200,7 @@ def test_photographs_that_are_refused_are_named_as_their_owner_does(
 
 def test_the_wrong_number_of_files_is_refused(client: Client) -> None:
     good = (small_jpeg(), "a.jpg")
-    for url, files in (("/photo", ()), ("/photo", (good, good)), ("/bracket", (good,)), ("/bracket", (good,) * 17)):
+    for url, files in (("/photo", ()), ("/photo", (good, good)), ("/bracket", (good,)), ("/bracket", (good,) * 31)):
         response = post(client, url, *files, camera="")
         assert response.status_code == 400
         assert f"got {len(files)}." in response.text
@@ -245,10 +245,9 @@ def test_of_three_photographs_one_checks_the_others(
 ) -> None:
     """The check itself, and that a bracket is refused that would not help, are `ldr2hdr.inference.profiles`'s."""
 
-    def adapt(self: Model, folder: Path, *, evs: object, is_checked: bool, on_step: Any) -> AdaptedCamera:
+    def adapt(self: Model, folder: Path, *, evs: object, is_checked: bool) -> AdaptedCamera:
         assert is_checked
         assert sorted(path.name for path in folder.iterdir()) == ["00.jpg", "01.jpg", "02.jpg"]
-        on_step(5, 0.2, 0.3)
         unchecked = real(self, folder, evs=evs, is_checked=False)
         check = Check("01.jpg", 0.3, (0.25, 0.2))
         return replace(unchecked, profile=unchecked.profile._replace(check=check, steps=1))
@@ -259,6 +258,20 @@ def test_of_three_photographs_one_checks_the_others(
     *told, last = events(post(client, "/bracket", *files))
     assert told[-1] == {"state": "working", "share": 0.5}
     assert "from 3 photographs: 0.30 stops off before, 0.20 after" in client.get(last["location"]).text
+
+
+def test_two_photographs_are_checked_if_the_model_compares_pairs(
+    client: Client, bracket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def adapt(self: Model, folder: Path, *, evs: object, is_checked: bool) -> AdaptedCamera:
+        assert is_checked
+        raise ValueError("as far as it goes")
+
+    monkeypatch.setattr(Model, "adapt", adapt)
+    monkeypatch.setattr(Model, "compares_pairs", True)
+    files = [(path.read_bytes(), path.name) for path in sorted(bracket.iterdir())[:2]]
+    *_, last = events(post(client, "/bracket", *files))
+    assert last["message"] == "as far as it goes"
 
 
 def test_a_bracket_that_is_refused_is_told_of_by_its_owners_names(

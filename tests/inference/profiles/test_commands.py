@@ -14,7 +14,7 @@ from ldr2hdr import cli
 from ldr2hdr.data.cameras.camera import Camera
 from ldr2hdr.inference.profiles.files import read_profile
 from ldr2hdr.io import read_radiance
-from profiles.photographs import write_bracket, write_photo
+from profiles.photographs import save_checkpoint, write_bracket, write_photo
 
 
 @pytest.fixture
@@ -192,3 +192,19 @@ def test_force_overwrites_a_profile(folder: Path, ckpt: Path) -> None:
     Path("a.ldr2hdr").write_bytes(b"old")
     assert run("adapt", "bracket", "-o", "a.ldr2hdr", "--force", "--steps", "0", ckpt=ckpt) == 0
     assert read_profile("a.ldr2hdr").num_frames == 3
+
+
+def test_a_report_beside_the_profile(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prior = save_checkpoint(tmp_path / "prior.ckpt", "response=prior")
+    words = ("adapt", "bracket", "-o", "a.ldr2hdr", "--report", "a.html", "--no-check")
+    assert run(*words, ckpt=prior) == 0
+    assert "wrote a.html" in capsys.readouterr().out
+    assert "f/8, ISO 100, 0.003906 s to 0.0625 s" in Path("a.html").read_text(encoding="utf-8")
+    assert run(*words, ckpt=prior) == 2
+    assert "refusing to overwrite a.ldr2hdr" in capsys.readouterr().err
+
+
+def test_no_report_of_a_response_without_a_curve(folder: Path, ckpt: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("adapt", "bracket", "-o", "a.ldr2hdr", "--report", "a.html", ckpt=ckpt) == 1
+    assert "--report shows a curve, and the response of this checkpoint has none" in capsys.readouterr().err
+    assert not Path("a.ldr2hdr").exists()

@@ -168,7 +168,7 @@ def test_a_diverged_step_ends_the_check(bracket: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_arguments(model: Model, bracket: Path) -> None:
-    with pytest.raises(ValueError, match="a bracket or more and max_steps of at least 0, got 0 and 10"):
+    with pytest.raises(ValueError, match="a bracket or more and max_steps of at least 0, got 0 and 0"):
         model.adapt()
     with pytest.raises(ValueError, match="got 1 and -1"):
         model.adapt(bracket, max_steps=-1)

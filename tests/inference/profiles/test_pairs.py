@@ -14,7 +14,7 @@ from torch import Tensor
 import ldr2hdr
 from ldr2hdr import RefusedBracket
 from ldr2hdr.calibration.prior import hat_basis, read_curve_prior
-from ldr2hdr.inference.profiles.files import read_profile
+from ldr2hdr.inference.profiles.files import read_profile, write_profile
 from ldr2hdr.inference.profiles.model import AdaptedCamera, Model
 from profiles.photographs import save_checkpoint
 
@@ -110,6 +110,7 @@ def test_each_scene_is_judged_by_the_others(tmp_path: Path, model: Model) -> Non
     assert verification.of_scenes.shape == (3, 256, 3)
     assert verification.spread is not None
     assert float(verification.spread.max()) < 0.2
+    assert bool((verification.deviation >= verification.of_scenes.std(dim=0) - 1e-4).all())
     assert error(adapted) < error(model.adapt(folders[0])) + 0.02
 
 
@@ -222,3 +223,11 @@ def test_inner_steps_on_two_exposures_are_not_tried(
 ) -> None:
     assert model.adapt(write(tmp_path / "b", (-1, 1)), max_steps=2).profile.steps == 0
     assert "no inner step is taken" in caplog.text
+
+
+def test_statistics_that_give_no_curve_are_refused(tmp_path: Path, model: Model) -> None:
+    adapted = model.adapt(write(tmp_path / "b"))
+    huge = {name: torch.full_like(part, 1e308) for name, part in adapted.profile.statistics.items()}
+    write_profile(tmp_path / "a.ldr2hdr", adapted.profile._replace(statistics=huge))
+    with pytest.raises(ValueError, match=r"does not fit the model .* gives no curve: .*a\.ldr2hdr"):
+        model.camera(tmp_path / "a.ldr2hdr")

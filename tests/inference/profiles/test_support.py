@@ -96,7 +96,7 @@ def test_too_few_shared_pixels_to_check_times() -> None:
     """No channel of the one is told where the other's is, but 1 % of all pixels are in both."""
     ldr = torch.full((2, 3, 64, 64), 0.5)
     paths = (Path("a.jpg"), Path("b.jpg"))
-    tiny = Bracket(Path("b"), paths, ldr[..., :4, :3], torch.tensor([0.0, 1.0]), "exif", None, (4, 3))
+    tiny = Bracket(Path("b"), paths, ldr[..., :4, :3], torch.tensor([0.0, 1.0]), "exif", None, "", (4, 3))
     with pytest.raises(RefusedBracket, match="do not overlap enough to check their times: b"):
         align_bracket(tiny)
 
