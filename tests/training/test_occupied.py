@@ -23,7 +23,7 @@ def occupied(tmp_path: Path) -> Path:
 
 
 def test_a_second_run_says_what_to_type(occupied: Path) -> None:
-    with pytest.raises(ValueError, match="last.ckpt") as caught:
+    with pytest.raises(ValueError, match=r"last\.ckpt") as caught:
         require_free_folder(occupied, ckpt=None, overwrite=False)
     for word in (f"\"resume='{occupied}'\"", "hydra.run.dir", "hydra.sweep.dir", "overwrite=true"):
         assert word in str(caught.value)
