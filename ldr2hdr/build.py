@@ -3,6 +3,8 @@
 import functools
 import inspect
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,14 +14,17 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch.utils.data import Dataset
 
-from ldr2hdr.configuration import CONF_DIR, registered_folders
+from ldr2hdr.configuration.folders import CONF_DIR, registered_folders
+from ldr2hdr.configuration.values import require_fitting_values
 from ldr2hdr.data.cameras.ranges import Ranges
 from ldr2hdr.data.loading.datamodule import TaskDataModule
 from ldr2hdr.data.scenes.places import Split
@@ -49,10 +54,19 @@ class RunError(Exception):
 
 @contextmanager
 def one_screen_errors() -> Iterator[None]:
-    """Leave out the frames of the libraries between an entry point and what the user can mend."""
+    """Leave out the frames of the libraries, and in a single run of Hydra all, between a user and what can be mended.
+
+    Raises:
+        RunError: With the reason alone; in a sweep, whose other jobs go on.
+        SystemExit: With the same, in a single run; the environment variable HYDRA_FULL_ERROR=1 shows all frames.
+    """
     try:
         yield
     except (ValueError, OSError, FloatingPointError, ModuleNotFoundError, *_LIBRARY_ERRORS) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.RUN:
+            sys.exit(str(error))
         raise RunError(str(error)) from None
 
 
@@ -71,8 +85,9 @@ def build_training(cfg: DictConfig) -> Training:
 
     Raises:
         ValueError: If ``cfg.ckpt`` or ``cfg.init_ckpt`` holds another network than the configuration describes, a key
-            is no parameter of what it configures, or the hardware asked for is not there.
+            is no parameter of what it configures, a value of another type, or the hardware asked for is not there.
     """
+    require_fitting_values(cfg)
     set_threads(cfg)
     _quieten_lightning()
     L.seed_everything(cfg.seed, workers=True, verbose=False)

@@ -22,7 +22,8 @@ from ldr2hdr.build import (
     one_screen_errors,
     set_threads,
 )
-from ldr2hdr.configuration import CONF_DIR, search_registered_folders
+from ldr2hdr.configuration.folders import CONF_DIR, search_registered_folders, stay_where_started
+from ldr2hdr.configuration.values import require_fitting_values
 from ldr2hdr.data.cameras.ranges import Ranges
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
 from ldr2hdr.evaluation.figures import draw_panel
@@ -46,6 +47,8 @@ def main(cfg: DictConfig) -> None:
     # a file or a pipe has no width of its own, and the tables are wider than the customary 80 columns
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     with one_screen_errors():
+        stay_where_started(cfg)
+        require_fitting_values(cfg)
         set_threads(cfg)
         _check_settings(cfg)
         folder = Path(HydraConfig.get().runtime.output_dir)

@@ -25,7 +25,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from ldr2hdr.configuration import CONF_DIR, search_registered_folders
+from ldr2hdr.configuration.folders import CONF_DIR, search_registered_folders, stay_where_started
 from ldr2hdr.training.earlier import require_present_keys
 from ldr2hdr.training.occupied import require_free_folder
 
@@ -54,6 +54,7 @@ def main(cfg: DictConfig) -> float | None:
     from ldr2hdr.training.replay import choose_config
 
     with one_screen_errors():
+        stay_where_started(cfg)
         if cfg.resume is None:
             require_free_folder(Path(cfg.paths.output_dir), ckpt=cfg.ckpt, overwrite=cfg.overwrite)
         cfg = choose_config(cfg, HydraConfig.get().overrides.task)

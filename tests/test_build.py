@@ -130,6 +130,12 @@ def test_a_key_that_is_no_parameter_is_refused(refused, key):
         (["algo.inner.lr=0.0"], ["algo.inner.lr"]),
         (["dataset=hdr_folder", "dataset.root=nowhere"], ["dataset.root=nowhere"]),
         (["dataset=hdr_folder"], ["dataset.root"]),
+        (["algo.inner.steps=abc"], ["algo.inner.steps=abc: expected a whole number"]),
+        (["algo.inner.lr=[1]"], ["algo.inner.lr=[1]: expected a number"]),
+        (["seed=abc"], ["seed=abc: expected a whole number"]),
+        (["+trainer.precision=abc"], ["trainer.precision=abc: expected", "bf16-mixed", "or null"]),
+        (["dataset.panoramas.fov_deg=60"], ["dataset.panoramas.fov_deg=60: expected a list of numbers"]),
+        (["algo.first_order=1", "seed=null"], ["algo.first_order=1: expected true or false", "seed=null"]),
     ],
 )
 def test_bad_settings_name_their_key(refused, overrides, words):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -93,9 +94,21 @@ def test_evaluate_writes_complete_results(python, trained, tmp_path):
     assert all(stages <= {output.stage for output in sample.outputs} for sample in samples)
 
 
+def test_a_run_in_its_own_folder_takes_paths_from_where_it_was_started(python, cache_dir, tmp_path):
+    (tmp_path / "cache").symlink_to(cache_dir)
+    words = ("ldr2hdr.train", "paths.cache_dir=cache", "hydra.job.chdir=true")
+    done = python(*words, *TINY, "backbone.widths=[4,8]", "hydra.run.dir=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "run" / "cache").exists(), "each run would fill a cache of its own"
+    done = python(*words, "resume=run", "trainer.max_steps=3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_help_lists_the_groups(python, tmp_path):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = python("ldr2hdr.train", "--help", cwd=tmp_path)
     assert done.returncode == 0
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 3, "torch is imported for it"
     for line in ("algo: .*fomaml, .*maml, .*reptile, supervised", "backbone: .*resnet, unet", "experiment: .*smoke"):
         assert re.search(f"^{line}", done.stdout, re.MULTILINE), line
 
@@ -118,6 +131,7 @@ def test_a_bad_run_is_told_in_one_screen(python, trained, tmp_path, overrides, n
     ]
     done = python("ldr2hdr.train", *TINY, *quoted, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
     assert done.returncode == 1
+    assert "Traceback" not in done.stderr
     assert named.format(**names) in done.stderr
     assert len(done.stderr.splitlines()) < 25
     assert not list(tmp_path.rglob("*.ckpt"))

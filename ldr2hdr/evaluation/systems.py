@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.baselines.response_fit import ResponseFit
 from ldr2hdr.build import build_learner, choose_device, load_learner
-from ldr2hdr.configuration import CONF_DIR
+from ldr2hdr.configuration.folders import CONF_DIR
 from ldr2hdr.evaluation.scoring import (
     AbstractBaseline,
     BaselineSystem,

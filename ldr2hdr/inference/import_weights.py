@@ -14,7 +14,7 @@ from ldr2hdr.backbones.importers.hdrcnn import import_hdrcnn
 from ldr2hdr.backbones.importers.hdrunet import import_hdrunet
 from ldr2hdr.backbones.importers.imported import ImportedBackbone
 from ldr2hdr.build import build_learner
-from ldr2hdr.configuration import CONF_DIR
+from ldr2hdr.configuration.folders import CONF_DIR
 from ldr2hdr.io.files import replacing
 
 _SUFFIX: Final = ".ckpt"

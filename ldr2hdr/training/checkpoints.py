@@ -6,10 +6,10 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pydoc import ErrorDuringImport, locate
 from typing import Final, cast
 
 import yaml
-from hydra.utils import get_object
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -138,8 +138,8 @@ def _is_class_of(target: str, packages: Sequence[str]) -> bool:
     if package not in packages:
         return False
     try:
-        named = get_object(target)
-    except ImportError:
+        named = locate(target)
+    except ErrorDuringImport:
         return False
     return isinstance(named, type) and named.__module__.partition(".")[0] == package
 

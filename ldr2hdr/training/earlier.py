@@ -81,12 +81,14 @@ def upgrade_config(config: str) -> str:
 
 
 def require_present_keys(overrides: Iterable[str]) -> None:
-    """Refuse overrides of a key that has moved since version 0.1.
+    """Refuse overrides of a key that has moved since version 0.1, and new keys without a value.
 
     Raises:
-        ValueError: If there is one, with the key that it is now.
+        ValueError: If there is one, with what to type.
     """
     for override in overrides:
+        if override.startswith("+") and "=" not in override:
+            raise ValueError(f"{override} needs a value: {override}=VALUE")
         key = override.partition("=")[0].lstrip("+~")
         if _LIFTED.match(key, len("algo.")):
             raise ValueError(f"{key} is now {_LIFTED.sub(_present_key, key)}")

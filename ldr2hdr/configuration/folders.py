@@ -14,14 +14,20 @@ from pathlib import Path
 from typing import Final
 
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.utils import to_absolute_path
+from omegaconf import DictConfig, OmegaConf
 
 # An installed package carries conf/ inside; a checkout, and what is installed from one in place, has it beside.
-_INSIDE: Final = Path(__file__).resolve().parent / "conf"
+_INSIDE: Final = Path(__file__).resolve().parent.parent / "conf"
 CONF_DIR: Final = str(_INSIDE if _INSIDE.is_dir() else _INSIDE.parent.parent / "conf")
 
 _GROUP: Final = "ldr2hdr.conf"
+# Keys whose relative paths are meant from where the command was given
+_PATHS: Final = ("paths.cache_dir", "dataset.root", "ckpt", "init_ckpt", "supervised_ckpt", "resume", "replay")
+_NO_PATH: Final = "last"
 
 
 def registered_folders() -> dict[str, Path]:
@@ -36,6 +42,19 @@ def registered_folders() -> dict[str, Path]:
 def search_registered_folders() -> None:
     """Let Hydra find the options in registered folders, after those of ``conf/``."""
     Plugins.instance().register(_RegisteredFolders)
+
+
+def stay_where_started(config: DictConfig) -> None:
+    """Make relative paths absolute where Hydra has gone to the run's folder, by ``hydra.job.chdir=true``.
+
+    Otherwise each run would decode the panoramas anew, to a cache of its own.
+    """
+    if not HydraConfig.get().job.chdir:
+        return
+    for key in _PATHS:
+        path = OmegaConf.select(config, key)
+        if path is not None and path != _NO_PATH:
+            OmegaConf.update(config, key, to_absolute_path(path))
 
 
 class _RegisteredFolders(SearchPathPlugin):

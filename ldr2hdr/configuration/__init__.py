@@ -1,0 +1,1 @@
+"""Configurations before anything is built of them: where they are, and whether their values fit."""
