@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from ldr2hdr.backbones.base import Strip
@@ -11,10 +12,12 @@ from ldr2hdr.backbones.highlights.backbone import Highlights
 from ldr2hdr.backbones.highlights.distribution import Answer, Excess
 from ldr2hdr.backbones.highlights.grids import cell_means, spread_out
 from ldr2hdr.backbones.highlights.network import Pair, Small
+from ldr2hdr.build import CONF_DIR, build_learner
 from ldr2hdr.inference.tiling import reconstruct_bands
 from ldr2hdr.losses import HighlightLikelihood, LogL1
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.ridge import InverseGammaResponse
+from ldr2hdr.tasks import Shots, TaskBatch
 
 
 def small_net(**settings: object) -> Highlights:
@@ -122,9 +125,9 @@ def test_a_photograph_of_more_pixels_has_the_same_highlights(factor: int) -> Non
     with torch.no_grad():
         few, many = (net(ldr, linearized(ldr)).log2() for ldr in ldrs)
     difference = (torch.nn.functional.avg_pool2d(many, factor) - few).abs()
-    near = [torch.nn.functional.max_pool2d(side.float(), 13, 1, 6).bool() for side in (clipped, ~clipped)]
+    near = [torch.nn.functional.max_pool2d(side.float(), 17, 1, 8).bool() for side in (clipped, ~clipped)]
     edge = near[0] & near[1]
-    assert edge.float().mean() < 0.06
+    assert edge.float().mean() < 0.08
     assert difference[~edge.expand_as(difference)].max() < 0.1
     assert (difference > 0.1).float().mean() < 0.01
     assert few.max() > 0.8
@@ -249,3 +252,16 @@ def test_a_look_does_not_depend_on_the_strips() -> None:
 def test_bad_arguments_name_their_key(settings: dict[str, object], key: str) -> None:
     with pytest.raises(ValueError, match=rf"backbone\.{key}"):
         Highlights(**settings)
+
+
+@pytest.mark.parametrize("response", ["ridge", "local"])
+@pytest.mark.parametrize("algo", ["maml", "fomaml", "reptile"])
+def test_every_learner_trains_it(algo: str, response: str) -> None:
+    words = [f"algo={algo}", f"response={response}", "backbone=highlights", "loss=highlights", "algo.inner.steps=1"]
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        learner = build_learner(compose("train", overrides=[*words, "backbone.widths=[4,6]", "backbone.work_px=32"]))
+    ldr = torch.cat([smooth_picture(32, 48, seed=seed) for seed in range(2)])[None]
+    shots = Shots(ldr, 2 * linearized(ldr))
+    step = learner.outer_step(TaskBatch(shots, shots, (("a", "b"),), ("camera",)))
+    assert step.num_counted == 1
+    assert sum(part.abs().sum() for part in step.gradient_sum) > 0
