@@ -6,7 +6,12 @@ import pytest
 import torch
 from brackets import EVS, shoot, texture
 
-from ldr2hdr.calibration.merge import InverseResponse, merge_DebevecMalik1997, recover_response_DebevecMalik1997
+from ldr2hdr.calibration.merge import (
+    InverseResponse,
+    merge_DebevecMalik1997,
+    merge_exposures,
+    recover_response_DebevecMalik1997,
+)
 from ldr2hdr.data.cameras.crf import ExtendedSigmoidCurve, GammaCurve, SigmoidCurve, SplineCurve, SrgbCurve
 from ldr2hdr.data.cameras.development import Jpeg
 
@@ -176,3 +181,43 @@ def test_pixels_that_no_picture_shows_are_refused():
         merge_DebevecMalik1997(
             torch.full((2, 3, 4, 4), 0.5), evs_of((0.0, 1.0)), response=known_response(GAMMA), is_valid=is_valid
         )
+
+
+def true_curve(curve):
+    """Log exposure by level ``(256, 3)`` of a camera without noise."""
+    return known_response(curve).log_exposure.T
+
+
+def test_a_merge_by_the_true_curve_is_the_truth():
+    truth = texture(64)
+    merged = merge_exposures(shoot(CURVES["srgb"], truth), evs_of(), log_curve=true_curve(CURVES["srgb"]))
+    seen = (truth > 2.0**-6) & (truth < 3.5)
+    assert stops_off(merged.exposure, truth)[seen].mean() < 0.02
+
+
+def test_a_curve_of_any_height_merges_to_the_same():
+    ldr, curve = shoot(GAMMA, texture(32)), true_curve(GAMMA)
+    first, second = (merge_exposures(ldr, evs_of(), log_curve=each).exposure for each in (curve, curve - 1.5))
+    torch.testing.assert_close(first, second)
+
+
+def test_a_channel_beside_a_white_one_still_speaks():
+    ldr = torch.tensor([[1.0, 100 / 255, 60 / 255], [1.0, 220 / 255, 130 / 255]])[..., None, None]
+    evs = evs_of((0.0, 2.0))
+    merged = merge_exposures(ldr, evs, log_curve=true_curve(GAMMA))
+    alone = ldr.clone()
+    alone[:, 0] = 0.5
+    others = merge_exposures(alone, evs, log_curve=true_curve(GAMMA))
+    assert merged.is_clipped.flatten().tolist() == [True, False, False]
+    assert torch.equal(merged.exposure[1:], others.exposure[1:])
+    assert merged.exposure[0].item() == pytest.approx(1.0)
+
+
+def test_a_dark_level_counts_little():
+    """At level 3 of 255 a frame is off by half a stop; where another shows level 150, it hardly matters."""
+    ldr = torch.tensor([3.0, 150.0]).view(2, 1, 1, 1).expand(-1, 3, -1, -1) / 255
+    curve = true_curve(GAMMA)
+    ev = (curve[150, 1] - curve[3, 1]).item() / np.log(2) + 0.5
+    merged = merge_exposures(ldr, evs_of((0.0, ev)), log_curve=curve)
+    expected = curve[150] - ev * np.log(2)
+    assert ((merged.exposure.flatten().log() - expected).abs() / np.log(2)).max() < 0.01

@@ -8,11 +8,13 @@ from ldr2hdr.backbones.unet import UNet
 from ldr2hdr.losses import LogL1
 from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
 from ldr2hdr.reconstructor import Reconstructor
+from ldr2hdr.response.base import AbstractPointwiseResponse
+from ldr2hdr.response.prior import PriorResponse
 from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
 from ldr2hdr.tasks import Shots, TaskBatch
 
 BACKBONES = ("unet", "resnet")
-RESPONSES = ("none", "ridge")
+RESPONSES = ("none", "ridge", "prior")
 LOSS = LogL1(charbonnier=0.1)
 
 
@@ -20,7 +22,12 @@ def reconstructor(backbone: str = "unet", response: str = "none", *, norm: str =
     """A network past its first step: a fresh head is zero."""
     torch.manual_seed(0)
     net = UNet((4, 6), norm=norm) if backbone == "unet" else ResNet(4, 1, norm=norm)
-    model = Reconstructor(InverseGammaResponse() if response == "none" else RidgeResponse(num_knots=5), net).double()
+    stage: AbstractPointwiseResponse
+    if response == "prior":
+        stage = PriorResponse()
+    else:
+        stage = InverseGammaResponse() if response == "none" else RidgeResponse(num_knots=5)
+    model = Reconstructor(stage, net).double()
     with torch.no_grad():
         torch._foreach_add_(list(net.parameters()), [0.1 * torch.randn_like(p) for p in net.parameters()])
     return model

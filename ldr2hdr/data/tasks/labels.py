@@ -7,14 +7,25 @@ it, and keeps nothing from one call to the next.
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from functools import partial
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ldr2hdr.calibration.alignment import align_Ward2003, shift_pictures
-from ldr2hdr.calibration.merge import merge_DebevecMalik1997, recover_response_DebevecMalik1997
+from ldr2hdr.calibration.curve import levels_of
+from ldr2hdr.calibration.information import SAME_SCENE_EVIDENCE, fit_rows
+from ldr2hdr.calibration.merge import (
+    MergedExposure,
+    merge_DebevecMalik1997,
+    merge_exposures,
+    recover_response_DebevecMalik1997,
+)
+from ldr2hdr.calibration.posterior import posterior_mean
+from ldr2hdr.calibration.prior import read_curve_prior
+from ldr2hdr.calibration.rows import bracket_rows, count_joint_levels, disagreement
 from ldr2hdr.radiometry import expose
 
 Pictures: TypeAlias = Float[Tensor, "k 3 h w"]
@@ -68,6 +79,34 @@ class TruthLabels(AbstractLabelSource):
         return truth
 
 
+class _Recovered(NamedTuple):
+    merge: Callable[..., MergedExposure]
+    residual_stops: float
+
+
+def _recover_by_prior(ldr: Pictures, evs: Float[Tensor, " k"], is_valid: Bool[Tensor, "k h w"]) -> _Recovered:
+    """Recover the response as the posterior of a prior that real cameras taught."""
+    prior = read_curve_prior()
+    histograms = count_joint_levels(levels_of(ldr).to(torch.uint8), evs, is_valid=is_valid)
+    rows = bracket_rows(histograms, evs)
+    # whether there is one scene is asked of the curve that fits best, not of one that the prior holds back
+    log_curve, free = (
+        posterior_mean(fit_rows(rows, prior, num_frames=len(evs), evidence=evidence).information, prior)
+        for evidence in (SAME_SCENE_EVIDENCE, 1.0)
+    )
+    return _Recovered(partial(merge_exposures, log_curve=log_curve.to(ldr.device)), disagreement(rows, free))
+
+
+def _recover_by_DebevecMalik1997(
+    ldr: Pictures, evs: Float[Tensor, " k"], is_valid: Bool[Tensor, "k h w"]
+) -> _Recovered:
+    response = recover_response_DebevecMalik1997(ldr, evs, is_valid=is_valid)
+    return _Recovered(partial(merge_DebevecMalik1997, response=response), response.residual_stops)
+
+
+_RECOVERIES: Final = {"prior": _recover_by_prior, "debevec_malik1997": _recover_by_DebevecMalik1997}
+
+
 class MergeLabels(AbstractLabelSource):
     """``labels=merge``: response recovery and merge of the support pictures alone, what a photographer has.
 
@@ -76,14 +115,30 @@ class MergeLabels(AbstractLabelSource):
     that picture's clipping point, a lower bound of the truth.
 
     Attributes:
+        response: How the camera's curve is recovered: ``prior``, by what the pictures tell beside a prior of real
+            cameras; or ``debevec_malik1997``, as published.
         align: Align the pictures first, for brackets shot by hand. Each label lies on its own picture.
         max_shift_px: Largest shift between pictures that are neighbours in exposure.
-        max_residual_stops: Largest disagreement of the pictures about the scene, see `InverseResponse`.
+        max_residual_stops: Largest disagreement of the pictures about the scene, see `disagreement` and
+            `InverseResponse`.
+
+    Raises:
+        ValueError: If there is no such recovery.
     """
 
     needs_one_scene = True
 
-    def __init__(self, *, align: bool = False, max_shift_px: int = 16, max_residual_stops: float = 0.5) -> None:
+    def __init__(
+        self,
+        *,
+        response: str = "prior",
+        align: bool = False,
+        max_shift_px: int = 16,
+        max_residual_stops: float = 0.5,
+    ) -> None:
+        if response not in _RECOVERIES:
+            raise ValueError(f"labels.response must be one of {', '.join(_RECOVERIES)}, got {response!r}")
+        self.response = response
         self.align = align
         self.max_shift_px = max_shift_px
         self.max_residual_stops = max_residual_stops
@@ -104,22 +159,28 @@ class MergeLabels(AbstractLabelSource):
         try:
             if self.align:
                 shifts = align_Ward2003(ldr, evs, max_shift_px=self.max_shift_px).shifts_px
-            aligned, is_valid = shift_pictures(ldr, shifts)
-            response = recover_response_DebevecMalik1997(aligned, evs, is_valid=is_valid)
+            merge, residual_stops = _RECOVERIES[self.response](*_shifted(ldr, evs, shifts))
+            # onto each picture in turn, so that no label lacks a border
+            merged = []
+            for shift in shifts:
+                aligned, _, is_valid = _shifted(ldr, evs, shifts - shift)
+                merged.append(merge(aligned, evs, is_valid=is_valid).exposure)
         except ValueError as error:
             raise RefusedSupport(f"labels=merge cannot merge this support: {error}") from error
-        if response.residual_stops > self.max_residual_stops:
-            disagreement = f"disagree about it by {response.residual_stops:.2f} stops, more than"
+        if residual_stops > self.max_residual_stops:
+            words = f"disagree about it by {residual_stops:.2f} stops, more than"
             raise RefusedSupport(
-                f"labels=merge needs exposures of one scene, got pictures that {disagreement} max_residual_stops="
+                f"labels=merge needs exposures of one scene, got pictures that {words} max_residual_stops="
                 f"{self.max_residual_stops:g}; choose task=scene, or align=true for a bracket shot by hand"
-            ) from ValueError(f"they show one scene, but {disagreement} {self.max_residual_stops:g}")
-        merged = []
-        # onto each picture in turn, so that no label lacks a border
-        for shift in shifts:
-            aligned, is_valid = shift_pictures(ldr, shifts - shift)
-            merged.append(merge_DebevecMalik1997(aligned, evs, response=response, is_valid=is_valid).exposure)
+            ) from ValueError(f"they show one scene, but {words} {self.max_residual_stops:g}")
         return expose(torch.stack(merged), evs)
+
+
+def _shifted(
+    ldr: Pictures, evs: Float[Tensor, " k"], shifts: Int[Tensor, "k 2"]
+) -> tuple[Pictures, Float[Tensor, " k"], Bool[Tensor, "k h w"]]:
+    pictures, is_valid = shift_pictures(ldr, shifts)
+    return pictures, evs, is_valid
 
 
 class TeacherLabels(AbstractLabelSource):
