@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ldr2hdr.backbones.base import AbstractBackbone, AbstractHeadedBackbone, Strip
 from ldr2hdr.backbones.blocks import LogHead
+from ldr2hdr.backbones.highlights.backbone import AbstractHighlightBackbone
+from ldr2hdr.backbones.highlights.distribution import Statistic
 from ldr2hdr.backbones.locality import Locality
 from ldr2hdr.response.base import AbstractResponse
 from ldr2hdr.tasks import Shots, Statistics, Window, named_tensors, with_tensors
@@ -161,6 +163,38 @@ class BoundReconstructor(nn.Module):
         """
         linear = self._linearize(part, prepared.response, window)
         return self.backbone.reconstruct(part, linear, prepared=prepared.backbone, window=window)
+
+    @property
+    def has_distribution(self) -> bool:
+        """Whether the network knows a distribution of what was clipped, and so ``reporting`` and ``spread``."""
+        return isinstance(self.backbone, AbstractHighlightBackbone)
+
+    def reporting(self, statistic: Statistic) -> "BoundReconstructor":
+        """Return the network that shows another number of its distribution of what was clipped.
+
+        Raises:
+            ValueError: If there is no such number, or the network knows no distribution.
+        """
+        backbone = self._highlight_backbone().reporting(statistic)
+        return BoundReconstructor(self.response, backbone, self.weights)
+
+    def spread(self, part: Float[Tensor, "b 3 h w"], *, prepared: Prepared, window: Window) -> Float[Tensor, "b 3 h w"]:
+        """Return the standard deviation to expect of what was added in a part of pictures, in stops.
+
+        Arguments as for ``reconstruct``.
+
+        Raises:
+            ValueError: If the network knows no distribution.
+        """
+        return self._highlight_backbone().spread(part, prepared=prepared.backbone, window=window)
+
+    def _highlight_backbone(self) -> AbstractHighlightBackbone[Any]:
+        if not isinstance(self.backbone, AbstractHighlightBackbone):
+            raise ValueError(
+                f"the backbone {type(self.backbone).__name__} knows no distribution of what was clipped, and has one "
+                "answer alone; backbone=highlights has"
+            )
+        return self.backbone
 
     def _linearize_strips(self, whole: Iterable[Tensor], of_response: Any) -> Iterator[Strip]:  # noqa: ANN401
         top = 0

@@ -70,6 +70,13 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="S",
         help="how much of the highlights above white is kept, in stops: 0 none, 1 all (default)",
     )
+    parser.add_argument(
+        "--highlights",
+        type=_statistic,
+        metavar="WHAT",
+        help="what clipped light becomes: median (least error, for pictures; default), mean (right energy, to light a "
+        "scene by), or a number from 0 to 1, that quantile of what is likely",
+    )
     parser.add_argument("--float", action="store_true", help="32-bit floats in exr and jxl, not 16")
     parser.add_argument(
         "--trust", action="store_true", help="in exr, say of each pixel how far to trust it; 3 times slower"
@@ -133,7 +140,7 @@ def _load_system(args: argparse.Namespace) -> _System:
     from ldr2hdr.inference.profiles.model import load
     from ldr2hdr.inference.uncertainty import UNKNOWN_CAMERA_STOPS
 
-    model = load(args.ckpt, device=args.device)
+    model = load(args.ckpt, device=args.device, highlights=args.highlights)
     if args.camera is None and args.bracket is None:
         which = "the model that ships with ldr2hdr, " if args.ckpt is None else ""
         about = f"{which}single-shot: no camera profile was used; tones are those of the cameras trained on"
@@ -230,6 +237,10 @@ def _describe(converted: "Converted") -> str:
         f"wrote {output}: {converted.width} x {converted.height} pixels, {size_mb:.1f} MB, "
         f"brightest pixel {abs(stops):.1f} stops {side} white"
     )
+
+
+def _statistic(text: str) -> str | float:
+    return text if text in ("median", "mean") else _share(text)
 
 
 def _share(text: str) -> float:

@@ -48,7 +48,7 @@ def reconstruct_photo(ldr: Float[Tensor, "3 h w"], network: BoundReconstructor) 
 def assess_photo(ldr: Float[Tensor, "3 h w"], network: BoundReconstructor, *, tone_error_stops: float) -> Uncertainty:
     """Compute how uncertain the result of `reconstruct_photo` is; arguments and errors as for `convert_photo`."""
     size = (ldr.shape[1], ldr.shape[2])
-    bands = reconstruct_bands(network, _reader(ldr), size=size)
+    bands = reconstruct_bands(network, _reader(ldr), size=size, has_spread=network.has_distribution)
     bands = _with_uncertainty(ldr, bands, network, strength=1.0, tone_error_stops=tone_error_stops)
     return Uncertainty(*_gather(bands, size, dtype=torch.float32).picture[3:])
 
@@ -95,8 +95,11 @@ def convert_photo(
     """
     photo = read_photo(job.photo)
     height, width = photo.ldr.shape[1:]
-    bands = reconstruct_bands(network, _reader(photo.ldr), size=(height, width), on_share=on_share)
-    bands = (limit_highlights(band, strength) for band in bands)
+    has_spread = tone_error_stops is not None and network.has_distribution
+    bands = reconstruct_bands(
+        network, _reader(photo.ldr), size=(height, width), on_share=on_share, has_spread=has_spread
+    )
+    bands = (torch.cat([limit_highlights(band[:3], strength), band[3:] * strength]) for band in bands)
     if tone_error_stops is not None:
         bands = _with_uncertainty(photo.ldr, bands, network, strength=strength, tone_error_stops=tone_error_stops)
     gathered = _gather(bands, (height, width), dtype=torch.float16 if is_half else torch.float32)
@@ -130,19 +133,21 @@ def _reader(ldr: Float[Tensor, "3 h w"]) -> Read:
 
 def _with_uncertainty(
     ldr: Float[Tensor, "3 h w"],
-    bands: Iterator[Float[Tensor, "3 _ w"]],
+    bands: Iterator[Float[Tensor, "c _ w"]],
     network: BoundReconstructor,
     *,
     strength: float,
     tone_error_stops: float,
 ) -> Iterator[Float[Tensor, "6 _ w"]]:
-    """Add the channels of `ldr2hdr.inference.uncertainty` below the colours."""
+    """Put the channels of `ldr2hdr.inference.uncertainty` below the colours, in place of the spread if there is one."""
     others = [reconstruct_bands(network, read, size=(ldr.shape[1], ldr.shape[2])) for read in vary(ldr)]
     top = 0
     for band, darker, mirrored in zip(bands, *others, strict=True):
         rows = slice(top, top + band.shape[1])
-        made = [band, limit_highlights(darker, strength), limit_highlights(mirrored.flip(2), strength)]
-        yield torch.cat([band, torch.stack(assess(ldr[:, rows], made, tone_error_stops=tone_error_stops))])
+        made = [band[:3], limit_highlights(darker, strength), limit_highlights(mirrored.flip(2), strength)]
+        spread = band[3:] if len(band) > 3 else None
+        layers = assess(ldr[:, rows], made, tone_error_stops=tone_error_stops, spread=spread)
+        yield torch.cat([band[:3], torch.stack(layers)])
         top = rows.stop
 
 

@@ -61,7 +61,8 @@ def reconstruct_bands(
     size: tuple[int, int],
     tile_px: int = TILE_PX,
     on_share: OnShare | None = None,
-) -> Iterator[Float[Tensor, "3 _ w"]]:
+    has_spread: bool = False,
+) -> Iterator[Float[Tensor, "c _ w"]]:
     """Reconstruct a picture band by band, as the network would reconstruct it whole.
 
     The picture is read in tiles, and before that in bands, once or twice, if the network has to know all of it. On a
@@ -73,12 +74,14 @@ def reconstruct_bands(
         size: Height and width of the picture.
         tile_px: Side of a tile without its halo; a multiple of the backbone's down-sampling leaves nothing over.
         on_share: Called before each tile.
+        has_spread: Whether the spread of each channel, in stops, comes below the three channels of exposure.
 
     Yields:
         Sensor exposure of some rows, all columns, from top to bottom, on the CPU.
 
     Raises:
-        ValueError: If ``tile_px`` is not positive, or the picture is large and the network cannot work on tiles.
+        ValueError: If ``tile_px`` is not positive, the picture is large and the network cannot work on tiles, or there
+            is no spread to give.
     """
     if tile_px < 1:
         raise ValueError(f"tile_px must be positive, got {tile_px}")
@@ -94,7 +97,10 @@ def reconstruct_bands(
                     done = row.given.start + (row.given.stop - row.given.start) * column.given.start / size[1]
                     on_share(done / size[0])
                 window = (row.seen, column.seen)
-                tile = network.reconstruct(picture.load(window), prepared=prepared, window=window)
+                part = picture.load(window)
+                tile = network.reconstruct(part, prepared=prepared, window=window)
+                if has_spread:
+                    tile = torch.cat([tile, network.spread(part, prepared=prepared, window=window)], dim=1)
                 tiles.append(tile[0, :, row.crop(), column.crop()])
             band = torch.cat(tiles, dim=2).cpu()
         yield band  # outside, for the mode is the thread's and not the function's

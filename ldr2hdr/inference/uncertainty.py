@@ -56,16 +56,22 @@ def vary(ldr: Float[Tensor, "3 h w"]) -> tuple[Callable[[slice, slice], Tensor],
 
 
 def assess(
-    ldr: Float[Tensor, "3 h w"], exposures: Sequence[Float[Tensor, "3 h w"]], *, tone_error_stops: float
+    ldr: Float[Tensor, "3 h w"],
+    exposures: Sequence[Float[Tensor, "3 h w"]],
+    *,
+    tone_error_stops: float,
+    spread: Float[Tensor, "3 h w"] | None = None,
 ) -> Uncertainty:
     """Compute how uncertain each pixel is.
 
     ``sigma**2`` is the sum of three squares: the error of the camera's tones; the standard deviation of the
     reconstructions, which grows where a level is many stops wide (in the shadows) and where the network guesses by
-    statistics; and the stops by which clipped channels were raised above white, times `clip_shares`, for nothing in the
+    statistics; and the spread of the network's own distribution of what was clipped. A network that has none counts
+    instead the stops by which clipped channels were raised above white, times `clip_shares`, for nothing in the
     photograph bounds them. The last two are means over the channels.
 
-    It ranks pixels by the error to expect, one scale for the whole picture left free, and only weakly: on photographs
+    Without a distribution it ranks pixels by the error to expect, one scale for the whole picture left free, and only
+    weakly: on photographs
     of test places by virtual cameras never trained on, the rank correlation with the error is 0.33 for a camera of one
     curve per channel and 0.19 for a phone. It was not fitted to errors, and is no calibrated standard deviation: for
     the former the error is 0.9 sigma, for the latter 1.2 (`experiments/camera_profile`). It leaves out what all
@@ -75,6 +81,7 @@ def assess(
         ldr: The photograph.
         exposures: Its reconstruction first, then those of photographs as good, all in this one's orientation.
         tone_error_stops: Error on well-exposed pixels as measured on other photographs of this camera.
+        spread: Standard deviation of what was added, in stops, of a network that has a distribution of it.
 
     Raises:
         ValueError: If there are fewer than two reconstructions.
@@ -86,7 +93,7 @@ def assess(
     above = shares * (made - 1).clamp_min(0)
     invented = above.sum(dim=0) / made.sum(dim=0).clamp_min(_FLOOR)
     variance = torch.stack([exposure.clamp_min(_FLOOR).log2() for exposure in exposures]).var(dim=0).mean(dim=0)
-    raised = (shares * made.clamp_min(1).log2()).square().mean(dim=0)
+    raised = (shares * made.clamp_min(1).log2() if spread is None else spread).square().mean(dim=0)
     return Uncertainty(shares.amax(dim=0), invented, (tone_error_stops**2 + variance + raised).sqrt())
 
 

@@ -61,9 +61,9 @@ class PixelNormSiLU(nn.Module):
 class KernelSiLU(nn.Module):
     """SiLU whose first and second derivative take one pass each."""
 
-    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Activate ``(B, C, H, W)`` features."""
-        if usable_kernels(features) is None:
+    def forward(self, features: Float[Tensor, "b c *size"]) -> Float[Tensor, "b c *size"]:
+        """Activate features: those of pictures by the kernels, and vectors by torch."""
+        if features.ndim != 4 or usable_kernels(features) is None:
             return F.silu(features)
         activated: Tensor = _SiLU.apply(dense(features))
         return activated

@@ -8,6 +8,7 @@ from torch import Tensor
 from ldr2hdr.metrics.alignment import Alignment
 from ldr2hdr.metrics.colour import delta_e_itp
 from ldr2hdr.metrics.functional import log2_rmse, pu21_psnr, pu21_psnr_y, region_share
+from ldr2hdr.metrics.irradiance import FIELD_OF_VIEW_DEGREES, irradiance_error
 from ldr2hdr.metrics.mu_law import psnr_clipped, psnr_linear, psnr_mu, psnr_mu_ntire2021
 from ldr2hdr.metrics.perceptual import cvvdp, cvvdp_version, flip, flip_version
 from ldr2hdr.metrics.saliency import pu21_vsi
@@ -90,6 +91,15 @@ METRICS: Final[dict[str, Metric]] = {
         "stops",
     ),
     "delta_e_itp": Metric(delta_e_itp, "shown", "mean colour difference of ITU-R BT.2124", "lower"),
+    "irradiance_error": Metric(
+        irradiance_error,
+        "exposure",
+        "root mean square over channels and five surfaces of log2 of the irradiance by the view, which spans "
+        f"{FIELD_OF_VIEW_DEGREES:g} degrees along its longer side, in stops",
+        "lower",
+        "stops",
+        has_regions=False,
+    ),
     "region_share": Metric(
         region_share, "exposure", "share of a picture's pixels that are in the region", "neither", alignments=("none",)
     ),

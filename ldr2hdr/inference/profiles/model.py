@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.backbones.highlights.distribution import Statistic
 from ldr2hdr.build import choose_device, load_learner
 from ldr2hdr.calibration.posterior import CurveInformation
 from ldr2hdr.inference.convert import reconstruct_photo
@@ -72,11 +73,13 @@ class Model:
     Args:
         learner: Theta, and how it adapts.
         sha256: Of the checkpoint's file, which profiles name.
+        highlights: Number to show of the distribution of what was clipped; None for the network's own.
     """
 
-    def __init__(self, learner: AbstractMetaLearner, sha256: str) -> None:
+    def __init__(self, learner: AbstractMetaLearner, sha256: str, *, highlights: Statistic | None = None) -> None:
         self.learner = learner
         self.sha256 = sha256
+        self.highlights = highlights
 
     def __call__(self, photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:
         """Reconstruct a photograph by any camera; arguments, result and errors as for `AdaptedCamera`."""
@@ -93,7 +96,7 @@ class Model:
         Raises:
             ValueError: If the algorithm's network cannot do without what the algorithm put around it.
         """
-        return _bind(self.learner.single_shot(), None)
+        return self._bind(self.learner.single_shot(), None)
 
     def adapt(
         self,
@@ -204,15 +207,33 @@ class Model:
             parameters[name].add_(part.to(parameters[name]))
         if isinstance(network, Foldable):
             network, statistics = network.fold(statistics)
-        return AdaptedCamera(_bind(network, statistics), profile)
+        return AdaptedCamera(self._bind(network, statistics), profile)
+
+    def _bind(self, network: object, statistics: Statistics) -> BoundReconstructor:
+        if not isinstance(network, Reconstructor):
+            raise ValueError(
+                f"this algorithm's network is no network of its own but a {type(network).__name__}; give its model a "
+                "method fold, as ldr2hdr.meta.folding has it"
+            )
+        bound = network.bind(statistics)
+        return bound if self.highlights is None else bound.reporting(self.highlights)
 
 
-def load(ckpt: Path | str | None = None, *, device: str | None = "cpu", trust: Sequence[str] = ()) -> Model:
+def load(
+    ckpt: Path | str | None = None,
+    *,
+    device: str | None = "cpu",
+    highlights: Statistic | None = None,
+    trust: Sequence[str] = (),
+) -> Model:
     """Load the model that ships with the package, or a checkpoint that ``ldr2hdr.train`` wrote.
 
     Args:
         ckpt: The file; None for the model that ships.
         device: Such as ``cpu`` or ``cuda:1``; None for the GPU if there is one.
+        highlights: What clipped light becomes: ``median`` for the least error in stops, ``mean`` for the right energy,
+            such as to light a scene by, a number between 0 and 1 for that quantile; None for what the model was made
+            for. The network has to know a distribution, as the one that ships does.
         trust: Packages whose classes the checkpoint may be made of, besides those that are installed and registered.
 
     Raises:
@@ -221,16 +242,7 @@ def load(ckpt: Path | str | None = None, *, device: str | None = "cpu", trust: S
     """
     ckpt = SHIPPED if ckpt is None else ckpt
     learner, _ = load_learner(ckpt, trust=trust)
-    return Model(learner.to(choose_device(device)), checkpoint_hash(ckpt))
-
-
-def _bind(network: object, statistics: Statistics) -> BoundReconstructor:
-    if not isinstance(network, Reconstructor):
-        raise ValueError(
-            f"this algorithm's network is no network of its own but a {type(network).__name__}; give its model a "
-            "method fold, as ldr2hdr.meta.folding has it"
-        )
-    return network.bind(statistics)
+    return Model(learner.to(choose_device(device)), checkpoint_hash(ckpt), highlights=highlights)
 
 
 def _require_fitting(model: nn.Module, profile: Profile) -> None:
