@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ldr2hdr.calibration.prior import PRIOR_FILE, read_dorf, read_prior
+from ldr2hdr.calibration.prior import PRIOR_FILE, hat_basis, read_curve_prior, read_dorf, read_prior, warp
 
 
 def write(path, gammas, *, samples=1024):
@@ -63,3 +63,33 @@ def test_other_files_are_refused(tmp_path, arrays):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(ValueError, match="arrays irradiance and brightness"):
         read_dorf(tmp_path / "a.npz")
+
+
+def test_the_chart_centred_prior_is_a_law_of_rising_curves():
+    prior = read_curve_prior()
+    assert (prior.knots.diff() > 0).all()
+    assert prior.knots[0] == 0
+    assert prior.knots[-1] == 255
+    assert 250 in prior.knots
+    assert (prior.mean.diff() > 0).all()
+    assert torch.linalg.eigvalsh(prior.joint().covariance).min() > -1e-9
+    at_white = prior.knots == 250
+    assert prior.mean[at_white] == 0
+    assert prior.covariance[at_white].abs().max() < 1e-6
+
+
+def test_a_channel_has_the_common_curve_and_a_deviation_of_its_own():
+    prior = read_curve_prior()
+    joint = prior.joint()
+    num = len(prior.knots)
+    torch.testing.assert_close(joint.covariance[:num, num : 2 * num], prior.covariance)
+    torch.testing.assert_close(joint.covariance[:num, :num], prior.covariance * (1 + prior.tau**2))
+
+
+def test_the_basis_is_linear_in_the_warped_level():
+    knots = torch.tensor([0, 10, 128, 250, 255])
+    torch.testing.assert_close(hat_basis(knots)[knots], torch.eye(5, dtype=torch.float64))
+    levels = torch.tensor([3.5, 200.25, 254.0], dtype=torch.float64)
+    basis = hat_basis(knots, levels)
+    torch.testing.assert_close(basis.sum(1), torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(basis @ warp(knots.double()), warp(levels))
