@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ldr2hdr.cli import adapt, compare, convert, doctor, export, import_weights, prepare, report, results, serve
+from ldr2hdr.cli import adapt, compare, convert, doctor, export, import_weights, merge, prepare, report, results, serve
 from ldr2hdr.cli.messages import INTERRUPTED
 
 _DESCRIPTION = "Reconstruct the light that a photograph lost: from an 8-bit picture to linear HDR."
@@ -17,6 +17,7 @@ examples:
   ldr2hdr convert sunset.jpg -o sunset.exr
   ldr2hdr adapt bracket/ -o my_camera.ldr2hdr
   ldr2hdr convert photos/ -o hdr/ --camera my_camera.ldr2hdr
+  ldr2hdr merge bracket/ -o scene.exr
   ldr2hdr app --open
   ldr2hdr results outputs/demo/evaluation/results.json
   ldr2hdr report outputs/demo/evaluation outputs/demo/maml
@@ -49,6 +50,6 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ldr2hdr", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"ldr2hdr {version('ldr2hdr')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (convert, adapt, serve, results, compare, report, doctor, prepare, import_weights, export):
+    for command in (convert, adapt, merge, serve, results, compare, report, doctor, prepare, import_weights, export):
         command.add_command(commands)
     return parser
