@@ -10,25 +10,40 @@ In five lines, from a bracket shot once to the light that a photograph lost::
     phi.save("my_camera.ldr2hdr")           # and later: phi = model.camera("my_camera.ldr2hdr")
 
 ``ldr2hdr.write_image("photo.exr", hdr)`` writes it. On the command line, the same is ``ldr2hdr adapt`` and
-``ldr2hdr convert --camera``. What is named here is imported when it is first used: torch takes seconds.
+``ldr2hdr convert --camera``. ``ldr2hdr.merge("bracket/").exposure`` is the light of a bracket. What is named here is
+imported when it is first used: torch takes seconds.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from ldr2hdr.inference.merging.api import merge
+    from ldr2hdr.inference.merging.merging import Merged
     from ldr2hdr.inference.profiles.brackets import RefusedBracket
     from ldr2hdr.inference.profiles.model import AdaptedCamera, Model, load
     from ldr2hdr.io import ImageError, read_photo, write_image
 
-__all__ = ["AdaptedCamera", "ImageError", "Model", "RefusedBracket", "load", "read_photo", "write_image"]
+__all__ = [
+    "AdaptedCamera",
+    "ImageError",
+    "Merged",
+    "Model",
+    "RefusedBracket",
+    "load",
+    "merge",
+    "read_photo",
+    "write_image",
+]
 
 _HOMES: Final = {
     "AdaptedCamera": "ldr2hdr.inference.profiles.model",
     "ImageError": "ldr2hdr.io",
+    "Merged": "ldr2hdr.inference.merging.merging",
     "Model": "ldr2hdr.inference.profiles.model",
     "RefusedBracket": "ldr2hdr.inference.profiles.brackets",
     "load": "ldr2hdr.inference.profiles.model",
+    "merge": "ldr2hdr.inference.merging.api",
     "read_photo": "ldr2hdr.io",
     "write_image": "ldr2hdr.io",
 }

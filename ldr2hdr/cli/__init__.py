@@ -15,6 +15,7 @@ from ldr2hdr.cli import (
     doctor,
     export,
     import_weights,
+    merge,
     prepare,
     profile,
     report,
@@ -30,6 +31,7 @@ examples:
   ldr2hdr adapt bracket/ -o my_camera.ldr2hdr
   ldr2hdr convert photos/ -o hdr/ --camera my_camera.ldr2hdr
   ldr2hdr profile my_camera.ldr2hdr --report my_camera.html
+  ldr2hdr merge bracket/ -o scene.exr
   ldr2hdr app --open
   ldr2hdr results outputs/demo/evaluation/results.json
   ldr2hdr report outputs/demo/evaluation outputs/demo/maml
@@ -62,6 +64,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ldr2hdr", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"ldr2hdr {version('ldr2hdr')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (convert, adapt, profile, serve, results, compare, report, doctor, prepare, import_weights, export):
+    analyses = (results, compare, report, doctor, prepare)
+    for command in (convert, adapt, profile, merge, serve, *analyses, import_weights, export):
         command.add_command(commands)
     return parser

@@ -86,6 +86,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         action="store_true",
         help="in ultrahdr, replace the gain map of a photograph that has one (default: it is kept)",
     )
+    parser.add_argument("--preview", action="store_true", help="write a tone-mapped JPEG beside each file")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
     parser.set_defaults(run=_run)
@@ -208,6 +209,7 @@ def _convert_all(jobs: Sequence["Job"], system: _System, console: "Console", arg
                 is_half=not args.float,
                 tone_error_stops=system.tone_error_stops if args.trust else None,
                 replaces_gain_map=args.replace_gain_map,
+                has_preview=args.preview,
             )
             console.print(_describe(converted))
             if converted.exif_damage is not None:

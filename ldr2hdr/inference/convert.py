@@ -14,6 +14,7 @@ from ldr2hdr.inference.tiling import OnShare, Read, reconstruct_bands
 from ldr2hdr.inference.uncertainty import LAYERS, Uncertainty, assess, vary
 from ldr2hdr.io import Photo, read_photo, write_image
 from ldr2hdr.io.exr import HALF_MAX
+from ldr2hdr.io.preview import preview_path, write_preview
 from ldr2hdr.reconstructor import BoundReconstructor
 
 
@@ -76,6 +77,7 @@ def convert_photo(
     tone_error_stops: float | None = None,
     on_share: OnShare | None = None,
     replaces_gain_map: bool = False,
+    has_preview: bool = False,
 ) -> Converted:
     """Read, reconstruct, write: the HDR file is there whole or not at all.
 
@@ -88,6 +90,7 @@ def convert_photo(
             `ldr2hdr.inference.uncertainty` are written too, which takes three reconstructions. None leaves them out.
         on_share: Called with the share that is done, as `reconstruct_bands` does.
         replaces_gain_map: In Ultra HDR, put the new gain map in the place of one that the photograph has.
+        has_preview: Write a tone-mapped JPEG beside the file.
 
     Raises:
         ImageError: If the photograph cannot be read, or the reconstruction cannot be stored.
@@ -116,6 +119,8 @@ def convert_photo(
         is_half=is_half,
         replaces_gain_map=replaces_gain_map,
     )
+    if has_preview:
+        write_preview(preview_path(job.output), gathered.picture[:3])
     stops = math.log2(gathered.peak) if gathered.peak > 0 else -math.inf
     source = photo.source
     damage = "; ".join(told for told in (source.exif_damage, lost) if told) or None

@@ -62,6 +62,7 @@ def reconstruct_bands(
     tile_px: int = TILE_PX,
     on_share: OnShare | None = None,
     has_spread: bool = False,
+    is_wanted: Callable[[slice, slice], bool] | None = None,
 ) -> Iterator[Float[Tensor, "c _ w"]]:
     """Reconstruct a picture band by band, as the network would reconstruct it whole.
 
@@ -75,6 +76,7 @@ def reconstruct_bands(
         tile_px: Side of a tile without its halo; a multiple of the backbone's down-sampling leaves nothing over.
         on_share: Called before each tile.
         has_spread: Whether the spread of each channel, in stops, comes below the three channels of exposure.
+        is_wanted: Says by rows and columns whether a tile is needed; one that is not is 0. All are if None.
 
     Yields:
         Sensor exposure of some rows, all columns, from top to bottom, on the CPU.
@@ -96,6 +98,10 @@ def reconstruct_bands(
                 if on_share is not None:
                     done = row.given.start + (row.given.stop - row.given.start) * column.given.start / size[1]
                     on_share(done / size[0])
+                if is_wanted is not None and not is_wanted(row.given, column.given):
+                    sides = (part.given.stop - part.given.start for part in (row, column))
+                    tiles.append(torch.zeros(6 if has_spread else 3, *sides, device=network.device))
+                    continue
                 window = (row.seen, column.seen)
                 part = picture.load(window)
                 tile = network.reconstruct(part, prepared=prepared, window=window)

@@ -56,8 +56,10 @@ def compute_gain_map(
 ) -> GainMap:
     """Compute the gain map that turns an LDR picture into an HDR one: ``(ldr + k) * 2**gain - k``.
 
-    The codes divide the range of gains evenly, so a pixel errs by at most half of ``(gain_max - gain_min) / 255``
-    stops, and what JPEG adds.
+    The codes divide the range of gains evenly. Rounding alone would make bands of a slow gradient; a noise of up to one
+    code is added first, the same in all channels, after which a pixel errs by at most one and a half of
+    ``(gain_max - gain_min) / 255`` stops, and what JPEG adds, but the mean over some pixels by much less. The noise is
+    the same in each call.
 
     Args:
         ldr: Linear light, 1 at white.
@@ -82,8 +84,19 @@ def compute_gain_map(
     codes = np.empty(gains.shape, np.uint8)
     for top in range(0, len(gains), _BLOCK_ROWS):
         rows = slice(top, top + _BLOCK_ROWS)
-        codes[rows] = np.rint((gains[rows] - gain_min) * (255 / span)).clip(0, 255)
+        exact = (gains[rows] - gain_min) * (255 / span)
+        codes[rows] = np.rint(exact + _noise(*exact.shape[:2], seed=top)).clip(0, 255)
     return GainMap(codes, GainMapMetadata(gain_min, gain_max, _headroom(hdr)))
+
+
+def _noise(height: int, width: int, *, seed: int) -> Float[np.ndarray, "h w 1"]:
+    """Noise of triangular law between -1 and 1, after which the error of rounding does not depend on the value.
+
+    References:
+        Lipshitz, Wannamaker and Vanderkooy, "Quantization and dither: a theoretical survey", JAES 40(5), 1992.
+    """
+    first, second = np.random.default_rng(seed).random((2, height, width, 1), dtype=np.float32)
+    return np.asarray(first - second, np.float32)
 
 
 def _headroom(hdr: Float[np.ndarray, "h w 3"]) -> float:
