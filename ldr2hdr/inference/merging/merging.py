@@ -14,7 +14,8 @@ from torch import Tensor
 from ldr2hdr.calibration.curve import FIRST_WHITE, MIN_LEVEL
 from ldr2hdr.calibration.deghosting import HALO_PX, Spread, find_moved, measure_spreads
 from ldr2hdr.calibration.fusion import Fused, fuse
-from ldr2hdr.calibration.posterior import bracket_information, posterior_mean
+from ldr2hdr.calibration.information import bracket_information
+from ldr2hdr.calibration.posterior import posterior_mean
 from ldr2hdr.calibration.prior import read_curve_prior
 from ldr2hdr.calibration.registration import Motion, register
 from ldr2hdr.calibration.rows import count_joint_levels
