@@ -1,10 +1,18 @@
-"""Turn a checkpoint into the weights that ship: ``python experiments/pretrained/ship.py CKPT OUT.safetensors``."""
+"""Turn a checkpoint into the weights that ship: ``python experiments/pretrained/ship.py CKPT OUT.safetensors``.
+
+With ``--experiment highlights``, CKPT is the network of `experiments/highlights` alone, and all around it is as that
+experiment of ``conf/`` has it: the response stage's prior and the learner start as they are.
+"""
 
 import argparse
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import load_file
+from torch import Tensor
 
+from ldr2hdr.build import CONF_DIR, build_learner
 from ldr2hdr.io.weights import Weights, write_weights
 from ldr2hdr.training.checkpoints import checkpoint_hash, read_checkpoint
 
@@ -21,11 +29,32 @@ def ship(checkpoint: Path, out: Path) -> None:
         out: The file to write.
     """
     content = read_checkpoint(checkpoint)
-    config = OmegaConf.masked_copy(content.config, [key for key in KEPT if key in content.config])
+    write(out, content.config, dict(content.learner_state))
+
+
+def ship_network(network: Path, out: Path, *, experiment: str) -> None:
+    """Write theta of which a network was trained by itself.
+
+    Args:
+        network: Its tensors by name, as safetensors.
+        out: The file to write.
+        experiment: Of ``conf/experiment``; its backbone has the network as ``net``.
+    """
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        config = compose("train", overrides=[f"experiment={experiment}", "paths.output_dir=none"])
+    OmegaConf.resolve(config)
+    learner = build_learner(config)
+    learner.model.backbone.net.load_state_dict(load_file(network))
+    write(out, config, learner.state_dict())
+
+
+def write(out: Path, full: DictConfig, state: dict[str, Tensor]) -> None:
+    """Write tensors and the parts of their configuration that are worth knowing."""
+    config = OmegaConf.masked_copy(full, [key for key in KEPT if key in full])
     for node in config.dataset.values():
         if OmegaConf.is_dict(node):
             node.update({key: None for key in PATHS if key in node})
-    write_weights(out, Weights(OmegaConf.to_yaml(config), dict(content.learner_state)))
+    write_weights(out, Weights(OmegaConf.to_yaml(config), state))
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, sha256 {checkpoint_hash(out)}")
 
 
@@ -33,4 +62,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path)
-    ship(**vars(parser.parse_args()))
+    parser.add_argument("--experiment", help="of conf/: the rest, where the checkpoint is a network alone")
+    args = parser.parse_args()
+    if args.experiment is None:
+        ship(args.checkpoint, args.out)
+    else:
+        ship_network(args.checkpoint, args.out, experiment=args.experiment)
