@@ -29,6 +29,7 @@ _LEAST_OVERLAP: Final = 0.03
 """Part of the picture that must be between black and white in both, at a shift that is tried."""
 _NUM_STEPS: Final = 12
 _SMALL_STEP_PX: Final = 0.003
+_SMALLEST_PX: Final = 0.05
 # Residuals beyond so many deviations weigh nothing (Tukey)
 _TUKEY: Final = 4.685
 _MAD_TO_STD: Final = 1.4826
@@ -131,7 +132,9 @@ def find_motion(fixed: UInt8[np.ndarray, "h w 3"], moving: UInt8[np.ndarray, "h 
         scaled, correlation = _refine(*pair, motion.scaled(scale))
         motion = scaled.scaled(1 / scale)
     stays = _correlation(*pair, Motion())
-    if stays >= correlation or correlation < _LEAST_CORRELATION:
+    # moving a picture by next to nothing would only blur it
+    moves_px = math.hypot(*motion.shift_px) + abs(motion.turn_rad) * math.hypot(*size) / 2
+    if stays >= correlation or correlation < _LEAST_CORRELATION or moves_px < _SMALLEST_PX:
         return Motion(), max(stays, correlation)
     return motion, correlation
 
