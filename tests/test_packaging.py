@@ -34,7 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_file_of_the_package_is_there_and_so_is_conf(built: Path) -> None:
     package, conf = files_of(ROOT / "ldr2hdr"), {f"conf/{name}" for name in files_of(ROOT / "conf")}
     assert files_of(built) == package | conf
-    assert "weights/unet_local.safetensors" in package
+    assert "weights/prior_highlights.safetensors" in package
 
 
 def test_the_conf_inside_is_the_one_that_is_used(built: Path) -> None:
