@@ -43,7 +43,7 @@ def test_it_tells_what_it_is_and_names_no_machine() -> None:
 def test_without_support_virtual_cameras_are_about_a_fixed_gamma(
     model: Model, cache_dir: Path, family: str, most: float
 ) -> None:
-    """Its curve is that of real cameras. Stops, 8 tasks of test places: 0.54 against 0.56 (pointwise), 0.57 and 0.54."""
+    """Its curve is that of real cameras. Stops, 8 tasks of test places: 0.54 to 0.56 (pointwise), 0.57 to 0.54."""
     overrides = [f"camera={family}", "task=profile", "paths.output_dir=unused", f"paths.cache_dir={cache_dir}"]
     with initialize_config_dir(build.CONF_DIR, version_base="1.3"):
         cfg = compose("train", overrides=overrides)
@@ -70,9 +70,8 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
 def test_weights_that_ask_for_other_code_are_refused(tmp_path: Path) -> None:
     config, state = read_weights(SHIPPED)
     strange = tmp_path / "strange.safetensors"
-    write_weights(
-        strange, Weights(config.replace("ldr2hdr.backbones.highlights.backbone.Highlights", "os.mkdir"), state)
-    )
+    config = config.replace("ldr2hdr.backbones.highlights.backbone.Highlights", "os.mkdir")
+    write_weights(strange, Weights(config, state))
     with pytest.raises(ValueError, match=r"its backbone must be one that conf/backbone/ names, got os.mkdir"):
         ldr2hdr.load(strange)
 
