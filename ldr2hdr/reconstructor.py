@@ -1,8 +1,8 @@
 """Network that is meta-learned, a response stage in front of a backbone; and the same network bound to a camera."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,8 @@ from ldr2hdr.backbones.highlights.distribution import Statistic
 from ldr2hdr.backbones.locality import Locality
 from ldr2hdr.response.base import AbstractResponse
 from ldr2hdr.tasks import Shots, Statistics, Window, named_tensors, with_tensors
+
+_STRIP_ROWS: Final = 128
 
 
 class Reconstructor(nn.Module):
@@ -198,7 +200,7 @@ class BoundReconstructor(nn.Module):
 
     def _linearize_strips(self, whole: Iterable[Tensor], of_response: Any) -> Iterator[Strip]:  # noqa: ANN401
         top = 0
-        for strip in whole:
+        for strip in (thin for wide in whole for thin in _thin(wide)):
             window = (slice(top, top + strip.shape[2]), slice(0, strip.shape[3]))
             yield Strip(strip, self._linearize(strip, of_response, window))
             top = window[0].stop
@@ -221,6 +223,13 @@ class BoundReconstructor(nn.Module):
 
 def _map_tensors(tree: Any, fn: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401 (of the type it is given)
     return with_tensors(tree, {name: fn(tensor) for name, tensor in named_tensors(tree).items()})
+
+
+def _thin(strip: Float[Tensor, "b 3 h w"]) -> Sequence[Float[Tensor, "b 3 _ w"]]:
+    """Cut a strip so that what linearises it needs little memory; not while it is exported, for any height."""
+    if torch.compiler.is_exporting():
+        return [strip]
+    return [strip[:, :, top : top + _STRIP_ROWS] for top in range(0, strip.shape[2], _STRIP_ROWS)]
 
 
 def _full_precision(picture: Tensor) -> torch.autocast:

@@ -73,7 +73,7 @@ def installed(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_file_of_the_package_is_there_and_so_is_conf(installed: Path, clone: Path) -> None:
     (package,) = installed.parent.parent.glob("lib/python*/site-packages/ldr2hdr")
     assert files_of(package) == files_of(clone / "ldr2hdr") | {f"conf/{name}" for name in files_of(clone / "conf")}
-    assert (package / "inference" / "weights" / "unet_local.safetensors").is_file()
+    assert (package / "inference" / "weights" / "prior_highlights.safetensors").is_file()
 
 
 def test_the_wheel_converts_trains_and_evaluates(installed: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ NETWORKS = {
     "unet": ("unet.yaml", {}),
     "unet of the demo": ("unet.yaml", {"widths": [12, 24, 48]}),
     "resnet": ("resnet.yaml", {}),
+    "highlights": ("highlights.yaml", {}),
     "hdrunet": ("hdrunet.yaml", {}),
     "hdrcnn": ("hdrcnn.yaml", {}),
 }

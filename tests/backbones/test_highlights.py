@@ -115,7 +115,7 @@ def test_cells_are_means_of_their_area_and_are_spread_out_linearly() -> None:
 
 @pytest.mark.parametrize("factor", [2, 4])
 def test_a_photograph_of_more_pixels_has_the_same_highlights(factor: int) -> None:
-    """More than a third of it is clipped in all channels; within a tenth of a stop but at the very edge."""
+    """More than a third of it is clipped in all channels; within a tenth of a stop but at its edge."""
     torch.manual_seed(0)
     net = Highlights(widths=(4, 6, 8), code_size=8).eval()
     torch.nn.init.normal_(net.net.head.weight, std=0.05)
@@ -124,7 +124,8 @@ def test_a_photograph_of_more_pixels_has_the_same_highlights(factor: int) -> Non
     assert 0.33 < clipped.float().mean() < 0.5
     with torch.no_grad():
         few, many = (net(ldr, linearized(ldr)).log2() for ldr in ldrs)
-    difference = (torch.nn.functional.avg_pool2d(many, factor) - few).abs()
+    # in the dark, the 8 bits of the two photographs differ by more
+    difference = (torch.nn.functional.avg_pool2d(many, factor) - few).abs() * (few > -3)
     near = [torch.nn.functional.max_pool2d(side.float(), 17, 1, 8).bool() for side in (clipped, ~clipped)]
     edge = near[0] & near[1]
     assert edge.float().mean() < 0.08

@@ -3,4 +3,4 @@
 from pathlib import Path
 from typing import Final
 
-SHIPPED: Final = Path(__file__).with_name("unet_local.safetensors")
+SHIPPED: Final = Path(__file__).with_name("prior_highlights.safetensors")
