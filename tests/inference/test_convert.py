@@ -157,3 +157,12 @@ def test_light_beyond_half_floats_is_kept(tmp_path: Path, generator: torch.Gener
     converted = convert_photo(job, plain(lambda pictures: pictures * brightest / ldr.max()))
     assert converted.stops_above_white == pytest.approx(math.log2(brightest), abs=1e-5)
     torch.testing.assert_close(read_radiance(job.output), ldr * brightest / ldr.max(), atol=1e-4, rtol=6e-4)
+
+
+def test_a_preview_is_written_beside_the_file(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", torch.rand(3, 12, 16))
+    job = Job(tmp_path / "a.png", tmp_path / "a.exr")
+    convert_photo(job, plain(lambda ldr: ldr * 3))
+    assert not (tmp_path / "a_preview.jpg").exists()
+    convert_photo(job, plain(lambda ldr: ldr * 3), has_preview=True)
+    assert read_ldr(tmp_path / "a_preview.jpg").shape == (3, 12, 16)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 import torch
+from plain import plain
 from torch import Tensor, nn
 
 from ldr2hdr.backbones.base import AbstractBackbone, AbstractConvolutionalBackbone, Strip
@@ -152,3 +153,17 @@ def test_the_side_of_a_tile_is_positive() -> None:
     model = Reconstructor(InverseGammaResponse(), Convolution(1))
     with pytest.raises(ValueError, match="tile_px must be positive, got 0"):
         next(reconstruct_bands(model.bind(), reader(torch.zeros(3, 2, 2)), size=(2, 2), tile_px=0))
+
+
+def test_tiles_that_nobody_wants_are_nothing() -> None:
+    picture = torch.rand(3, 20, 30)
+
+    def is_wanted(rows: slice, columns: slice) -> bool:
+        return rows.start == 0 and columns.start > 0
+
+    bands = reconstruct_bands(
+        plain(lambda ldr: ldr + 1), lambda *window: picture[:, *window], size=(20, 30), tile_px=16, is_wanted=is_wanted
+    )
+    expected = torch.zeros_like(picture)
+    expected[:, :10, 15:] = picture[:, :10, 15:] + 1
+    assert torch.equal(torch.cat(list(bands), dim=1), expected)

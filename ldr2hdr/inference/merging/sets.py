@@ -83,14 +83,17 @@ def find_brackets(folder: Path) -> Found:
     """Split a folder into brackets: where the camera or the picture's size changes, by pauses, by exposures that recur.
 
     Photographs follow each other in time, or by name where EXIF does not say when they were taken. A folder with an
-    ``exposures.csv`` is one bracket. Of a RAW file and what the camera developed from it, the RAW file is left out.
+    ``exposures.csv`` is one bracket, of the files that it lists. Of a RAW file and what the camera developed from it,
+    the RAW file is left out.
 
     Raises:
         ImageError: If a file cannot be read.
         RefusedBracket: If there is no bracket.
     """
+    if (folder / EXPOSURES_FILE).is_file():
+        return Found((as_bracket(sorted(_read_csv(folder / EXPOSURES_FILE).settings)),), ())
     paths = list_photographs(folder)
-    if (folder / EXPOSURES_FILE).is_file() or len(paths) < 2:
+    if len(paths) < 2:
         return Found((as_bracket(paths),), ())
     shots = {path: read_shot(path) for path in paths}
     told = _tell(paths, shots)
@@ -130,14 +133,18 @@ def _tell(paths: Sequence[Path], shots: Mapping[Path, Shot]) -> tuple[list[float
     csv = paths[0].parent / EXPOSURES_FILE
     sources: list[tuple[Told, str]] = [(tell_by_exif(shots), "EXIF"), (tell_by_names(paths), "their names")]
     if csv.is_file():
-        try:
-            sources.insert(0, (tell_by_csv(csv), EXPOSURES_FILE))
-        except (ValueError, OSError) as error:
-            raise RefusedBracket(str(error)) from error
+        sources.insert(0, (_read_csv(csv), EXPOSURES_FILE))
     for told, source in sources:
         if all(path in told.settings for path in paths) and _is_range([told.settings[path].ev for path in paths]):
             return [told.settings[path].ev for path in paths], source
     return None
+
+
+def _read_csv(path: Path) -> Told:
+    try:
+        return tell_by_csv(path)
+    except (ValueError, OSError) as error:
+        raise RefusedBracket(str(error)) from error
 
 
 def _split(paths: Sequence[Path], shots: Mapping[Path, Shot], evs: Mapping[Path, float]) -> list[list[Path]]:

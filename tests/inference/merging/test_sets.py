@@ -59,6 +59,13 @@ def test_a_list_of_exposures_makes_one_bracket(tmp_path):
     assert (bracket.evs, bracket.source) == ((0.0, 1.0, 2.0, 3.0), "exposures.csv")
 
 
+def test_of_a_folder_with_a_list_the_files_listed_are_taken(tmp_path):
+    folder = shots(tmp_path, (0.01, 0), (0.04, 1), (0.16, 2))
+    (folder / "exposures.csv").write_text("file,ev\n00.jpg,0\n02.jpg,4\n")
+    save(folder / "scene_preview.jpg", GREY)
+    assert names(find_brackets(folder)) == [[0, 2]]
+
+
 def test_names_say_exposures_where_nothing_else_does(tmp_path):
     paths = [save(tmp_path / f"x_{ev}.png", GREY) for ev in ("-2", "+1")]
     assert as_bracket(paths).evs == (-2.0, 1.0)
