@@ -101,6 +101,13 @@ class TaskBatch:
             Shots(self.query.ldr[index], self.query.exposure[index]),
         )
 
+    def stack(self, start: int, stop: int) -> tuple[Shots, Shots]:
+        """Support ``(T, K, 3, H, W)`` and query ``(T, Q, 3, H, W)`` of successive tasks."""
+        return (
+            Shots(self.support.ldr[start:stop], self.support.exposure[start:stop]),
+            Shots(self.query.ldr[start:stop], self.query.exposure[start:stop]),
+        )
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "TaskBatch":
         """Copy to a device; Lightning calls this."""
         return TaskBatch(

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 _Pair = tuple[int, int]
 _DENSE: Final = torch.channels_last
-# Neither dilated, transposed nor grouped: what comes after the padding in torch's convolution
-_PLAIN: Final = ((1, 1), False, (0, 0), 1)
+# Neither dilated nor transposed: what comes after the padding in torch's convolution, before the number of groups
+_PLAIN: Final = ((1, 1), False, (0, 0))
 
 
 class ClosedConv2d(nn.Conv2d):
@@ -28,7 +28,20 @@ class ClosedConv2d(nn.Conv2d):
         if self.kernel_size == (1, 1) and self.stride == (1, 1) and self.padding == (0, 0):
             pixels = features.permute(0, 2, 3, 1)
             return F.linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
-        convolved: Tensor = _Convolution.apply(features, self.weight, self.bias, self.stride, self.padding)
+        convolved: Tensor = _Convolution.apply(features, self.weight, self.bias, self.stride, self.padding, 1)
+        return convolved
+
+
+class StackedConv2d(nn.Conv2d):
+    """`ClosedConv2d` for ``torch.func.vmap``: the kernels of T tasks are T groups of one convolution."""
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Convolve ``(B, C, H, W)`` features; in mixed precision, in the lower one."""
+        kind, parts = input.device.type, [input, self.weight, self.bias]
+        if torch.is_autocast_enabled(kind):
+            dtype = torch.get_autocast_dtype(kind)
+            parts = [None if part is None else part.to(dtype) for part in parts]
+        convolved: Tensor = _Convolution.apply(*parts, self.stride, self.padding, 1)
         return convolved
 
 
@@ -46,16 +59,42 @@ def can_close(layer: nn.Module) -> bool:
 class _Convolution(Function):
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, stride: _Pair, padding: _Pair
+        features: Tensor, weight: Tensor, bias: Tensor | None, stride: _Pair, padding: _Pair, groups: int
     ) -> Tensor:
+        return torch.ops.aten.convolution(features, weight, bias, stride, padding, *_PLAIN, groups)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        features, weight, _, *ctx.geometry = inputs
         ctx.save_for_backward(features, weight)
-        ctx.geometry = stride, padding
-        return torch.ops.aten.convolution(features, weight, bias, stride, padding, *_PLAIN)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         wanted = tuple(ctx.needs_input_grad[:3])
-        return *_Gradients.apply(gradient, *ctx.saved_tensors, *ctx.geometry, wanted), None, None
+        return *_Gradients.apply(gradient, *ctx.saved_tensors, *ctx.geometry, wanted), None, None, None
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[Any, ...],
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: _Pair,
+        padding: _Pair,
+        groups: int,
+    ) -> tuple[Tensor, int]:
+        """Put the tasks beside the channels; beside the pictures, if all have the same kernel."""
+        num_tasks = info.batch_size
+        stack = _of_all(features, in_dims[0], num_tasks)
+        if in_dims[1] is None and in_dims[2] is None:
+            convolved = _Convolution.apply(stack.flatten(0, 1), weight, bias, stride, padding, groups)
+            return convolved.unflatten(0, (num_tasks, -1)), 0
+        kernels = _of_all(weight, in_dims[1], num_tasks).flatten(0, 1)
+        offsets = None if bias is None else _of_all(bias, in_dims[2], num_tasks).flatten()
+        pictures = stack.movedim(0, 1).flatten(1, 2)
+        convolved = _Convolution.apply(pictures, kernels, offsets, stride, padding, groups * num_tasks)
+        return convolved.unflatten(1, (num_tasks, -1)), 1
 
 
 class _Gradients(Function):
@@ -69,12 +108,19 @@ class _Gradients(Function):
         weight: Tensor,
         stride: _Pair,
         padding: _Pair,
+        groups: int,
         wanted: tuple[bool, bool, bool],
     ) -> tuple[Tensor | None, ...]:
         ctx.save_for_backward(gradient, features, weight)
-        ctx.geometry = stride, padding
+        ctx.geometry = stride, padding, groups
         ctx.set_materialize_grads(False)
-        return _convolution_backward(gradient, features, weight, stride, padding, wanted)
+        if groups == 1 and gradient.device.type == "cpu":
+            features, gradient = (picture.contiguous(memory_format=_DENSE) for picture in (features, gradient))
+        return tuple(
+            torch.ops.aten.convolution_backward(
+                gradient, features, weight, [len(weight)], stride, padding, *_PLAIN, groups, list(wanted)
+            )
+        )
 
     @staticmethod
     def backward(
@@ -98,15 +144,9 @@ class _Gradients(Function):
             data = features if along_features is None else along_features
             kernel = weight if along_weight is None else along_weight
             of_features, of_weight, _ = _Gradients.apply(gradient, data, kernel, *ctx.geometry, wanted)
-        return of_gradient, of_features, of_weight, None, None, None
+        return of_gradient, of_features, of_weight, None, None, None, None
 
 
-def _convolution_backward(
-    gradient: Tensor, features: Tensor, weight: Tensor, stride: _Pair, padding: _Pair, wanted: tuple[bool, bool, bool]
-) -> tuple[Tensor | None, ...]:
-    features, gradient = (picture.contiguous(memory_format=_DENSE) for picture in (features, gradient))
-    return tuple(
-        torch.ops.aten.convolution_backward(
-            gradient, features, weight, [len(weight)], stride, padding, *_PLAIN, list(wanted)
-        )
-    )
+def _of_all(tensor: Tensor, dim: int | None, num_tasks: int) -> Tensor:
+    """Return a tensor with the tasks first, whether or not they differ in it."""
+    return tensor.expand(num_tasks, *tensor.shape) if dim is None else tensor.movedim(dim, 0)

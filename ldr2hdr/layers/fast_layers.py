@@ -4,9 +4,10 @@ from itertools import pairwise
 
 from torch import nn
 
-from ldr2hdr.layers.convolution import ClosedConv2d, can_close
+from ldr2hdr.layers.convolution import ClosedConv2d, StackedConv2d, can_close
 from ldr2hdr.layers.pixel_norm import KernelSiLU, PixelNorm, PixelNormSiLU
 from ldr2hdr.layers.resampling import ClosedUpsampleConcat, UpsampleConcat
+from ldr2hdr.layers.stacked_norm import StackedNormSiLU
 
 
 def close_layers(network: nn.Module) -> None:
@@ -16,7 +17,7 @@ def close_layers(network: nn.Module) -> None:
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
-            _join_norms(module)
+            _join_norms(module, PixelNormSiLU)
     for module in list(network.modules()):
         if can_close(module):
             module.__class__ = ClosedConv2d
@@ -27,8 +28,20 @@ def close_layers(network: nn.Module) -> None:
                 setattr(module, name, KernelSiLU())
 
 
-def _join_norms(layers: nn.Sequential) -> None:
+def stack_layers(network: nn.Module) -> None:
+    """Swap the layers of a network in place for those that ``torch.func.vmap`` makes the fewest operations of.
+
+    The state dict keeps its keys, and the numbers agree to rounding.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            _join_norms(module, StackedNormSiLU)
+        if can_close(module):
+            module.__class__ = StackedConv2d
+
+
+def _join_norms(layers: nn.Sequential, joined: type[PixelNormSiLU | StackedNormSiLU]) -> None:
     for index, (norm, activation) in enumerate(pairwise(layers)):
         if type(norm) is PixelNorm and type(activation) is nn.SiLU:
-            layers[index] = PixelNormSiLU(norm)
+            layers[index] = joined(norm)
             layers[index + 1] = nn.Identity()

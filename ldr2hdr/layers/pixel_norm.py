@@ -111,15 +111,16 @@ class _PixelNormSiLUBackward(Function):
         return _PixelNormSiLUDoubleBackward.apply(*along, *ctx.saved_tensors)
 
 
-class _TwiceAtMost(Function):
+class TwiceAtMost(Function):
     """A second derivative; its own is an error. ``once_differentiable`` would leave it out silently in places."""
 
     @staticmethod
     def backward(ctx: Any, *along: Tensor) -> None:
-        raise RuntimeError("compiled layers are differentiated twice at most; more often with LDR2HDR_KERNELS=0")
+        """Refuse."""
+        raise RuntimeError("these layers are differentiated twice at most; more often on a CPU with LDR2HDR_KERNELS=0")
 
 
-class _PixelNormSiLUDoubleBackward(_TwiceAtMost):
+class _PixelNormSiLUDoubleBackward(TwiceAtMost):
     @staticmethod
     def forward(
         ctx: Any,
@@ -162,7 +163,7 @@ class _SiLUBackward(Function):
         return _SiLUDoubleBackward.apply(dense(along), *ctx.saved_tensors)
 
 
-class _SiLUDoubleBackward(_TwiceAtMost):
+class _SiLUDoubleBackward(TwiceAtMost):
     @staticmethod
     def forward(ctx: Any, along: Tensor, gradient: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         outputs = torch.empty_like(features), torch.empty_like(features)

@@ -97,7 +97,7 @@ class PU21L1:
         return distance(self._encode(pred) - self._encode(target), self.charbonnier).mean()
 
     def _encode(self, exposure: Tensor) -> Tensor:
-        white = encode_pu21(exposure.new_tensor(self.white_cd_m2), self.curve)
+        white = encode_pu21(exposure.new_full((), self.white_cd_m2), self.curve)
         shown = exposure * self.white_cd_m2 + PU21_MIN_CD_M2
         return encode_pu21(shown, self.curve, clamp=False) / white
 

@@ -133,7 +133,7 @@ class ClippedTarget:
 def _blur(image: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
     """Gaussian blur; at the border only pixels inside count, for a border of zeros would be light."""
     end = _ILLUMINATION_SPAN + (2 * _ILLUMINATION_SPAN + 1) / (2 * _ILLUMINATION_PX)
-    edges = torch.linspace(-end, end, _ILLUMINATION_PX + 1, dtype=torch.float64)
+    edges = torch.linspace(-end, end, _ILLUMINATION_PX + 1, dtype=torch.float64, device=image.device)
     # the published kernel is the square root of an outer product, hence the root
     kernel = torch.special.ndtr(edges).diff().sqrt().to(image)
     half = _ILLUMINATION_PX // 2

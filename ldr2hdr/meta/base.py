@@ -3,10 +3,9 @@
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import partial
 from itertools import islice, starmap
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,37 +13,15 @@ from torch import Tensor, nn
 from ldr2hdr.meta.folding import statistics_of
 from ldr2hdr.meta.inner_loop import AbstractEngine, Adaptation, FastEngine, InnerLoop, Loss
 from ldr2hdr.meta.inner_optimizers import SGD, AbstractDescent, AbstractRule
+from ldr2hdr.meta.outer_step import OuterStep, TaskGradient, sum_finite
+from ldr2hdr.meta.stacked import StackedEngine, stack_statistics
+from ldr2hdr.meta.step_graph import GraphedSteps
 from ldr2hdr.meta.task_threads import TaskThreads
 from ldr2hdr.tasks import Shots, Statistics, TaskBatch
 
 Predictor = Callable[[Tensor], Tensor]
 
 _log = logging.getLogger(__name__)
-
-
-class TaskGradient(NamedTuple):
-    """One task's share of the meta-gradient, with its query loss before and after adaptation."""
-
-    gradient: tuple[Tensor, ...]
-    loss_before: Tensor
-    loss_after: Tensor
-
-
-class OuterStep(NamedTuple):
-    """Meta-gradient of a batch of tasks.
-
-    Attributes:
-        gradient_sum: Per trainable parameter, the sum over the counted tasks; divide by their number over all
-            processes.
-        num_counted: Tasks whose numbers stayed finite.
-        loss_before: Mean query loss of the counted tasks at theta; NaN if none is left.
-        loss_after: Mean query loss of the counted tasks at phi; NaN if none is left.
-    """
-
-    gradient_sum: tuple[Tensor, ...]
-    num_counted: int
-    loss_before: Tensor
-    loss_after: Tensor
 
 
 class AbstractMetaLearner(nn.Module, ABC):
@@ -72,12 +49,27 @@ class AbstractMetaLearner(nn.Module, ABC):
         self.rule = self.make_rule(inner.optimizer(lr=inner.lr))
         self._threads = TaskThreads()
         self._engines = _ThreadLocalEngines()
+        self._graphs = GraphedSteps()
         if not inner.is_fast:
             self.engine()  # a library that is not installed is missed here, not at the first step
 
     @abstractmethod
+    def differentiate(self, engine: AbstractEngine, support: Shots, query: Shots) -> TaskGradient:
+        """Compute the gradient of one task, or of each of a stack, with respect to ``engine.copies(trainable())``.
+
+        Args:
+            engine: Takes the inner steps; what it returns has a first dimension of T if the shots have.
+            support: Adapted on, ``(K, 3, H, W)`` or ``(T, K, 3, H, W)``.
+            query: Judged on, likewise.
+        """
+
     def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
-        """Compute one task's gradient with respect to ``trainable()``; may run on several threads at once."""
+        """Compute the gradient of one task; may run on several threads at once."""
+        return self.differentiate(self.engine(), support, query)
+
+    def stacked_gradient(self, support: Shots, query: Shots) -> TaskGradient:
+        """Compute the gradients of a stack of tasks at once, with a first dimension of T."""
+        return self.differentiate(self._engines.stacked(self._adaptation(self.rule), len(support.ldr)), support, query)
 
     def make_rule(self, descent: AbstractDescent) -> AbstractRule:
         """Return the rule of the inner steps, called by the constructor: the inner optimiser, or more made of it."""
@@ -93,8 +85,9 @@ class AbstractMetaLearner(nn.Module, ABC):
         return [p for p in (*self.model.parameters(), *self.rule.parameters()) if p.requires_grad]
 
     def statistics(self, support: Shots) -> Statistics:
-        """Summarise the support for the closed-form part of the model."""
-        return statistics_of(self.model, support)
+        """Summarise the support, or each of a stack of them, for the closed-form part of the model."""
+        summarise = partial(statistics_of, self.model)
+        return summarise(support) if support.ldr.ndim == 4 else stack_statistics(summarise, support)
 
     def engine(self, *, lr: float | None = None) -> AbstractEngine:
         """Return this thread's engine of the inner loop.
@@ -102,33 +95,44 @@ class AbstractMetaLearner(nn.Module, ABC):
         Args:
             lr: Plain gradient steps at this rate instead of the inner optimiser.
         """
-        rule = self.rule if lr is None else SGD(lr)
-        adaptation = Adaptation(self.model, self.loss, rule, self.adapted, self.inner.clip)
-        return self._engines.get(adaptation, is_fast=self.inner.is_fast)
+        return self._engines.get(self._adaptation(self.rule if lr is None else SGD(lr)), is_fast=self.inner.is_fast)
+
+    def _adaptation(self, rule: AbstractRule) -> Adaptation:
+        return Adaptation(self.model, self.loss, rule, self.adapted, self.inner.clip)
 
     def outer_step(self, batch: TaskBatch) -> OuterStep:
         """Sum the gradients of a batch of tasks, in their order, and leave out those that are not finite."""
-        total = [torch.zeros_like(parameter) for parameter in self.trainable()]
-        counted: list[TaskGradient] = []
-        for index, result in enumerate(self._task_gradients(batch)):
-            if _is_finite(result):
-                torch._foreach_add_(total, list(result.gradient))
-                counted.append(result)
-            else:
+        if self.inner.cuda_graph:
+            return self._graphs(self._sum_gradients, batch, settings=self.settings())
+        return self._sum_gradients(batch)
+
+    def settings(self) -> Hashable:
+        """Return what the operations of an outer step depend on beside the shapes of its batch."""
+        return None
+
+    def _sum_gradients(self, batch: TaskBatch) -> OuterStep:
+        return sum_finite(self._task_gradients(batch), self.trainable())
+
+    def warn_of_skipped(self, batch: TaskBatch, result: OuterStep) -> None:
+        """Log the tasks of a batch that were left out; waits for the device."""
+        facts = zip(*(part.tolist() for part in result[1:]), strict=True)
+        for index, (is_counted, before, after) in enumerate(facts):
+            if not is_counted:
                 _log.warning(
                     "task %d (camera %s, places %s) left the finite range: query loss %.3g before and %.3g after "
                     "%d inner steps; it is left out of the meta-gradient",
                     *(index, batch.cameras[index], "+".join(batch.query_places[index])),
-                    *(result.loss_before, result.loss_after, self.inner.steps),
+                    *(before, after, self.inner.steps),
                 )
-        before, after = _mean([task.loss_before for task in counted]), _mean([task.loss_after for task in counted])
-        return OuterStep(tuple(total), len(counted), before, after)
 
     def _task_gradients(self, batch: TaskBatch) -> Iterable[TaskGradient]:
-        """Yield the gradient of each task, in order; on a CPU several at a time."""
+        """Yield the gradient of each task, or of each stack of them, in order; on a CPU several at a time."""
+        device = batch.support.ldr.device.type
+        if self.inner.is_stacked(device) and len(batch) > 1:
+            size = self.inner.task_chunk or len(batch)
+            return starmap(self.stacked_gradient, (batch.stack(at, at + size) for at in range(0, len(batch), size)))
         tasks = (batch.shots(index) for index in range(len(batch)))
-        is_threaded = self.inner.is_fast and batch.support.ldr.device.type == "cpu"
-        if is_threaded and len(batch) > 1 and torch.get_num_threads() > 1:
+        if self.inner.is_fast and device == "cpu" and len(batch) > 1 and torch.get_num_threads() > 1:
             # autocasting is a matter of each thread, and ours are not the one that Lightning set up
             is_mixed, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
             return self._threads.map(partial(self._task_gradient_in, is_mixed, dtype), tasks)
@@ -171,6 +175,7 @@ class _ThreadLocalEngines(threading.local):
 
     def __init__(self) -> None:
         self._fast: FastEngine | None = None
+        self._stacked: StackedEngine | None = None
 
     def get(self, adaptation: Adaptation, *, is_fast: bool) -> AbstractEngine:
         """Return the engine asked for; the copy of the model is kept for as long as it is the same model."""
@@ -184,18 +189,18 @@ class _ThreadLocalEngines(threading.local):
         self._fast.adaptation = adaptation
         return self._fast
 
+    def stacked(self, adaptation: Adaptation, num_tasks: int) -> StackedEngine:
+        """Return the engine for T tasks at once, which begin at the parameters as they are now."""
+        known = self._stacked
+        if known is None or (known.adaptation.model, known.adaptation.rule) != (adaptation.model, adaptation.rule):
+            known = self._stacked = StackedEngine(adaptation)
+        known.adaptation = adaptation
+        known.stack(num_tasks)
+        return known
+
     def __reduce__(self) -> tuple[type["_ThreadLocalEngines"], tuple[()]]:
         return _ThreadLocalEngines, ()
 
 
 def _predict(predict: Callable[[Tensor, Statistics], Tensor], statistics: Statistics, ldr: Tensor) -> Tensor:
     return predict(ldr, statistics)
-
-
-def _mean(losses: list[Tensor]) -> Tensor:
-    return torch.stack(losses).mean() if losses else torch.tensor(float("nan"))
-
-
-def _is_finite(result: TaskGradient) -> bool:
-    norms = torch.stack(torch._foreach_norm(list(result.gradient)))
-    return bool(torch.isfinite(norms).all() & torch.isfinite(result.loss_before) & torch.isfinite(result.loss_after))

@@ -2,7 +2,9 @@
 
 import torch
 
-from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
+from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.meta.inner_loop import AbstractEngine
+from ldr2hdr.meta.outer_step import TaskGradient
 from ldr2hdr.tasks import Shots
 
 
@@ -14,11 +16,13 @@ class FromScratchLearner(AbstractMetaLearner):
     probabilities of the query, and a picture to be reconstructed has none.
     """
 
-    def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
+    def differentiate(self, engine: AbstractEngine, support: Shots, query: Shots) -> TaskGradient:
         """Return zeros; the query is only measured."""
-        engine, statistics = self.engine(), self.statistics(support)
+        statistics = self.statistics(support)
         phi = engine.adapt(support, statistics, steps=self.inner.steps)
         with torch.no_grad():
-            loss_after = self.loss(phi.predict(query.ldr, statistics), query.exposure)
-            loss_before = self.loss(engine.at_theta()(query.ldr, None), query.exposure)
-        return TaskGradient(tuple(torch.zeros_like(p) for p in self.trainable()), loss_before, loss_after)
+            loss_after = engine.loss(phi.predict, query, statistics)
+            loss_before = engine.loss(engine.at_theta(), query, None)
+        return TaskGradient(
+            tuple(torch.zeros_like(p) for p in engine.copies(self.trainable())), loss_before, loss_after
+        )

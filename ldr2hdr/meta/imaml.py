@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
-from ldr2hdr.meta.inner_loop import InnerLoop, Loss, gradient_or_zero, zeros_for_none
+from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.meta.inner_loop import AbstractEngine, InnerLoop, Loss, gradient_or_zero, zeros_for_none
 from ldr2hdr.meta.inner_optimizers import AbstractRule, Iterate
+from ldr2hdr.meta.outer_step import TaskGradient
 from ldr2hdr.tasks import Shots
 
 
@@ -55,18 +56,18 @@ class IMAMLLearner(AbstractMetaLearner):
         self.cg_steps = cg_steps
         self.rule = ProximalDescent(self.rule, proximal_strength)
 
-    def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
+    def differentiate(self, engine: AbstractEngine, support: Shots, query: Shots) -> TaskGradient:
         """Differentiate the query loss at the inner loop's minimum, by the implicit function theorem."""
-        engine, statistics = self.engine(), self.statistics(support)
+        statistics = self.statistics(support)
         predict, parameters = engine.adapt(support, statistics, steps=self.inner.steps)
         learned = [index for index, parameter in enumerate(self.model.parameters()) if parameter.requires_grad]
         with torch.enable_grad():
-            loss_after = self.loss(predict(query.ldr, statistics), query.exposure)
+            loss_after = engine.loss(predict, query, statistics)
             direct = gradient_or_zero(loss_after, [parameters[index] for index in learned])
-            support_loss = self.loss(predict(support.ldr, statistics), support.exposure)
+            support_loss = engine.loss(predict, support, statistics)
             gradient = self._implicit(support_loss, parameters, dict(zip(learned, direct, strict=True)))
         with torch.no_grad():
-            loss_before = self.loss(engine.at_theta()(query.ldr, None), query.exposure)
+            loss_before = engine.loss(engine.at_theta(), query, None)
         return TaskGradient(gradient, loss_before, loss_after.detach())
 
     def _implicit(
@@ -74,19 +75,19 @@ class IMAMLLearner(AbstractMetaLearner):
     ) -> tuple[Tensor, ...]:
         """Turn the query loss's own gradient at the minimum, by position of the parameter, into that of theta."""
         phi, strength = [parameters[index] for index in self.adapted], self.proximal_strength
-        slopes = torch.autograd.grad(support_loss, phi, create_graph=True, allow_unused=True)
-        slope = _flat(zeros_for_none(slopes, phi))
+        num_tasks = support_loss.numel()
+        slope = _rows(gradient_or_zero(support_loss, phi, create_graph=True), num_tasks)
 
         def curve(direction: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
             found = torch.autograd.grad(slope, list(inputs), direction, retain_graph=True, allow_unused=True)
             return zeros_for_none(found, inputs)
 
         v = conjugate_gradients(
-            lambda direction: direction + _flat(curve(direction, phi)) / strength,
-            _flat([direct[index] for index in self.adapted]),
+            lambda direction: direction + _rows(curve(direction, phi), num_tasks) / strength,
+            _rows([direct[index] for index in self.adapted], num_tasks),
             steps=self.cg_steps,
         )
-        pieces = torch.split(v, [tensor.numel() for tensor in phi])
+        pieces = torch.split(v, [tensor.numel() // num_tasks for tensor in phi], dim=1)
         total = {index: piece.view_as(direct[index]) for index, piece in zip(self.adapted, pieces, strict=True)}
         psi = [index for index in direct if index not in total]
         if psi:
@@ -106,6 +107,7 @@ class ProximalDescent(AbstractRule):
     def __init__(self, rule: AbstractRule, strength: float) -> None:
         super().__init__()
         self.rule, self.strength = rule, strength
+        self.is_elementwise = rule.is_elementwise
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
         """Return the iterate before the first step; the start is remembered."""
@@ -122,27 +124,33 @@ class ProximalDescent(AbstractRule):
 
 
 def conjugate_gradients(
-    operator: Callable[[Tensor], Tensor], target: Float[Tensor, " n"], *, steps: int
-) -> Float[Tensor, " n"]:
-    """Solve ``operator(x) = target`` for a symmetric linear operator.
+    operator: Callable[[Tensor], Tensor], target: Float[Tensor, "t n"], *, steps: int
+) -> Float[Tensor, "t n"]:
+    """Solve ``operator(x) = target`` for a symmetric linear operator of each task, by the same number of steps.
 
-    Where the operator turns out not to be positive definite, the solution so far is returned; the target itself, if it
-    is so from the beginning.
+    For a task whose operator turns out not to be positive definite, the solution so far is returned; the target itself,
+    if it is so from the beginning.
 
     References:
         Nocedal and Wright, "Numerical Optimization", 2006, alg. 5.2, and alg. 7.1 for the negative curvature.
     """
     solution, residual, direction = torch.zeros_like(target), target, target
+    is_convex = torch.ones_like(target[:, :1], dtype=torch.bool)
     for step in range(steps):
         image = operator(direction)
-        curvature, square = direction @ image, residual @ residual
-        if not curvature > 0:
-            return solution if step else target
-        solution = solution + square / curvature * direction
+        curvature, square = _dot(direction, image), _dot(residual, residual)
+        # a choice on the device, where an `if` would wait for it
+        is_convex = is_convex & (curvature > 0)
+        following = solution + square / curvature * direction
+        solution = torch.where(is_convex, following, solution if step else target)
         residual = residual - square / curvature * image
-        direction = residual + residual @ residual / square * direction
+        direction = residual + _dot(residual, residual) / square * direction
     return solution
 
 
-def _flat(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([tensor.flatten() for tensor in tensors])
+def _dot(one: Float[Tensor, "t n"], other: Float[Tensor, "t n"]) -> Float[Tensor, "t 1"]:
+    return torch.linalg.vecdot(one, other)[:, None]
+
+
+def _rows(tensors: Sequence[Tensor], num_tasks: int) -> Float[Tensor, "t n"]:
+    return torch.cat([tensor.reshape(num_tasks, -1) for tensor in tensors], dim=1)

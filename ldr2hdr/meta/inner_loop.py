@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ldr2hdr.layers.fast_layers import close_layers
 from ldr2hdr.meta.inner_optimizers import SGD, AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.meta.replica import Replica
 from ldr2hdr.tasks import Shots, Statistics
@@ -32,10 +33,15 @@ class InnerLoop:
         clip: Largest norm of an inner gradient; None for no limit.
         adapts: Patterns of the names of the parameters that adapt (``backbone.head.*``); the others are learned by
             the outer loop alone.
-        engine: Implementation of the steps: ``learn2learn``, our ``fast`` one, or ``auto`` for the faster of both.
+        engine: Implementation of the steps: ``learn2learn``, our ``fast`` one, ``stacked`` for ours on all tasks at
+            once, or ``auto``, which is fast on a CPU and stacked elsewhere.
+        task_chunk: Most tasks that are stacked; None for all of a batch. Fewer take less memory.
+        cuda_graph: Whether outer steps are recorded as CUDA graphs, which need batches of one shape; steps that cannot
+            be say why, and are taken as usual.
 
     Raises:
-        ValueError: If the rate is not positive, the number of steps negative, or the engine unknown.
+        ValueError: If the rate or the chunk is not positive, the number of steps negative, the engine unknown, or
+            steps of learn2learn's engine are to be recorded.
     """
 
     lr: float = 0.05
@@ -44,19 +50,29 @@ class InnerLoop:
     clip: float | None = None
     adapts: Sequence[str] = ("*",)
     engine: str = "auto"
+    task_chunk: int | None = None
+    cuda_graph: bool = False
 
     def __post_init__(self) -> None:
         if self.lr <= 0 or self.steps < 0:
             raise ValueError(
                 f"algo.inner.lr must be positive and algo.inner.steps at least 0, got {self.lr} and {self.steps}"
             )
-        if self.engine not in ("auto", "learn2learn", "fast"):
-            raise ValueError(f"algo.inner.engine must be one of auto, learn2learn, fast, got {self.engine!r}")
+        if self.engine not in ("auto", "learn2learn", "fast", "stacked"):
+            raise ValueError(f"algo.inner.engine must be one of auto, learn2learn, fast, stacked, got {self.engine!r}")
+        if self.task_chunk is not None and self.task_chunk < 1:
+            raise ValueError(f"algo.inner.task_chunk must be positive or null, got {self.task_chunk}")
+        if self.cuda_graph and not self.is_fast:
+            raise ValueError("algo.inner.cuda_graph needs an algo.inner.engine other than learn2learn")
 
     @property
     def is_fast(self) -> bool:
         """Whether our own engine takes the steps."""
         return self.engine != "learn2learn"
+
+    def is_stacked(self, device: str) -> bool:
+        """Whether all tasks are to be adapted at once on a kind of device."""
+        return self.engine == "stacked" or (self.engine == "auto" and device != "cpu")
 
     def choose(self, model: nn.Module) -> tuple[int, ...]:
         """Return the positions of the parameters that a pattern names and that are not frozen.
@@ -122,19 +138,27 @@ class Adaptation:
         """
         filled = zeros_for_none(gradient, iterate.parameters)
         with torch.set_grad_enabled(order != "none"):
-            following = self.rule.step(iterate, self._clipped(filled), number=number)
+            following = self.move(iterate, filled, number=number)
+        return self.finish(following, order=order)
+
+    def move(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
+        """Clip the gradient, and step by the rule."""
+        return self.rule.step(iterate, self._clipped(gradient), number=number)
+
+    def finish(self, iterate: Iterate, *, order: Order) -> Iterate:
+        """Return an iterate ready for the next step: without a graph, its parameters become leaves."""
         if order == "none":
-            following = Iterate([p.requires_grad_() for p in following.parameters], following.memory)
-        return following
+            return Iterate([p.requires_grad_() for p in iterate.parameters], iterate.memory)
+        return iterate
 
     def _clipped(self, gradient: Sequence[Tensor]) -> Sequence[Tensor]:
         if self.clip is None:
             return gradient
-        norm = torch.stack([part.square().sum() for part in gradient]).sum()
-        if norm <= self.clip**2:  # also keeps the root's infinite slope at zero out of the graph
-            return gradient
+        square = torch.stack([part.square().sum() for part in gradient]).sum()
+        # chosen on the device; the inner choice keeps the root's infinite slope at zero out of the graph
+        is_small = square <= self.clip**2
+        scale = torch.where(is_small, 1.0, self.clip / torch.where(is_small, 1.0, square).sqrt())
         # not by _foreach_mul: torch 2.13 cannot differentiate its product with a tensor
-        scale = self.clip / norm.sqrt()
         return [part * scale for part in gradient]
 
 
@@ -157,6 +181,14 @@ class AbstractEngine(ABC):
     def at_theta(self) -> Callable[[Tensor, Statistics], Tensor]:
         """Return ``(ldr, statistics) -> prediction`` by theta."""
 
+    def copies(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+        """Return what a task's losses depend on in the place of the learned parameters: themselves."""
+        return list(parameters)
+
+    def loss(self, predict: Callable[[Tensor, Statistics], Tensor], shots: Shots, statistics: Statistics) -> Tensor:
+        """Return the loss of a prediction."""
+        return self.adaptation.loss(predict(shots.ldr, statistics), shots.exposure)
+
     def adapt(self, support: Shots, statistics: Statistics, *, steps: int) -> Adapted:
         """Return the model after this many inner steps, without their graph."""
         return next(islice(self.unroll(support, statistics, order="none"), steps, None))
@@ -167,14 +199,19 @@ class FastEngine(AbstractEngine):
 
     Args:
         adaptation: The inner loop and its model.
-        closed: Whether to swap the layers; None does so wherever it helps, which is on the CPU.
+        replica: Runs the model; made if None, with faster layers wherever they help, which is on the CPU.
     """
 
-    def __init__(self, adaptation: Adaptation, *, closed: bool | None = None) -> None:
+    def __init__(self, adaptation: Adaptation, *, replica: Replica | None = None) -> None:
         super().__init__(adaptation)
-        if closed is None:
-            closed = all(parameter.device.type == "cpu" for parameter in adaptation.model.parameters())
-        self.replica = Replica(adaptation.model, closed=closed)
+        if replica is None:
+            is_on_cpu = all(parameter.device.type == "cpu" for parameter in adaptation.model.parameters())
+            replica = Replica(adaptation.model, swap=close_layers if is_on_cpu else None)
+        self.replica = replica
+
+    def theta(self) -> list[Tensor]:
+        """Return the parameters, in the order of ``model.parameters()``."""
+        return self.replica.theta()
 
     def unroll(
         self, support: Shots, statistics: Statistics, *, order: Order, steps: int | None = None
@@ -191,15 +228,18 @@ class FastEngine(AbstractEngine):
         self, iterate: Iterate, support: Shots, statistics: Statistics, *, number: int, order: Order
     ) -> Iterate:
         """Take one inner step on the support."""
-        prediction = self.at(iterate.parameters).predict(support.ldr, statistics)
-        loss = self.adaptation.loss(prediction, support.exposure)
-        gradient = torch.autograd.grad(loss, iterate.parameters, create_graph=order == "second", allow_unused=True)
+        loss = self.loss(self.at(iterate.parameters).predict, support, statistics)
+        gradient = gradient_or_zero(loss, iterate.parameters, create_graph=order == "second")
+        return self.step(iterate, gradient, number=number, order=order)
+
+    def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int, order: Order) -> Iterate:
+        """Take one inner step along a gradient."""
         return self.adaptation.step(iterate, gradient, number=number, order=order)
 
     def start(self, *, order: Order) -> Iterate:
         """Return the iterate at theta."""
         self.replica.refresh()
-        theta = self.replica.theta()
+        theta = self.theta()
         with torch.set_grad_enabled(order != "none"):
             chosen = [_channels_last(theta[index]) for index in self.adaptation.adapted]
         if order == "none":
@@ -208,10 +248,14 @@ class FastEngine(AbstractEngine):
 
     def at(self, adapted: Sequence[Tensor]) -> Adapted:
         """Return the model with these adapted parameters."""
-        parameters = self.replica.theta()
+        parameters = self.theta()
         for index, parameter in zip(self.adaptation.adapted, adapted, strict=True):
             parameters[index] = parameter
         return Adapted(partial(self.replica, parameters), parameters)
+
+    def split(self, adapted: Sequence[Tensor]) -> list[Tensor]:
+        """Return one tensor per adapted parameter of an iterate, or of its gradient."""
+        return list(adapted)
 
     def at_theta(self) -> Callable[[Tensor, Statistics], Tensor]:
         """Return ``(ldr, statistics) -> prediction`` by theta."""
@@ -219,9 +263,10 @@ class FastEngine(AbstractEngine):
         return partial(self.replica, [_channels_last(parameter) for parameter in self.replica.theta()])
 
 
-def gradient_or_zero(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Differentiate a loss; inputs that it does not depend on get zeros."""
-    return zeros_for_none(torch.autograd.grad(loss, list(inputs), allow_unused=True), inputs)
+def gradient_or_zero(loss: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = False) -> list[Tensor]:
+    """Differentiate a loss, or the sum of several; inputs that it does not depend on get zeros."""
+    found = torch.autograd.grad(loss, list(inputs), torch.ones_like(loss), create_graph=create_graph, allow_unused=True)
+    return zeros_for_none(found, inputs)
 
 
 def zeros_for_none(gradients: Sequence[Tensor | None], inputs: Sequence[Tensor]) -> list[Tensor]:

@@ -31,7 +31,12 @@ class AbstractRule(nn.Module, ABC):
     """Rule of the inner steps; parameters of its own are learned together with theta.
 
     Nothing is changed in place: the outer loop differentiates through every step.
+
+    Attributes:
+        is_elementwise: Whether all numbers of all parameters are treated alike, so that they may come as one tensor.
     """
+
+    is_elementwise: bool = False
 
     def start(self, parameters: Sequence[Tensor]) -> Iterate:
         """Return the iterate before the first step."""
@@ -59,6 +64,8 @@ class AbstractDescent(AbstractRule):
         ValueError: If the rate is not positive or the decay outside (0, 1].
     """
 
+    is_elementwise = True
+
     def __init__(self, lr: float, *, decay: float) -> None:
         super().__init__()
         if not (lr > 0 and 0 < decay <= 1):
@@ -76,8 +83,9 @@ class AbstractDescent(AbstractRule):
     def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int) -> Iterate:
         """Return ``phi - rate * direction``."""
         direction, memory = self.direct(iterate.memory, gradient, number=number)
-        moved = torch._foreach_add(iterate.parameters, direction, alpha=-self.rate(number))
-        return Iterate(list(moved), memory)
+        rate = self.rate(number)
+        moved = [torch.add(p, move, alpha=-rate) for p, move in zip(iterate.parameters, direction, strict=True)]
+        return Iterate(moved, memory)
 
 
 class SGD(AbstractDescent):

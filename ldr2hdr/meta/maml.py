@@ -1,17 +1,18 @@
 """Model-agnostic meta-learning, second and first order.
 
 Algorithm 2 of the paper, from the outside in: ``AbstractMetaLearner.outer_step`` sums the gradients of a batch of
-tasks, ``MAMLLearner.task_gradient`` here differentiates one task's query loss through its inner loop, and
+tasks, ``MAMLLearner.differentiate`` here differentiates one task's query loss through its inner loop, and
 ``InnerLoop`` with ``FastEngine.unroll`` takes the inner steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import nn
 
-from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
-from ldr2hdr.meta.inner_loop import FastEngine, InnerLoop, Loss, Order, gradient_or_zero
+from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.meta.inner_loop import AbstractEngine, FastEngine, InnerLoop, Loss, Order, gradient_or_zero
+from ldr2hdr.meta.outer_step import TaskGradient
 from ldr2hdr.meta.stepwise import differentiate_stepwise
 from ldr2hdr.tasks import Shots
 
@@ -67,10 +68,14 @@ class MAMLLearner(AbstractMetaLearner):
         """Return the weights of the query loss after 0, 1, ..., K inner steps at this outer step."""
         return [0.0] * self.inner.steps + [1.0]
 
-    def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
+    def settings(self) -> Hashable:
+        """Return the order and the weights, which an outer step has as numbers of the CPU."""
+        return self.order(), tuple(self.query_weights())
+
+    def differentiate(self, engine: AbstractEngine, support: Shots, query: Shots) -> TaskGradient:
         r"""Differentiate :math:`\sum_k w_k L(\phi_k, D_{query}) + w L(\theta, D_{query})` through the inner loop."""
-        engine, statistics = self.engine(), self.statistics(support)
-        weights, learned = self.query_weights(), self.trainable()
+        statistics = self.statistics(support)
+        weights, learned = self.query_weights(), engine.copies(self.trainable())
         if self.checkpoint_steps and isinstance(engine, FastEngine):
             gradient, loss_after = differentiate_stepwise(
                 *(engine, support, query), statistics=statistics, weights=weights, wanted=learned, order=self.order()
@@ -80,11 +85,11 @@ class MAMLLearner(AbstractMetaLearner):
             path = engine.unroll(support, statistics, order=self.order(), steps=self.inner.steps)
             for step, (weight, phi) in enumerate(zip(weights, path, strict=True)):
                 if weight or step == self.inner.steps:
-                    loss_after = self.loss(phi.predict(query.ldr, statistics), query.exposure)
+                    loss_after = engine.loss(phi.predict, query, statistics)
                     objective = objective + weight * loss_after
             gradient = gradient_or_zero(objective, learned)
         with torch.set_grad_enabled(self.single_shot_weight > 0):
-            loss_before = self.loss(engine.at_theta()(query.ldr, None), query.exposure)
+            loss_before = engine.loss(engine.at_theta(), query, None)
         if self.single_shot_weight > 0:
             of_theta = gradient_or_zero(loss_before, learned)
             torch._foreach_add_(gradient, of_theta, alpha=self.single_shot_weight)

@@ -1,14 +1,15 @@
 """MAML++: learned rates per layer and step, a loss after every step, first order to begin with."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ldr2hdr.meta.base import OuterStep
 from ldr2hdr.meta.inner_loop import InnerLoop, Loss, Order
 from ldr2hdr.meta.inner_optimizers import AbstractDescent, AbstractRule, Iterate
 from ldr2hdr.meta.maml import MAMLLearner
+from ldr2hdr.meta.outer_step import OuterStep
 from ldr2hdr.tasks import TaskBatch
 
 
@@ -66,6 +67,7 @@ class MAMLPlusPlusLearner(MAMLLearner):
         # in the state dict, so that a run that is resumed goes on with the weights and the order it had
         self.register_buffer("num_outer_steps", torch.zeros((), dtype=torch.int64))
         self.num_outer_steps: Tensor
+        self._known = _read(self.num_outer_steps)
 
     def make_rule(self, descent: AbstractDescent) -> AbstractRule:
         """Give every parameter tensor a rate at every step."""
@@ -74,20 +76,40 @@ class MAMLPlusPlusLearner(MAMLLearner):
     def outer_step(self, batch: TaskBatch) -> OuterStep:
         """Sum the gradients of a batch, and count the outer step."""
         result = super().outer_step(batch)
+        done = self._done()
         self.num_outer_steps += 1
+        self._known = _Reading(self.num_outer_steps, self.num_outer_steps._version, done + 1)
         return result
+
+    def _done(self) -> int:
+        """Return the number of outer steps; a device is waited for only if others changed it."""
+        if self._known.tensor is not self.num_outer_steps or self._known.version != self.num_outer_steps._version:
+            self._known = _read(self.num_outer_steps)
+        return self._known.number
 
     def order(self) -> Order:
         """Return first order for the first outer steps, then the order asked for."""
-        return "first" if int(self.num_outer_steps) < self.second_order_from else super().order()
+        return "first" if self._done() < self.second_order_from else super().order()
 
     def query_weights(self) -> Sequence[float]:
         """Move from equal weights of all inner steps to the last one alone."""
-        steps, done = self.inner.steps, int(self.num_outer_steps)
+        steps, done = self.inner.steps, self._done()
         if steps == 0 or done >= self.multi_step_until:
             return super().query_weights()
         share = (1 - done / self.multi_step_until) / steps
         return [0.0, *[share] * (steps - 1), 1 - (steps - 1) * share]
+
+
+class _Reading(NamedTuple):
+    """What a tensor held at one of its versions, which torch counts."""
+
+    tensor: Tensor
+    version: int
+    number: int
+
+
+def _read(tensor: Tensor) -> _Reading:
+    return _Reading(tensor, tensor._version, int(tensor))
 
 
 class LayerStepRates(AbstractRule):

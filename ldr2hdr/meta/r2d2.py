@@ -125,7 +125,9 @@ class RidgeHead(nn.Module):
             return self.network(ldr, None)
         network = cast(SolvableNetwork, self.network)
         features, linear = network.features(ldr, statistics.of_network)
-        log_factor = _with_one(features) @ self.fit(statistics)
+        fitted = self.fit(statistics)
+        with _full_precision(ldr):
+            log_factor = _with_one(features.to(fitted.dtype)) @ fitted
         return network.head.render(log_factor.permute(0, 3, 1, 2), linear)
 
     @torch.no_grad()
@@ -141,8 +143,15 @@ class RidgeHead(nn.Module):
         r"""Return weights and bias, :math:`W_0 + \arg\min_D \tfrac1N \|X (W_0 + D) - Y\|^2 + \lambda \|D\|^2`."""
         network = cast(SolvableNetwork, self.network)
         features, linear = network.features(statistics.support.ldr, statistics.of_network)
-        examples = _with_one(features).flatten(0, 2)
-        target = network.head.log_factor(statistics.support.exposure, linear).permute(0, 2, 3, 1).flatten(0, 2)
+        with _full_precision(features):
+            return self._solve(features, linear, statistics.support.exposure)
+
+    def _solve(
+        self, features: Float[Tensor, "b c h w"], linear: Float[Tensor, "b 3 h w"], exposure: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "c_plus_1 3"]:
+        network = cast(SolvableNetwork, self.network)
+        examples = _with_one(features.to(linear.dtype)).flatten(0, 2)
+        target = network.head.log_factor(exposure, linear).permute(0, 2, 3, 1).flatten(0, 2)
         conv = network.head.conv
         prior = torch.cat([conv.weight.flatten(1), torch.as_tensor(conv.bias)[:, None]], dim=1).T
         gram = examples.T @ examples / len(examples)
@@ -151,6 +160,11 @@ class RidgeHead(nn.Module):
         # a matrix that diverged gives NaN, which the guards see, instead of an exception
         difference, info = torch.linalg.solve_ex(gram + ridge, moment)
         return prior + torch.where(info == 0, difference, torch.nan)
+
+
+def _full_precision(like: Tensor) -> torch.autocast:
+    """Solve in the precision of the data whatever the network runs in; there is no solver for 16 bits."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def _with_one(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c_plus_1"]:

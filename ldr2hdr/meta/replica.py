@@ -1,12 +1,11 @@
 """Private copy of a model that runs with any parameters."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from torch import Tensor, nn
 
-from ldr2hdr.layers.fast_layers import close_layers
 from ldr2hdr.tasks import Statistics
 
 _Tensors = dict[str, Tensor | None]
@@ -20,19 +19,22 @@ class Replica:
 
     Args:
         model: What is copied; later values of its tensors are fetched by ``refresh``.
-        closed: Whether to swap the copy's layers for those that differentiate fastest.
+        swap: Swaps the layers of the copy for those that differentiate fastest; None leaves them.
+
+    Attributes:
+        copy: The copy, with the parameters it was filled with last.
     """
 
-    def __init__(self, model: nn.Module, *, closed: bool) -> None:
+    def __init__(self, model: nn.Module, *, swap: Callable[[nn.Module], None] | None = None) -> None:
         self.model = model
-        self._copy = copy.deepcopy(model)
-        if closed:
-            close_layers(self._copy)
+        self.copy = copy.deepcopy(model)
+        if swap is not None:
+            swap(self.copy)
         self._theta = _slots(model, "_parameters")
-        self._parameters = _slots(self._copy, "_parameters")
-        self._buffers = _slots(self._copy, "_buffers")
+        self._parameters = _slots(self.copy, "_parameters")
+        self._buffers = _slots(self.copy, "_buffers")
         if len(self._parameters) != len(self._theta):
-            raise ValueError("closing a model's layers must leave its parameters as they are")
+            raise ValueError("swapping a model's layers must leave its parameters as they are")
 
     def theta(self) -> list[Tensor]:
         """Return the parameters as they are now; ``model.parameters()`` walks through all modules to find them."""
@@ -40,15 +42,19 @@ class Replica:
 
     def refresh(self) -> None:
         """Take over the model's buffers and its mode."""
-        self._copy.train(self.model.training)
+        self.copy.train(self.model.training)
         for slots, buffer in zip(self._buffers, self.model.buffers(), strict=True):
             _fill(slots, buffer)
 
-    def __call__(self, parameters: Sequence[Tensor], ldr: Tensor, statistics: Statistics) -> Tensor:
-        """Predict with these parameters, in the order of ``model.parameters()``."""
+    def fill(self, parameters: Sequence[Tensor]) -> None:
+        """Give the copy these parameters, in the order of ``model.parameters()``."""
         for slots, parameter in zip(self._parameters, parameters, strict=True):
             _fill(slots, parameter)
-        prediction: Tensor = self._copy(ldr, statistics)
+
+    def __call__(self, parameters: Sequence[Tensor], ldr: Tensor, statistics: Statistics) -> Tensor:
+        """Predict with these parameters."""
+        self.fill(parameters)
+        prediction: Tensor = self.copy(ldr, statistics)
         return prediction
 
 

@@ -2,7 +2,9 @@
 
 import torch
 
-from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
+from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.meta.inner_loop import AbstractEngine
+from ldr2hdr.meta.outer_step import TaskGradient
 from ldr2hdr.tasks import Shots
 
 
@@ -13,13 +15,15 @@ class ReptileLearner(AbstractMetaLearner):
         Nichol, Achiam, Schulman, "On First-Order Meta-Learning Algorithms", 2018, alg. 1 (batched version).
     """
 
-    def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
+    def differentiate(self, engine: AbstractEngine, support: Shots, query: Shots) -> TaskGradient:
         """Return ``theta - phi`` after the inner loop on the support; the query is only measured."""
-        engine, statistics = self.engine(), self.statistics(support)
+        statistics = self.statistics(support)
         phi = engine.adapt(support, statistics, steps=self.inner.steps)
         with torch.no_grad():
-            loss_after = self.loss(phi.predict(query.ldr, statistics), query.exposure)
+            loss_after = engine.loss(phi.predict, query, statistics)
             moved = dict(zip(map(id, self.model.parameters()), phi.parameters, strict=True))
-            gradient = tuple(p - moved.get(id(p), p) for p in self.trainable())
-            loss_before = self.loss(engine.at_theta()(query.ldr, None), query.exposure)
+            theta = engine.copies(self.trainable())
+            end = [moved.get(id(p), start) for p, start in zip(self.trainable(), theta, strict=True)]
+            gradient = torch._foreach_sub(theta, end)
+            loss_before = engine.loss(engine.at_theta(), query, None)
         return TaskGradient(gradient, loss_before, loss_after)

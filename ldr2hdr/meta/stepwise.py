@@ -57,8 +57,7 @@ def differentiate_stepwise(
             outputs, given = [*following.parameters, *following.memory], arriving
         if weights[number] or number == steps:
             with torch.enable_grad():
-                prediction = engine.at(here.parameters).predict(query.ldr, statistics)
-                loss = engine.adaptation.loss(prediction, query.exposure)
+                loss = engine.loss(engine.at(here.parameters).predict, query, statistics)
             outputs, given = [*outputs, loss], [*given, torch.full_like(loss, weights[number])]
             loss_after = loss.detach() if number == steps else loss_after
         arriving, more = _pull_back(outputs, given, inputs, wanted)
@@ -87,9 +86,11 @@ def _add_start(
     total: list[Tensor], arriving: Sequence[Tensor] | None, engine: FastEngine, wanted: Sequence[Tensor]
 ) -> list[Tensor]:
     """Theta is where the first iterate starts: what arrived there belongs to it."""
-    theta = list(engine.adaptation.model.parameters())
+    if arriving is None:
+        return total
+    theta = engine.theta()
     place = {id(tensor): position for position, tensor in enumerate(wanted)}
-    for index, part in zip(engine.adaptation.adapted, arriving or (), strict=False):
+    for index, part in zip(engine.adaptation.adapted, engine.split(arriving), strict=False):
         position = place.get(id(theta[index]))
         if position is not None:
             total[position] = total[position] + part

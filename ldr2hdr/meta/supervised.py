@@ -2,8 +2,9 @@
 
 import torch
 
-from ldr2hdr.meta.base import AbstractMetaLearner, TaskGradient
-from ldr2hdr.meta.inner_loop import gradient_or_zero
+from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.meta.inner_loop import AbstractEngine, gradient_or_zero
+from ldr2hdr.meta.outer_step import TaskGradient
 from ldr2hdr.tasks import Shots
 
 
@@ -17,10 +18,10 @@ class SupervisedLearner(AbstractMetaLearner):
     def statistics(self, support: Shots) -> None:
         """Return no statistics: the network alone has to know the camera."""
 
-    def task_gradient(self, support: Shots, query: Shots) -> TaskGradient:
+    def differentiate(self, engine: AbstractEngine, support: Shots, query: Shots) -> TaskGradient:
         """Differentiate the loss at theta over the K + Q pictures."""
-        ldr = torch.cat([support.ldr, query.ldr])
-        exposure = torch.cat([support.exposure, query.exposure])
-        loss = self.loss(self.engine().at_theta()(ldr, None), exposure)
-        gradient = gradient_or_zero(loss, self.trainable())
+        ldr = torch.cat([support.ldr, query.ldr], dim=-4)
+        exposure = torch.cat([support.exposure, query.exposure], dim=-4)
+        loss = engine.loss(engine.at_theta(), Shots(ldr, exposure), None)
+        gradient = gradient_or_zero(loss, engine.copies(self.trainable()))
         return TaskGradient(tuple(gradient), loss.detach(), loss.detach())

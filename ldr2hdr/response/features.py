@@ -178,7 +178,8 @@ def _fields(tone: Float[Tensor, "b 3 h w"], whiteness: Float[Tensor, "b 3 h w"])
 def _cell_weights(length: int, cells: int, *, like: Tensor) -> Float[Tensor, "n length"]:
     """Build the matrix of means over the cells of a side; neighbours share a pixel where they do not divide it."""
     count = min(cells, length)
-    cell, position = torch.arange(count)[:, None], torch.arange(length)
+    cell, position = (torch.arange(size, device=like.device) for size in (count, length))
+    cell = cell[:, None]
     first, last = cell * length // count, ((cell + 1) * length - 1) // count
     is_inside = (position >= first) & (position <= last)
     return (is_inside.double() / (last - first + 1)).to(like)
@@ -195,5 +196,6 @@ def _spread(means: Float[Tensor, "b c n m"], whole: Surroundings, window: Window
 
 def _centre_weights(length: int, count: int, part: slice, *, like: Tensor) -> Float[Tensor, "part n"]:
     """Build the matrix that interpolates between the centres of the cells of a side, at some of its pixels."""
-    position = ((torch.arange(length, dtype=torch.float64)[part] + 0.5) * count / length - 0.5).clamp(0, count - 1)
-    return (1 - (position[:, None] - torch.arange(count)).abs()).clamp_min(0).to(like)
+    pixel, cell = (torch.arange(size, dtype=torch.float64, device=like.device) for size in (length, count))
+    position = ((pixel[part] + 0.5) * count / length - 0.5).clamp(0, count - 1)
+    return (1 - (position[:, None] - cell).abs()).clamp_min(0).to(like)

@@ -1,17 +1,20 @@
 """Response stage of a smooth curve per channel from LDR level to exposure, solved in closed form on the support."""
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.response.base import AbstractPointwiseResponse
 from ldr2hdr.response.features import WHITE_LEVEL, level_to_tone, tone_to_level
 from ldr2hdr.tasks import WHOLE, Shots, Window
+
+# Pixels whose basis is in memory at once
+_CHUNK: Final = 1 << 16
 
 
 class InverseGammaResponse(AbstractPointwiseResponse[None, None]):
@@ -118,19 +121,11 @@ class RidgeResponse(AbstractPointwiseResponse[NormalEquations, Float[Tensor, "3 
         """
         levels = support.ldr.transpose(0, 1).flatten(1)
         log_exposure = torch.log(support.exposure.transpose(0, 1).flatten(1) + LOG_OFFSET)
-        knot, fraction, is_white = self._locate(levels)
-        columns = self.num_knots + 2
-        basis = (
-            (knot, 1 - fraction),
-            (knot + 1, fraction),
-            (torch.full_like(knot, self.num_knots), is_white),
-        )
-        target = (torch.full_like(knot, self.num_knots + 1), log_exposure)
-        moments = levels.new_zeros(3, (self.num_knots + 1) * columns)
-        for row, value in basis:
-            for column, other in (*basis, target):
-                moments.scatter_add_(1, row * columns + column, value * other)
-        return NormalEquations(moments.view(3, self.num_knots + 1, columns) / levels.shape[1])
+        moments = []
+        for level, target in zip(*(torch.split(part, _CHUNK, dim=1) for part in (levels, log_exposure)), strict=True):
+            basis = self._basis(level)
+            moments.append(basis.mT @ torch.cat([basis, target[..., None]], dim=2))
+        return NormalEquations(torch.stack(moments).sum(dim=0) / levels.shape[1])
 
     def weights(self, statistics: NormalEquations | None) -> Float[Tensor, "3 j"]:
         """Return log exposure at the knots, and white's height above the last: the fit, or the prior."""
@@ -150,19 +145,28 @@ class RidgeResponse(AbstractPointwiseResponse[NormalEquations, Float[Tensor, "3 
         window: Window = WHOLE,
     ) -> Float[Tensor, "b 3 h w"]:
         """Linearise by the curve; white becomes what light above the sensor's white is on average."""
-        knot, fraction, is_white = self._locate(part.transpose(0, 1).flatten(1))
-        log_exposure = torch.lerp(weights.gather(1, knot), weights.gather(1, knot + 1), fraction)
-        log_exposure = log_exposure + is_white * weights[:, -1:]
+        levels = part.transpose(0, 1).flatten(1)
+        # the derivative of a product is one; that of a look-up adds in no fixed order on a GPU, but takes less memory
+        is_product = torch.is_grad_enabled()
+        log_exposure = (
+            (self._basis(levels) @ weights[..., None])[..., 0] if is_product else self._look_up(levels, weights)
+        )
         linear = F.relu(log_exposure.exp() - LOG_OFFSET)
         return linear.view(3, part.shape[0], *part.shape[2:]).transpose(0, 1)
 
-    def _locate(
-        self, levels: Float[Tensor, "3 n"]
-    ) -> tuple[Int[Tensor, "3 n"], Float[Tensor, "3 n"], Float[Tensor, "3 n"]]:
-        """Return the knot below each level, the fraction of the way to the next one, and whether it is white."""
+    def _basis(self, levels: Float[Tensor, "3 n"]) -> Float[Tensor, "3 n j_plus_1"]:
+        """Compute what each level has of each knot, and whether it is white."""
+        position = level_to_tone(levels)[..., None] * (self.num_knots - 1)
+        knots = torch.arange(self.num_knots, dtype=levels.dtype, device=levels.device)
+        hats = (1 - (position - knots).abs()).clamp_min(0)
+        return torch.cat([hats, (levels >= WHITE_LEVEL)[..., None].to(levels.dtype)], dim=2)
+
+    def _look_up(self, levels: Float[Tensor, "3 n"], weights: Float[Tensor, "3 j"]) -> Float[Tensor, "3 n"]:
+        """Compute the product of the basis with weights by the two knots beside each level."""
         position = level_to_tone(levels) * (self.num_knots - 1)
         knot = position.long().clamp(0, self.num_knots - 2)
-        return knot, position - knot, (levels >= WHITE_LEVEL).to(levels.dtype)
+        curve = torch.lerp(weights.gather(1, knot), weights.gather(1, knot + 1), position - knot)
+        return curve + (levels >= WHITE_LEVEL) * weights[:, -1:]
 
 
 def inverse_gamma_curve(num_knots: int, gamma: float) -> Float[Tensor, " j"]:

@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import Optimizer
 
 from ldr2hdr.data.loading.datamodule import VAL_NAMES
-from ldr2hdr.meta.base import AbstractMetaLearner, OuterStep
+from ldr2hdr.meta.base import AbstractMetaLearner
+from ldr2hdr.meta.outer_step import OuterStep
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.tasks import TaskBatch
 
@@ -74,7 +75,9 @@ class MetaModule(L.LightningModule):
     def training_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Take one outer step."""
         result = self.learner.outer_step(batch)
-        num_counted, losses = self._assign_gradient(result, num_tasks=len(batch))
+        num_counted, num_skipped, losses = self._assign_gradient(result, num_tasks=len(batch))
+        if num_skipped:
+            self.learner.warn_of_skipped(batch, result)
         self._stop_if_bad(num_counted)
         if num_counted > 0:
             clip_grad_norm_(self.learner.trainable(), self.gradient_clip)
@@ -114,26 +117,28 @@ class MetaModule(L.LightningModule):
         self.num_bad_steps = checkpoint["guards"]["num_bad_steps"]
         self.num_skipped_tasks = checkpoint["guards"]["num_skipped_tasks"]
 
-    def _assign_gradient(self, result: OuterStep, *, num_tasks: int) -> tuple[int, dict[str, Tensor]]:
-        """Fill ``.grad`` with the mean over the counted tasks of all processes, by one all-reduce.
+    def _assign_gradient(self, result: OuterStep, *, num_tasks: int) -> tuple[int, int, dict[str, Tensor]]:
+        """Fill ``.grad`` with the mean over the counted tasks of all processes, by one all-reduce and one read.
 
         Returns:
-            How many tasks counted, and the mean of their losses.
+            How many tasks counted and how many did not, and the mean of the losses of those that did.
         """
         like = result.gradient_sum[0]
         losses = torch.stack([result.loss_after, result.loss_before]).to(like).nan_to_num() * result.num_counted
-        counts = like.new_tensor([self.wants_stop, result.num_counted, num_tasks])
-        flat = torch.cat([*(gradient.flatten() for gradient in result.gradient_sum), losses, counts])
+        # written on the device: a tensor of the CPU would have to be copied there
+        counts = [like.new_full((1,), float(self.wants_stop)), result.num_counted[None], like.new_full((1,), num_tasks)]
+        flat = torch.cat([*(gradient.flatten() for gradient in result.gradient_sum), losses, *counts])
         flat = self.trainer.strategy.reduce(flat, reduce_op="sum")
-        num_stops, num_counted, num_tasks = (int(number) for number in flat[-3:])
+        num_stops, num_counted, num_tasks = map(int, flat[-3:].tolist())
         self.is_stop_agreed = num_stops > 0
-        self.num_skipped_tasks += num_tasks - num_counted
+        num_skipped = num_tasks - num_counted
+        self.num_skipped_tasks += num_skipped
         mean = flat[:-3] / max(num_counted, 1)
         mean, (loss_after, loss_before) = mean[:-2], mean[-2:]
         parameters = self.learner.trainable()
         for parameter, part in zip(parameters, mean.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
-        return num_counted, {"train/loss": loss_after, "train/loss@single": loss_before}
+        return num_counted, num_skipped, {"train/loss": loss_after, "train/loss@single": loss_before}
 
     def _stop_if_bad(self, num_counted: int) -> None:
         self.num_bad_steps = 0 if num_counted else self.num_bad_steps + 1

@@ -95,7 +95,10 @@ def _run(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     if torch.Tag.inplace_view in func.tags:  # the outer tensor's shape has to follow
         with torch._C._DisableTorchDispatch():
             func(*args, **kwargs)
+    resized = [tensor for tensor in given if isinstance(tensor, EmulatedTensor) and tensor.shape != tensor.inner.shape]
     wrapped = {id(tensor.inner): tensor for tensor in given if isinstance(tensor, EmulatedTensor)}
+    if resized:
+        raise NotImplementedError(f"{func} changes a shape in a way that the emulation does not follow")
     # an operation in place returns what it was given
     return tree_map(lambda leaf: wrapped[id(leaf)] if id(leaf) in wrapped else _wrap(leaf), found)
 
@@ -119,6 +122,17 @@ def _inner(leaf: Any) -> Any:
 
 def _wrap(leaf: Any) -> Any:
     return EmulatedTensor(leaf) if isinstance(leaf, Tensor) else leaf
+
+
+def _cast(leaf: Any, dtype: torch.dtype) -> Any:
+    return leaf.to(dtype) if isinstance(leaf, EmulatedTensor) and leaf.dtype.is_floating_point else leaf
+
+
+def _run_cast(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], dtype: torch.dtype) -> Any:
+    """Compute in a precision, with autocasting off below."""
+    with torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)):
+        args, kwargs = tree_map(lambda leaf: _cast(leaf, dtype), (tuple(args), dict(kwargs)))
+        return func(*args, **kwargs)
 
 
 class _Module:
@@ -153,3 +167,36 @@ _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
 _library = torch.library.Library("_", "IMPL")
 # functions that make tensors have none among their arguments, by which torch could find the class
 _library.fallback(lambda func, *args, **kwargs: _run(func, args, kwargs), dispatch_key="PrivateUse1")
+# Torch would make the first of several operations, which a GPU has in one; and the others of an empty tensor that it
+# resizes, which the outer tensor would not follow.
+_whole = torch.library.Library("aten", "IMPL")
+for _overload in (
+    torch.ops.aten.silu_backward.default,
+    *(torch.ops.aten.eye.default, torch.ops.aten.eye.m, torch.ops.aten.linspace.default),
+    *(torch.ops.aten.arange.default, torch.ops.aten.arange.start, torch.ops.aten.arange.start_step),
+):
+    _whole.impl(_overload, lambda *args, _to=_overload, **kwargs: _run(_to, args, kwargs), "PrivateUse1")
+
+# what CUDA computes in the lower, and in single precision; the rest comes as it is
+_autocast = torch.library.Library("_", "IMPL")
+_autocast.fallback(torch.library.fallthrough_kernel, dispatch_key="AutocastPrivateUse1")
+_aten = torch.ops.aten
+for _overload in (
+    *(_aten.convolution.default, _aten.conv2d.default, _aten.linear.default, _aten.matmul.default, _aten.mm.default),
+    *(_aten.bmm.default, _aten.addmm.default, _aten.baddbmm.default),
+):
+    _whole.impl(
+        _overload,
+        lambda *args, _to=_overload, **kwargs: _run_cast(_to, args, kwargs, torch.get_autocast_dtype(NAME)),
+        "AutocastPrivateUse1",
+    )
+for _overload in (
+    *(_aten.exp.default, _aten.expm1.default, _aten.log.default, _aten.log1p.default, _aten.log2.default),
+    *(_aten.rsqrt.default, _aten.pow.Tensor_Scalar, _aten.sum.default, _aten.sum.dim_IntList),
+    *(_aten.native_group_norm.default,),
+):
+    _whole.impl(
+        _overload,
+        lambda *args, _to=_overload, **kwargs: _run_cast(_to, args, kwargs, torch.float32),
+        "AutocastPrivateUse1",
+    )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from accelerator.emulated import NAME, EmulatedTensor, counting
-from networks import LOSS, batch, flat, reconstructor, shots
+from networks import LOSS, batch, flat, shots
 from test_engines import ALGORITHMS, make
 
 from ldr2hdr.backbones.base import AbstractBackbone
@@ -13,14 +13,15 @@ from ldr2hdr.backbones.hdrunet import HDRUNet
 from ldr2hdr.backbones.metahdr import MetaHDRUNet
 from ldr2hdr.backbones.resnet import ResNet
 from ldr2hdr.backbones.unet import UNet
+from ldr2hdr.losses import PU21L1, ClippedTarget, ExpandNetLoss, HDRCNNLoss, LogL1, MuLawL1, TanhL1
 from ldr2hdr.meta.base import AbstractMetaLearner
-from ldr2hdr.meta.inner_loop import InnerLoop
+from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.metrics.hdr import evaluate_pictures
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
 from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
-from ldr2hdr.tasks import Shots
+from ldr2hdr.tasks import Shots, TaskBatch
 
 BACKBONES = {
     "unet": lambda: UNet((4, 6)),
@@ -33,6 +34,8 @@ BACKBONES = {
     "hdrunet": lambda: HDRUNet(4),
 }
 RESPONSES = {"none": InverseGammaResponse, "ridge": lambda: RidgeResponse(num_knots=5), "local": LocalRidgeResponse}
+
+LOSSES = (LogL1(), MuLawL1(), PU21L1(), TanhL1(), ExpandNetLoss(), HDRCNNLoss(), ClippedTarget(LogL1()))
 
 
 def assert_same_on_device(cpu: AbstractMetaLearner, device: AbstractMetaLearner) -> None:
@@ -89,10 +92,75 @@ def test_the_device_refuses_tensors_of_the_cpu_and_counts_what_a_gpu_waits_for()
     assert counts.operations == {"mul": 1, "sum": 1}
 
 
-def test_a_network_in_bfloat16_keeps_its_updates_in_single_precision() -> None:
-    learner = MAMLLearner(reconstructor("unet", "ridge").float(), LOSS, inner=InnerLoop(steps=2)).to(NAME)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_step_waits_for_nothing_and_repeats_itself(name: str) -> None:
+    """What a CUDA graph asks for: no reads, nothing from the CPU, the same operations whatever the data."""
+    learner = make(name).to(NAME)
+    learner.outer_step(batch(2).to(NAME))  # constants may be brought to the device once
+    sequences = []
+    for tasks in (batch(2), spoiled(batch(2))):
+        on_device = tasks.to(NAME)
+        with counting() as counts:
+            learner.outer_step(on_device)
+        assert (counts.reads, counts.transfers) == (0, 0)
+        sequences.append(counts.operations)
+    assert sequences[0] == sequences[1]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("response", RESPONSES)
+def test_no_loss_and_no_response_waits_either(response: str, loss: Loss) -> None:
+    learner = MAMLLearner(Reconstructor(RESPONSES[response](), UNet((4, 6))).double(), loss, inner=InnerLoop(steps=1))
+    learner.to(NAME).outer_step(batch(2).to(NAME))
+    tasks = batch(2).to(NAME)
+    with counting() as counts:
+        learner.outer_step(tasks)
+    assert (counts.reads, counts.transfers) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["maml", "fomaml", "reptile"])
+def test_a_step_launches_a_tenth_of_learn2learns_operations_however_many_tasks(name: str) -> None:
+    """T = 8, K = 2, 3 inner steps, the default U-Net behind the ridge response."""
+
+    def launches(engine: str, num_tasks: int) -> int:
+        torch.manual_seed(0)
+        model = Reconstructor(RidgeResponse(), UNet()).double()
+        learner = ALGORITHMS[name](model, LOSS, inner=InnerLoop(steps=3, engine=engine)).to(NAME)
+        tasks = batch(num_tasks).to(NAME)
+        learner.outer_step(tasks)
+        with counting() as counts:
+            learner.outer_step(tasks)
+        return counts.launches
+
+    at_8 = launches("auto", 8)
+    assert at_8 <= launches("learn2learn", 8) / 10
+    assert launches("auto", 32) <= 1.1 * launches("auto", 2)
+
+
+def spoiled(tasks: TaskBatch) -> TaskBatch:
+    exposure = tasks.query.exposure.clone()
+    exposure[0, 0, 0, 0, 0] = float("inf")
+    return TaskBatch(tasks.support, Shots(tasks.query.ldr, exposure), tasks.query_places, tasks.cameras)
+
+
+def test_a_graph_that_cannot_be_recorded_says_why_once(caplog: pytest.LogCaptureFixture) -> None:
+    graphed, plain = (make("maml", cuda_graph=cuda_graph).to(NAME) for cuda_graph in (True, False))
+    for _ in range(2):
+        found = flat(graphed.outer_step(batch(2).to(NAME)).gradient_sum).cpu()
+        assert torch.equal(found, flat(plain.outer_step(batch(2).to(NAME)).gradient_sum).cpu())
+    assert caplog.text.count("algo.inner.cuda_graph has no effect: the batch is on emulated") == 1
+
+
+@pytest.mark.parametrize("name", ["maml", "reptile", "r2d2", "imaml"])
+def test_mixed_precision_keeps_updates_and_closed_forms_in_single(name: str) -> None:
+    learner = make(name).float().to(NAME)
     tasks = batch(2)
     support, query = (Shots(part.ldr.float(), part.exposure.float()) for part in (tasks.support, tasks.query))
+    tasks = TaskBatch(support, query, tasks.query_places, tasks.cameras).to(NAME)
+    full = learner.outer_step(tasks)
     with torch.autocast(NAME, dtype=torch.bfloat16):
-        mixed = learner.outer_step(type(tasks)(support, query, tasks.query_places, tasks.cameras).to(NAME))
+        mixed = learner.outer_step(tasks)
     assert all(part.dtype == torch.float32 for part in mixed.gradient_sum)
+    gradients = [flat(result.gradient_sum).cpu() for result in (full, mixed)]
+    assert not torch.equal(*gradients)
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.95

@@ -86,7 +86,9 @@ def test_a_batch_sums_its_tasks() -> None:
 @pytest.mark.parametrize("make", [MAMLLearner, ReptileLearner, SupervisedLearner])
 def test_a_task_that_blows_up_is_left_out_and_named(make: type, caplog: pytest.LogCaptureFixture) -> None:
     learner = make(Constant(), half_square, inner=InnerLoop(lr=LR, steps=2))
-    good, spoiled = learner.outer_step(batch([1.0])), learner.outer_step(batch([1.0, float("inf")]))
+    tasks = batch([1.0, float("inf")])
+    good, spoiled = learner.outer_step(batch([1.0])), learner.outer_step(tasks)
+    learner.warn_of_skipped(tasks, spoiled)
     assert spoiled.num_counted == 1
     assert spoiled.gradient_sum[0].item() == good.gradient_sum[0].item()
     assert "task 1" in caplog.text

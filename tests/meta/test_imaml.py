@@ -91,16 +91,17 @@ def test_conjugate_gradients_solve_in_as_many_steps_as_there_are_unknowns(genera
     root = torch.randn(6, 6, generator=generator, dtype=torch.float64)
     matrix = root @ root.T + 0.1 * torch.eye(6)
     target = torch.randn(6, generator=generator, dtype=torch.float64)
-    found = conjugate_gradients(lambda x: matrix @ x, target, steps=6)
-    torch.testing.assert_close(found, torch.linalg.solve(matrix, target), rtol=1e-9, atol=0)
+    found = conjugate_gradients(lambda x: x @ matrix, target[None], steps=6)
+    torch.testing.assert_close(found[0], torch.linalg.solve(matrix, target), rtol=1e-9, atol=0)
     # a target of zero needs no step, and divides by nothing
-    assert not conjugate_gradients(lambda x: matrix @ x, 0 * target, steps=6).any()
+    assert not conjugate_gradients(lambda x: x @ matrix, 0 * target[None], steps=6).any()
 
 
 def test_conjugate_gradients_stop_where_the_operator_bends_down() -> None:
-    target = torch.tensor([1.0, 1.0], dtype=torch.float64)
+    target = torch.tensor([[1.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
     diagonal = torch.tensor([1.0, -3.0], dtype=torch.float64)
-    assert torch.equal(conjugate_gradients(lambda x: diagonal * x, target, steps=5), target)
+    found = conjugate_gradients(lambda x: diagonal * x, target, steps=5)
+    assert torch.equal(found, target)  # the second task's is the solution besides
 
 
 def test_any_inner_optimiser_is_pulled_back_to_theta() -> None:
