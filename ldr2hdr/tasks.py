@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ldr2hdr.transfer import pin, transfer
+
 Statistics: TypeAlias = tuple[Any, ...] | None
 """What a model's closed-form part keeps of a support: a NamedTuple of tensors, and of such; None without support."""
 Window: TypeAlias = tuple[slice, slice]
@@ -108,21 +110,19 @@ class TaskBatch:
             Shots(self.query.ldr[start:stop], self.query.exposure[start:stop]),
         )
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "TaskBatch":
-        """Copy to a device; Lightning calls this."""
-        return TaskBatch(
-            self.support.to(device, non_blocking=non_blocking),
-            self.query.to(device, non_blocking=non_blocking),
-            self.query_places,
-            self.cameras,
-        )
+    def to(self, device: torch.device | str) -> "TaskBatch":
+        """Copy to a device, by one copy; Lightning calls this."""
+        return self._with(transfer(self._tensors(), device))
 
     def pin_memory(self) -> "TaskBatch":
         """Copy to page-locked memory, from which a GPU reads faster; the DataLoader calls this."""
-        support, query = (
-            Shots(shots.ldr.pin_memory(), shots.exposure.pin_memory()) for shots in (self.support, self.query)
-        )
-        return TaskBatch(support, query, self.query_places, self.cameras)
+        return self._with(pin(self._tensors()))
+
+    def _tensors(self) -> list[Tensor]:
+        return [tensor for shots in (self.support, self.query) for tensor in (shots.ldr, shots.exposure)]
+
+    def _with(self, tensors: Sequence[Tensor]) -> "TaskBatch":
+        return TaskBatch(Shots(*tensors[:2]), Shots(*tensors[2:]), self.query_places, self.cameras)
 
 
 def collate(tasks: Sequence[Task]) -> TaskBatch:

@@ -103,15 +103,13 @@ class AbstractMetaLearner(nn.Module, ABC):
     def outer_step(self, batch: TaskBatch) -> OuterStep:
         """Sum the gradients of a batch of tasks, in their order, and leave out those that are not finite."""
         if self.inner.cuda_graph:
-            return self._graphs(self._sum_gradients, batch, settings=self.settings())
-        return self._sum_gradients(batch)
+            step = lambda tasks: sum_finite(self._task_gradients(tasks), self.trainable())  # noqa: E731
+            return self._graphs(step, batch, settings=self.settings())
+        return sum_finite(self._task_gradients(batch), self.trainable())
 
     def settings(self) -> Hashable:
         """Return what the operations of an outer step depend on beside the shapes of its batch."""
         return None
-
-    def _sum_gradients(self, batch: TaskBatch) -> OuterStep:
-        return sum_finite(self._task_gradients(batch), self.trainable())
 
     def warn_of_skipped(self, batch: TaskBatch, result: OuterStep) -> None:
         """Log the tasks of a batch that were left out; waits for the device."""

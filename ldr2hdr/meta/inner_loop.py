@@ -229,10 +229,12 @@ class FastEngine(AbstractEngine):
     ) -> Iterate:
         """Take one inner step on the support."""
         loss = self.loss(self.at(iterate.parameters).predict, support, statistics)
-        gradient = gradient_or_zero(loss, iterate.parameters, create_graph=order == "second")
+        gradient = torch.autograd.grad(
+            loss, iterate.parameters, torch.ones_like(loss), create_graph=order == "second", allow_unused=True
+        )
         return self.step(iterate, gradient, number=number, order=order)
 
-    def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int, order: Order) -> Iterate:
+    def step(self, iterate: Iterate, gradient: Sequence[Tensor | None], *, number: int, order: Order) -> Iterate:
         """Take one inner step along a gradient."""
         return self.adaptation.step(iterate, gradient, number=number, order=order)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from ldr2hdr.layers.fast_layers import stack_layers
-from ldr2hdr.meta.inner_loop import Adaptation, Adapted, FastEngine, Order
+from ldr2hdr.meta.inner_loop import Adaptation, Adapted, FastEngine, Order, zeros_for_none
 from ldr2hdr.meta.inner_optimizers import AbstractRule, Iterate
 from ldr2hdr.meta.replica import Replica
 from ldr2hdr.tasks import Shots, Statistics, named_tensors, with_tensors
@@ -97,7 +97,7 @@ class StackedEngine(FastEngine):
         losses: Tensor = vmap(self.adaptation.loss)(predict(shots.ldr, statistics), shots.exposure)
         return losses
 
-    def step(self, iterate: Iterate, gradient: Sequence[Tensor], *, number: int, order: Order) -> Iterate:
+    def step(self, iterate: Iterate, gradient: Sequence[Tensor | None], *, number: int, order: Order) -> Iterate:
         """Take one inner step of each task."""
         if self._is_joined:
             return super().step(iterate, gradient, number=number, order=order)
@@ -109,7 +109,7 @@ class StackedEngine(FastEngine):
 
         of_rule = [self._copies[id(parameter)] for parameter in self._rule.theta()]
         with torch.set_grad_enabled(order != "none"):
-            following: Iterate = vmap(step_one)(of_rule, iterate, list(gradient))
+            following: Iterate = vmap(step_one)(of_rule, iterate, zeros_for_none(gradient, iterate.parameters))
         return self.adaptation.finish(following, order=order)
 
     def _predict(self, parameters: Sequence[Tensor], ldr: Tensor, statistics: Statistics) -> Tensor:

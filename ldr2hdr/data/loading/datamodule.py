@@ -123,6 +123,10 @@ class TaskDataModule(L.LightningDataModule):
             )
         return self.trainer.global_rank, world_size
 
+    def _is_for_cuda(self) -> bool:
+        strategy = getattr(self.trainer, "strategy", None)
+        return strategy is not None and bool(strategy.root_device.type == "cuda")
+
     def _loader(self, tasks: Dataset[Task], sampler: Sampler[int] | None, world_size: int) -> DataLoader[Task]:
         return DataLoader(
             tasks,
@@ -130,6 +134,7 @@ class TaskDataModule(L.LightningDataModule):
             sampler=sampler,
             collate_fn=as_batch,
             num_workers=self.num_workers,
+            pin_memory=self._is_for_cuda(),
             persistent_workers=self.num_workers > 0,
             worker_init_fn=_leave_group,
         )

@@ -1,6 +1,6 @@
 """Batches of tasks in few bytes, as they travel from the loader to the training device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ldr2hdr.data.loading.memory import ReusedMemory
 from ldr2hdr.tasks import Shots, Task, TaskBatch, collate
+from ldr2hdr.transfer import pin, transfer
 
 _LARGEST_CODE: Final = {torch.uint8: 255.0, torch.uint16: 65535.0}
 
@@ -60,28 +61,18 @@ class PackedBatch:
     def __len__(self) -> int:
         return len(self.cameras)
 
-    def to(
-        self, device: torch.device | str, *, non_blocking: bool = False, memory: ReusedMemory | None = None
-    ) -> TaskBatch:
-        """Copy to a device and unpack there; Lightning calls this.
+    def to(self, device: torch.device | str, *, memory: ReusedMemory | None = None) -> TaskBatch:
+        """Copy to a device, by one copy, and unpack there.
 
         Args:
             device: Where the batch is used.
-            non_blocking: Whether not to wait for the copy, from page-locked memory.
             memory: Where the batch is put if the device is the CPU.
         """
-        codes, light, units, gains = (
-            tensor.to(device, non_blocking=non_blocking) for tensor in (self.codes, self.light, self.units, self.gains)
-        )
-        make = _on(codes.device, memory)
-        ldr, exposure, at_0_ev = make(codes.shape), make(codes.shape), make(light.shape[1:])
-        # by a number torch divides in another way on a GPU, which rounds otherwise
-        largest = torch.tensor(_LARGEST_CODE[codes.dtype], device=codes.device)
-        # in portions that the caches of a CPU hold from one pass to the next
-        for picture, of_picture in zip(ldr.flatten(0, 1), codes.flatten(0, 1), strict=True):
-            picture.copy_(of_picture).div_(largest)
-        for pictures, of_task, unit, gain in zip(exposure, light, units, gains, strict=True):
-            torch.mul(at_0_ev.copy_(of_task).mul_(unit), gain[:, None, None, None], out=pictures)
+        tensors = transfer((self.codes, self.light, self.units, self.gains), device)
+        if torch.device(device).type == "cpu":
+            ldr, exposure = _unpack_in_portions(*tensors, memory=memory)
+        else:
+            ldr, exposure = _unpack(*tensors)
         support, query = (
             Shots(ldr[:, part], exposure[:, part]) for part in (slice(self.num_shots), slice(self.num_shots, None))
         )
@@ -89,7 +80,8 @@ class PackedBatch:
 
     def pin_memory(self) -> "PackedBatch":
         """Copy to page-locked memory, from which a GPU reads faster; the DataLoader calls this."""
-        return replace(self, codes=self.codes.pin_memory(), light=self.light.pin_memory())
+        codes, light, units, gains = pin((self.codes, self.light, self.units, self.gains))
+        return replace(self, codes=codes, light=light, units=units, gains=gains)
 
 
 def as_batch(fetched: PackedBatch | Sequence[Task]) -> PackedBatch | TaskBatch:
@@ -97,7 +89,22 @@ def as_batch(fetched: PackedBatch | Sequence[Task]) -> PackedBatch | TaskBatch:
     return fetched if isinstance(fetched, PackedBatch) else collate(fetched)
 
 
-def _on(device: torch.device, memory: ReusedMemory | None) -> Callable[[Sequence[int]], Tensor]:
-    if memory is not None and device.type == "cpu":
-        return memory.empty
-    return lambda shape: torch.empty(*shape, device=device)
+def _unpack(codes: Tensor, light: Tensor, units: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
+    """Make pictures and their sensor exposure, by few operations."""
+    # by a number torch divides in another way on a GPU, which rounds otherwise
+    largest = torch.full((), _LARGEST_CODE[codes.dtype], device=codes.device)
+    at_0_ev = light.float() * units[:, None, None, None]
+    return codes.float() / largest, at_0_ev[:, None] * gains[:, :, None, None, None]
+
+
+def _unpack_in_portions(
+    codes: Tensor, light: Tensor, units: Tensor, gains: Tensor, *, memory: ReusedMemory | None
+) -> tuple[Tensor, Tensor]:
+    """Make the same numbers in portions that the caches of a CPU hold from one pass to the next."""
+    make = torch.empty if memory is None else memory.empty
+    ldr, exposure, at_0_ev = make(codes.shape), make(codes.shape), make(light.shape[1:])
+    for picture, of_picture in zip(ldr.flatten(0, 1), codes.flatten(0, 1), strict=True):
+        picture.copy_(of_picture).div_(torch.tensor(_LARGEST_CODE[codes.dtype]))
+    for pictures, of_task, unit, gain in zip(exposure, light, units, gains, strict=True):
+        torch.mul(at_0_ev.copy_(of_task).mul_(unit), gain[:, None, None, None], out=pictures)
+    return ldr, exposure

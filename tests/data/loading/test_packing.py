@@ -93,7 +93,7 @@ def test_a_gpu_unpacks_what_the_cpu_does(dtype):
     pinned = packed.pin_memory()
     assert pinned.codes.is_pinned()
     assert pinned.light.is_pinned()
-    on_gpu = pinned.to("cuda", non_blocking=True)
+    on_gpu = pinned.to("cuda")
     for expected, got in zip(joined(packed.to("cpu")), joined(on_gpu), strict=True):
         assert torch.equal(got.cpu(), expected)
 
