@@ -11,7 +11,7 @@ CHECKS := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && 
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test test-fast test-gpu fuzz docs format clean
+.PHONY: help install install-test demo test test-fast test-gpu gpu fuzz docs format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -48,6 +48,11 @@ test-fast: .venv/installed-test ## the same without documentation, browsers, lau
 
 test-gpu: .venv/installed-test ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
+
+gpu: test-gpu ## the same, then time, memory and precision of the engine on it, and short runs: a few minutes
+	$(BIN)/python experiments/gpu/measure.py
+	$(BIN)/python -m ldr2hdr.train experiment=smoke hardware=gpu hydra.run.dir=outputs/gpu/smoke
+	$(BIN)/python -m ldr2hdr.train experiment=smoke hardware=multi_gpu trainer.devices=1 hydra.run.dir=outputs/gpu/ddp
 
 fuzz: .venv/installed-test ## feed 20,000 damaged files to the readers
 	LDR2HDR_FUZZ=20000 $(BIN)/python -m pytest tests/security/test_fuzz.py
