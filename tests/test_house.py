@@ -13,7 +13,7 @@ MODULES = sorted((ROOT / "ldr2hdr").rglob("*.py"))
 ASKED_FOR_ELSEWHERE = re.compile(
     r"(on|log|configure)_\w+|(training|validation)_step|\w+_dataloader|__\w+__|automatic_optimization|find_class"
     r"|_negative_number_matcher|max_content_length|max_form_parts|timeout|doc_string|producer_name|dim_param"
-    r"|types|storage_options|params|setup|teardown|state_key|shift_px|_batches_that_stepped|_id"
+    r"|enable|disable|get_renderables|manipulate_search_path|types|storage_options|params|setup|teardown|state_key|shift_px|_batches_that_stepped|_id"
 )
 
 
