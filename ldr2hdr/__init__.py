@@ -10,10 +10,13 @@ In five lines, from a bracket shot once to the light that a photograph lost::
     phi.save("my_camera.ldr2hdr")           # and later: phi = model.camera("my_camera.ldr2hdr")
 
 ``ldr2hdr.write_image("photo.exr", hdr)`` writes it. On the command line, the same is ``ldr2hdr adapt`` and
-``ldr2hdr convert --camera``. ``ldr2hdr.merge("bracket/").exposure`` is the light of a bracket. What is named here is
+``ldr2hdr convert --camera``. ``ldr2hdr.merge("bracket/").exposure`` is the light of a bracket. For research without
+configurations, `MAMLLearner` meta-learns any network from batches of `Task`, and `MetaModule` trains it with Lightning
+(``docs/notebooks/2_your_own_network.ipynb``). What is named here is
 imported when it is first used: torch takes seconds.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -23,25 +26,45 @@ if TYPE_CHECKING:
     from ldr2hdr.inference.profiles.brackets import RefusedBracket
     from ldr2hdr.inference.profiles.model import AdaptedCamera, Model, load
     from ldr2hdr.io import ImageError, read_photo, write_image
+    from ldr2hdr.meta.inner_loop import InnerLoop
+    from ldr2hdr.meta.maml import MAMLLearner
+    from ldr2hdr.tasks import Shots, Task, collate
+    from ldr2hdr.training.module import MetaModule
 
 __all__ = [
     "AdaptedCamera",
     "ImageError",
+    "InnerLoop",
+    "MAMLLearner",
     "Merged",
+    "MetaModule",
     "Model",
     "RefusedBracket",
+    "Shots",
+    "Task",
+    "collate",
     "load",
     "merge",
     "read_photo",
     "write_image",
 ]
 
+# Read when torch is loaded. Threads that spin while they wait for each other burn, beside other programs on the same
+# cores, ten times the CPU time and end after as long: measured with an evaluation of the demo.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 _HOMES: Final = {
     "AdaptedCamera": "ldr2hdr.inference.profiles.model",
     "ImageError": "ldr2hdr.io",
+    "InnerLoop": "ldr2hdr.meta.inner_loop",
+    "MAMLLearner": "ldr2hdr.meta.maml",
     "Merged": "ldr2hdr.inference.merging.merging",
+    "MetaModule": "ldr2hdr.training.module",
     "Model": "ldr2hdr.inference.profiles.model",
     "RefusedBracket": "ldr2hdr.inference.profiles.brackets",
+    "Shots": "ldr2hdr.tasks",
+    "Task": "ldr2hdr.tasks",
+    "collate": "ldr2hdr.tasks",
     "load": "ldr2hdr.inference.profiles.model",
     "merge": "ldr2hdr.inference.merging.api",
     "read_photo": "ldr2hdr.io",

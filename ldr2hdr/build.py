@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch.utils.data import Dataset
 
+from ldr2hdr.configuration import choices as choices  # conf/logger needs its resolver
 from ldr2hdr.configuration.folders import CONF_DIR, registered_folders
 from ldr2hdr.configuration.values import require_fitting_values
 from ldr2hdr.data.cameras.ranges import Ranges

@@ -22,6 +22,7 @@ from ldr2hdr.build import (
     one_screen_errors,
     set_threads,
 )
+from ldr2hdr.configuration.env_file import load_env_file
 from ldr2hdr.configuration.folders import CONF_DIR, search_registered_folders, stay_where_started
 from ldr2hdr.configuration.values import require_fitting_values
 from ldr2hdr.data.cameras.ranges import Ranges
@@ -198,4 +199,5 @@ def _hash(ckpt: str | None) -> str | None:
 
 
 if __name__ == "__main__":
+    load_env_file()
     main()

@@ -23,8 +23,11 @@ from typing import TYPE_CHECKING
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from ldr2hdr.configuration.choices import note_choices
+from ldr2hdr.configuration.env_file import load_env_file
 from ldr2hdr.configuration.folders import CONF_DIR, search_registered_folders, stay_where_started
 from ldr2hdr.training.earlier import require_present_keys
 from ldr2hdr.training.occupied import require_free_folder
@@ -57,7 +60,10 @@ def main(cfg: DictConfig) -> float | None:
         stay_where_started(cfg)
         if cfg.resume is None:
             require_free_folder(Path(cfg.paths.output_dir), ckpt=cfg.ckpt, overwrite=cfg.overwrite)
+        note_choices(cfg)
+        apply_extras = instantiate(cfg.extras)
         cfg = choose_config(cfg, HydraConfig.get().overrides.task)
+        apply_extras(cfg)
         run = build_training(cfg)
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             require_own_processes(run.trainer)
@@ -140,4 +146,5 @@ if __name__ == "__main__":
         require_present_keys(sys.argv[1:])
     except ValueError as error:
         sys.exit(str(error))
+    load_env_file()
     main()

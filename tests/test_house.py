@@ -15,6 +15,7 @@ ASKED_FOR_ELSEWHERE = re.compile(
     r"|_negative_number_matcher|max_content_length|max_form_parts|timeout|doc_string|producer_name|dim_param"
     r"|types|storage_options|params|setup|setup_context|teardown|state_key|shift_px|_batches_that_stepped|_id"
     r"|manipulate_search_path"
+    r"|enable|disable|get_renderables"
 )
 
 

@@ -60,14 +60,16 @@ def _differences(rows: Sequence[Row], *, seed: int) -> str:
     for other, theirs in systems.items():
         if other == WHOLE or WHOLE not in systems or (other not in (FIT, SINGLE) and "twice white" not in other):
             continue
-        cells = []
+        # two exposures of a scene may be one and the same: then there is nothing that OpenCV could fit
+        labels = {row.label for row in theirs}
+        ours, cells = [row for row in systems[WHOLE] if row.label in labels], []
         for column in ("ok", "cast", "clip"):
-            pair = [torch.tensor([getattr(row, column) for row in own]).double() for own in (systems[WHOLE], theirs)]
+            pair = [torch.tensor([getattr(row, column) for row in own]).double() for own in (ours, theirs)]
             difference = bootstrap_difference(
                 *pair, [row.camera for row in theirs], generator=torch.Generator().manual_seed(seed)
             )
             cells.append(_cell(difference, sign="+") + (" ?" if is_undecided(difference) else ""))
-        worse = [own.ok > their.ok + 0.01 for own, their in zip(systems[WHOLE], theirs, strict=True)]
+        worse = [own.ok > their.ok + 0.01 for own, their in zip(ours, theirs, strict=True)]
         lines.append(f"| {WHOLE} - {other} | {' | '.join(cells)} | {sum(worse)} of {len(worse)} |")
     return "\n".join(lines) + "\n" if len(lines) > 2 else ""
 

@@ -80,8 +80,10 @@ class MetaModule(L.LightningModule):
             self.learner.warn_of_skipped(batch, result)
         self._stop_if_bad(num_counted)
         if num_counted > 0:
-            clip_grad_norm_(self.learner.trainable(), self.gradient_clip)
-            self.optimizers().step()  # type: ignore[union-attr]
+            norm = clip_grad_norm_(self.learner.trainable(), self.gradient_clip)
+            optimizer: Any = self.optimizers()
+            self.log_dict({"train/gradient_norm": norm, "train/lr": optimizer.param_groups[0]["lr"]})
+            optimizer.step()
             if self.make_scheduler is not None:
                 self.lr_schedulers().step()  # type: ignore[union-attr]
             self.log_dict(losses, prog_bar=True, batch_size=num_counted)
