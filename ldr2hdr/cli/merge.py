@@ -184,6 +184,9 @@ def _require_apart(brackets: "Sequence[BracketFiles]", jobs: "Sequence[Job]") ->
 def _merge(bracket: "BracketFiles", job: "Job", system: _System, console: "Console", args: argparse.Namespace) -> None:
     from ldr2hdr.inference.merging.api import curve_of, filler, write_merged
     from ldr2hdr.inference.merging.merging import MergeOptions, merge_bracket
+    from ldr2hdr.inference.uncertainty import Uncertainty
+    from ldr2hdr.io import HDR_FORMATS
+    from ldr2hdr.io.exr import HALF_MAX
 
     reference = None if args.reference is None else args.reference - 1
     merged = merge_bracket(
@@ -192,6 +195,9 @@ def _merge(bracket: "BracketFiles", job: "Job", system: _System, console: "Conso
         log_curve=None if system.camera is None else curve_of(system.camera.network),
         network=filler(system.camera, system.model),
     )
+    if job.output.suffix.lower() in HDR_FORMATS["ultrahdr"]:  # which takes most memory to write, and shows less
+        unsaid = Uncertainty(*(layer.new_empty(0, 0) for layer in merged.uncertainty))
+        merged = merged._replace(exposure=merged.exposure.clamp_max(HALF_MAX).half(), uncertainty=unsaid)
     lost = write_merged(merged, job.output, is_half=not args.float and args.anchor is None, has_preview=args.preview)
     console.print(_describe(merged, job.output))
     for note in _notes(merged, lost):

@@ -4,7 +4,9 @@ References:
     ISO 21496-1:2025, clause 6; Adobe, "Gain map specification" 1.0; Google, "Ultra HDR image format" 1.1.
 """
 
+import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -71,22 +73,34 @@ def compute_gain_map(
         >>> compute_gain_map(white, white * 8).metadata.headroom
         3.0
     """
-    gains = np.empty_like(hdr)
-    for top in range(0, len(gains), _BLOCK_ROWS):
-        rows = slice(top, top + _BLOCK_ROWS)
-        gains[rows] = np.log2((hdr[rows] + np.float32(OFFSET)) / (ldr[rows] + np.float32(OFFSET)))
+    blocks = functools.partial(_gains, ldr, hdr)
     if reduction > 1:
-        height, width = (-(-side // reduction) for side in gains.shape[:2])
-        gains = cv2.resize(gains, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, 3)
-    gain_min = math.floor(float(gains.min()) * DENOMINATOR) / DENOMINATOR
-    gain_max = math.ceil(float(gains.max()) * DENOMINATOR) / DENOMINATOR
+        height, width = (-(-side // reduction) for side in ldr.shape[:2])
+        whole = np.concatenate(list(blocks()))
+        reduced = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, 3)
+        blocks = functools.partial(_cut, reduced)
+    # twice, for all gains at once take as much memory as the picture
+    limits = [(float(block.min()), float(block.max())) for block in blocks()]
+    gain_min = math.floor(min(low for low, _ in limits) * DENOMINATOR) / DENOMINATOR
+    gain_max = math.ceil(max(high for _, high in limits) * DENOMINATOR) / DENOMINATOR
     span = max(gain_max - gain_min, 1 / DENOMINATOR)
-    codes = np.empty(gains.shape, np.uint8)
-    for top in range(0, len(gains), _BLOCK_ROWS):
-        rows = slice(top, top + _BLOCK_ROWS)
-        exact = (gains[rows] - gain_min) * (255 / span)
-        codes[rows] = np.rint(exact + _noise(*exact.shape[:2], seed=top)).clip(0, 255)
+    codes = np.concatenate(
+        [_encode((block - gain_min) * (255 / span), seed=number * _BLOCK_ROWS) for number, block in enumerate(blocks())]
+    )
     return GainMap(codes, GainMapMetadata(gain_min, gain_max, _headroom(hdr)))
+
+
+def _gains(ldr: Float[np.ndarray, "h w 3"], hdr: Float[np.ndarray, "h w 3"]) -> Iterator[Float[np.ndarray, "_ w 3"]]:
+    for light, base in zip(_cut(hdr), _cut(ldr), strict=True):
+        yield np.log2((light + np.float32(OFFSET)) / (base + np.float32(OFFSET)))
+
+
+def _cut(picture: Float[np.ndarray, "h w 3"]) -> Iterator[Float[np.ndarray, "_ w 3"]]:
+    return (picture[top : top + _BLOCK_ROWS] for top in range(0, len(picture), _BLOCK_ROWS))
+
+
+def _encode(exact: Float[np.ndarray, "h w 3"], *, seed: int) -> UInt8[np.ndarray, "h w 3"]:
+    return np.rint(exact + _noise(*exact.shape[:2], seed=seed)).clip(0, 255).astype(np.uint8)
 
 
 def _noise(height: int, width: int, *, seed: int) -> Float[np.ndarray, "h w 1"]:

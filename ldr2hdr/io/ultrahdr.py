@@ -53,6 +53,9 @@ _PRIMARY_IMAGE: Final = 0x030000
 _PEAK: Final = PQ_MAX_CD_M2 / WHITE_CD_M2
 """5.6 stops above white: more than displays show, and where decoders clip; gains beyond would coarsen all others."""
 
+# Of what is computed at a time, so that the steps on the way need little memory
+_BLOCK_ROWS: Final = 64
+
 
 class _Base(NamedTuple):
     """The picture that old programs show: its file, its linear light as stored, what that light is measured in.
@@ -174,11 +177,13 @@ def _base(path: Path, jpeg: JpegFile, data: bytes, profile: Profile, orientation
 def _in_colours_of(base: _Base, exposure: Float[Tensor, "3 u v"]) -> Float[np.ndarray, "h w 3"]:
     """The exposure as the base is stored: its orientation, its primaries."""
     rgb_from_rec709 = np.linalg.inv(base.rec709_from_rgb).astype(np.float32)
-    red, green, blue = turn_stored(exposure.detach().cpu(), base.orientation).float().numpy()
-    hdr = np.empty((*red.shape, 3), np.float32)
-    for channel, weights in enumerate(rgb_from_rec709):
-        light = weights[0] * red + weights[1] * green + weights[2] * blue
-        hdr[..., channel] = light.clip(0, np.float32(_PEAK))
+    stored = turn_stored(exposure.detach().cpu(), base.orientation)
+    hdr = np.empty((stored.shape[1], stored.shape[2], 3), np.float32)
+    for top in range(0, len(hdr), _BLOCK_ROWS):
+        red, green, blue = stored[:, top : top + _BLOCK_ROWS].float().numpy()
+        for channel, weights in enumerate(rgb_from_rec709):
+            light = weights[0] * red + weights[1] * green + weights[2] * blue
+            hdr[top : top + _BLOCK_ROWS, :, channel] = light.clip(0, np.float32(_PEAK))
     return hdr
 
 

@@ -109,6 +109,9 @@ def write_merged(merged: Merged, output: Path, *, is_half: bool = True, has_prev
     photo = read_photo(merged.bracket.paths[merged.reference])
     if format != "ultrahdr":
         photo = photo._replace(ldr=photo.ldr.new_empty(3, 0, 0))
+    elif photo.source.jpeg is not None and photo.source.icc is None:
+        # an sRGB JPEG is the base as it is: of the pixels only the size is looked at, and writing needs the memory
+        photo = photo._replace(ldr=photo.ldr.new_zeros(1, 1, 1).expand(photo.ldr.shape))
     layers = dict(zip(LAYERS, merged.uncertainty, strict=True)) if format == "exr" else {}
     if has_preview:
         write_preview(preview_path(output), merged.exposure)
