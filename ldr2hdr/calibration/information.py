@@ -122,8 +122,9 @@ def labelled_information(
     """
     group = torch.arange(levels.shape[0] * 3, device=levels.device).view(-1, 3, 1) * NUM_LEVELS + levels
     size = levels.shape[0] * 3 * NUM_LEVELS
-    num_px = torch.bincount(group.flatten(), minlength=size).double()
-    total = num_px.new_zeros(size).index_add(0, group.flatten(), log_exposure.double().flatten())
+    # not by bincount, which vmap cannot batch
+    light = torch.stack([torch.ones_like(log_exposure), log_exposure]).double().flatten(1)
+    num_px, total = light.new_zeros(2, size).index_add(1, group.flatten(), light)
     mean, trust = total / num_px.clamp_min(1), num_px / (num_px + _HALF_COUNT_PX)
     level = torch.arange(NUM_LEVELS, device=levels.device)
     is_used = (level >= LOWEST_LEVEL) & (level <= HIGHEST_LEVEL)

@@ -1,0 +1,1 @@
+"""The emulated accelerator, one module for all tests that use it."""
