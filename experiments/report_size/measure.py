@@ -16,11 +16,11 @@ from pathlib import Path
 from ldr2hdr.evaluation.report import write_report
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "report"))  # the driver of the browser is the tests' own
+sys.path.insert(0, str(ROOT / "tests" / "evaluation" / "report"))  # the driver of the browser is the tests' own
 
 from devtools import Browser  # noqa: E402
 
-CHECKPOINT = ROOT / "ldr2hdr" / "weights" / "unet_local.safetensors"
+CHECKPOINT = ROOT / "ldr2hdr" / "inference" / "weights" / "unet_local.safetensors"
 SAMPLES = 10  # of each of the four tables
 CROPS = (64, 192)  # what evaluate does unless told otherwise, and the size of its panel
 WIDTHS = (1280, 390)
