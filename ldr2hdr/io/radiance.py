@@ -159,7 +159,9 @@ def _values(lines: list[str], key: str) -> list[str]:
 def _require_plain(path: Path, lines: list[str], *, is_xyz: bool) -> None:
     """Refuse lines by which the numbers are not linear Rec. 709 of square pixels."""
     for value in () if is_xyz else _values(lines, "PRIMARIES"):  # XYZ has none
-        require_rec709(path, _parse_numbers(path, "PRIMARIES", value))
+        primaries = _parse_numbers(path, "PRIMARIES", value)
+        if any(primaries):  # some programs write zeros for what they do not state
+            require_rec709(path, primaries)
     for key, reason in (("PIXASPECT", "square pixels"), ("GAMMA", "linear light"), ("NCOMP", "three components")):
         expected = 3.0 if key == "NCOMP" else 1.0
         got = [number for value in _values(lines, key) for number in _parse_numbers(path, key, value)]

@@ -157,6 +157,7 @@ def test_a_line_that_changes_what_the_numbers_mean_is_refused_by_name(tmp_path, 
     [
         ("PRIMARIES= 0.640 0.330 0.300 0.600 0.150 0.060 0.3127 0.3290",),
         ("PRIMARIES= 0.640 0.330 0.290 0.600 0.150 0.060 0.333 0.333",),  # of Radiance itself
+        ("PRIMARIES=0 0 0 0 0 0 0 0",),  # of Poly Haven's files
         ("PIXASPECT=1.000000", "GAMMA=1", "NCOMP=3"),
         ("VIEW= -vtv -vp 0 0 0", "\tPRIMARIES= of a picture that this one was made of", "# GAMMA=2"),
     ],
