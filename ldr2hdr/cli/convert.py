@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
+from ldr2hdr.cli.outputs import add_output_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from ldr2hdr.inference.outputs import Job
     from ldr2hdr.reconstructor import BoundReconstructor
 
-_FORMATS = ("exr", "hdr", "ultrahdr", "avif", "jxl", "tiff")
 _ABOUT = """\
 Convert photographs (JPEG, PNG, TIFF, HEIC or camera RAW) to HDR pictures of linear light, Rec. 709 primaries.
 
@@ -62,7 +62,6 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", type=Path, metavar="PROFILE", help="profile that `ldr2hdr adapt` made")
     camera.add_argument("--bracket", type=Path, metavar="FOLDER", help="bracket of the same camera to adapt to first")
-    parser.add_argument("--format", choices=_FORMATS, help="kind of the files in a folder (default: exr)")
     parser.add_argument(
         "--strength",
         type=_share,
@@ -86,9 +85,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         action="store_true",
         help="in ultrahdr, replace the gain map of a photograph that has one (default: it is kept)",
     )
-    parser.add_argument("--preview", action="store_true", help="write a tone-mapped JPEG beside each file")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
-    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+    add_output_options(parser)
     parser.set_defaults(run=_run)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
+from ldr2hdr.cli.outputs import add_output_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ldr2hdr.inference.outputs import Job
     from ldr2hdr.inference.profiles.model import AdaptedCamera, Model
 
-_FORMATS = ("exr", "hdr", "ultrahdr", "avif", "jxl", "tiff")
 _ABOUT = """\
 Merge exposures of one scene to the light that all of them tell of: linear, Rec. 709 primaries, at full resolution.
 
@@ -65,13 +65,10 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         required=True,
         help="file to write, its extension that of the format; or an existing folder, for any number of brackets",
     )
-    parser.add_argument("--format", choices=_FORMATS, help="kind of the files in a folder (default: exr)")
     _add_choices(parser)
     parser.add_argument("--ckpt", type=Path, help="checkpoint of the network that fills (default: the one that ships)")
     parser.add_argument("--float", action="store_true", help="32-bit floats in exr and jxl, not 16; so with --anchor")
-    parser.add_argument("--preview", action="store_true", help="write a tone-mapped JPEG beside each file")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
-    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+    add_output_options(parser)
     # else argparse takes a word that begins with a minus and is no single number for an option
     parser._negative_number_matcher = re.compile(r"-[\d.]")
     parser.set_defaults(run=_run)

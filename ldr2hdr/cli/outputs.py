@@ -1,7 +1,19 @@
-"""Check that a file may be written, before the work that it takes."""
+"""Options of commands that write HDR files, and the check of a name before the work that it takes."""
 
+import argparse
 import os
 from pathlib import Path
+from typing import Final
+
+_FORMATS: Final = ("exr", "hdr", "ultrahdr", "avif", "jxl", "tiff")
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what is written, where it is computed, and whether over existing files."""
+    parser.add_argument("--format", choices=_FORMATS, help="kind of the files in a folder (default: exr)")
+    parser.add_argument("--preview", action="store_true", help="write a tone-mapped JPEG beside each file")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
 def require_writable(out: Path, *, option: str, what: str, is_forced: bool) -> None:
