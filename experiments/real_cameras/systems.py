@@ -50,6 +50,7 @@ class Converter:
         """Yield the photograph by every system that the case's support allows."""
         ldr = case.stack.frames[case.stack.query]
         share = ldr / 255.0
+        yield Conversion("LDR input", share)
         yield Conversion("inverse gamma 2.2", share**2.2)
         yield Conversion("sRGB curve", np.where(share < 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4))
         if self._median is not None:
