@@ -1,6 +1,6 @@
 """Render views of panoramas into a cache that `train.py` and `evaluate.py` read.
 
-    python experiments/highlights/render.py --panoramas ../shared/data/panoramas --out .cache/highlights
+    python experiments/highlights/render.py --panoramas panoramas --out .cache/highlights
 
 `places.csv` lists the panoramas, and which of them train. A view is a function of the seed and its number: the same
 command goes on where it was interrupted. The whole takes 2.6 GB, and 0.25 GB for the decoded panoramas.
@@ -99,7 +99,8 @@ def require_room(folder: Path, num_views: int, num_panoramas: int) -> None:
         SystemExit: If it has.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    there = sum(file.stat().st_size for file in folder.rglob("*.npy"))
+    # files are made at their full size, and take room as they are filled
+    there = sum(512 * file.stat().st_blocks for file in folder.rglob("*.npy"))
     needed = num_views * bytes_per_view() + num_panoramas * 512 * 1024 * 3 * 2 - there
     free = shutil.disk_usage(folder).free
     print(
