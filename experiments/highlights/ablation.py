@@ -2,7 +2,7 @@
 
     python experiments/highlights/ablation.py --views .cache/highlights --dorf dorf201.npz
 
-200 steps each by default, 4 to 5 minutes of a core; an interrupted comparison goes on. Another idea is one line of
+200 steps each by default, 5 minutes of a core; an interrupted comparison goes on. Another idea is one line of
 `VARIANTS`.
 """
 
