@@ -10,7 +10,7 @@ from ldr2hdr.cli.messages import FAILED, complain
 DEFAULT_PORT = 8470
 _ABOUT = """\
 Open a page on this machine: drop a photograph, look at its light with an exposure slider, download EXR or Ultra HDR.
-Drop a bracket first, and the page learns your camera.
+Drop a bracket to merge it, or to teach the page your camera.
 
 The page is served to this machine alone, and loads nothing from anywhere. Photographs are kept in a temporary folder
 until the command ends. It needs the extra "app".

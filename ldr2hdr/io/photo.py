@@ -10,11 +10,11 @@ from ldr2hdr.io.colour import to_srgb
 from ldr2hdr.io.errors import ImageError, naming
 from ldr2hdr.io.exif import parse_exif
 from ldr2hdr.io.files import MAX_PIXELS, kind_of
-from ldr2hdr.io.heic import read_heic
+from ldr2hdr.io.heic import exif_of_heic, read_heic
 from ldr2hdr.io.icc_writing import adobe_rgb_profile
-from ldr2hdr.io.ldr import StoredPicture, read_stored
+from ldr2hdr.io.ldr import StoredPicture, read_ldr_header, read_stored
 from ldr2hdr.io.orientation import turn_upright
-from ldr2hdr.io.raw import TIFF_STARTS, read_raw
+from ldr2hdr.io.raw import TIFF_STARTS, exif_of_raw, read_raw
 from ldr2hdr.io.shot import Shot, describe_shot
 from ldr2hdr.io.tiff import parse_tiff
 
@@ -86,6 +86,26 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     path = Path(path)
     with naming(path):
         return _read_photo(path, max_pixels)
+
+
+def read_shot(path: Path) -> Shot:
+    """Read how a photograph was taken; no pixels are decoded, and the content decides, not the name.
+
+    Raises:
+        ImageError: If the file cannot be read or is refused by its header; the message names it.
+    """
+    with naming(path):
+        kind = _photo_kind(path)
+        if kind == "HEIC":
+            return describe_shot(parse_exif(exif_of_heic(path, path.read_bytes())))
+        if kind == "camera RAW" or (kind == "TIFF" and _is_raw(path)):
+            return describe_shot(parse_exif(exif_of_raw(path, path.read_bytes())))
+        return describe_shot(parse_exif(read_ldr_header(path).exif))
+
+
+def _is_raw(path: Path) -> bool:
+    with path.open("rb") as file:
+        return parse_tiff(path, file).is_raw
 
 
 def _read_photo(path: Path, max_pixels: int) -> Photo:
