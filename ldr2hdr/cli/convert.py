@@ -77,9 +77,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "scene by), or a number from 0 to 1, that quantile of what is likely",
     )
     parser.add_argument("--float", action="store_true", help="32-bit floats in exr and jxl, not 16")
-    parser.add_argument(
-        "--trust", action="store_true", help="in exr, say of each pixel how far to trust it; 3 times slower"
-    )
+    parser.add_argument("--trust", action="store_true", help="in exr, say of each pixel how far to trust it")
     parser.add_argument(
         "--replace-gain-map",
         action="store_true",
