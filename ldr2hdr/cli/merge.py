@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ldr2hdr.cli.checkpoint import add_checkpoint_options, load_model
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 from ldr2hdr.cli.outputs import add_output_options
 
@@ -66,7 +67,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="file to write, its extension that of the format; or an existing folder, for any number of brackets",
     )
     _add_choices(parser)
-    parser.add_argument("--ckpt", type=Path, help="checkpoint of the network that fills (default: the one that ships)")
+    add_checkpoint_options(parser, what="the network that fills")
     parser.add_argument("--float", action="store_true", help="32-bit floats in exr and jxl, not 16; so with --anchor")
     add_output_options(parser)
     # else argparse takes a word that begins with a minus and is no single number for an option
@@ -137,9 +138,7 @@ def _load_system(args: argparse.Namespace) -> _System:
     """Load what was asked for; the model that ships is loaded when it is needed."""
     if args.camera is None and args.ckpt is None and args.device == "cpu":
         return _System(None, None)
-    from ldr2hdr.inference.profiles.model import load
-
-    model = load(args.ckpt, device=args.device)
+    model = load_model(args, device=args.device)
     return _System(None if args.camera is None else model.camera(args.camera), model)
 
 
