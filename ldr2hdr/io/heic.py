@@ -55,12 +55,18 @@ def read_heic(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Store
     # the decoder shifts 10 and 12 bits to the top of 16
     white = 255 if codes.dtype == np.uint8 else (2**bit_depth - 1) << (16 - bit_depth)
     rgb = _three_channels(path, codes, white)
-    return StoredPicture(rgb, white, bit_depth, 1, _exif(picture.info), _profile(picture.info))
+    info = picture.info
+    return StoredPicture(rgb, white, bit_depth, 1, _exif(info), _profile(info), info.get("xmp"))
 
 
-def exif_of_heic(path: Path, data: bytes) -> bytes | None:
-    """Return the EXIF block of the primary picture; None if there is none. Arguments and errors as for `read_heic`."""
-    return _exif(_open(path, data).info)
+def metadata_of_heic(path: Path, data: bytes) -> tuple[bytes | None, bytes | None]:
+    """Return EXIF block and XMP packet of the primary picture, if it has them; arguments as for `read_heic`.
+
+    Raises:
+        ImageError: If the package is missing, or the file damaged.
+    """
+    info = _open(path, data).info
+    return _exif(info), info.get("xmp")
 
 
 def _open(path: Path, data: bytes) -> Any:  # noqa: ANN401 (of an optional package)

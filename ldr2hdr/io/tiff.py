@@ -15,6 +15,7 @@ from ldr2hdr.io.icc_writing import linear_rec709_profile
 from ldr2hdr.io.optional import import_optional
 
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 254, 256, 257, 258, 262, 274
+_XMP: Final = 700
 _SAMPLES_PER_PIXEL, _PLANAR, _SAMPLE_FORMAT, _ICC, _SUB_DIRECTORIES, _DNG_VERSION = 277, 284, 339, 34675, 330, 50706
 _PHOTOMETRICS: Final = {
     5: "CMYK",
@@ -45,6 +46,7 @@ class TiffFile(NamedTuple):
         is_white_zero: Whether 0 is white.
         is_raw: Whether it is a camera RAW file, of which the first directory is a thumbnail or a mosaic.
         exif: Its EXIF.
+        xmp: XMP packet; None if there is none.
     """
 
     height: int
@@ -58,6 +60,7 @@ class TiffFile(NamedTuple):
     is_white_zero: bool
     is_raw: bool
     exif: ExifBlock
+    xmp: bytes | None
 
 
 def parse_tiff(path: Path, data: bytes | BinaryFile) -> TiffFile:
@@ -85,7 +88,7 @@ def parse_tiff(path: Path, data: bytes | BinaryFile) -> TiffFile:
         return default if value is None else value
 
     photometric, is_thumbnail = first(_PHOTOMETRIC, 2), first(_NEW_SUBFILE_TYPE, 0) & 1 == 1
-    icc = main[_ICC].value if _ICC in main else None
+    icc, xmp = (main[tag].value if tag in main else None for tag in (_ICC, _XMP))
     return TiffFile(
         height=height,
         width=width,
@@ -98,6 +101,7 @@ def parse_tiff(path: Path, data: bytes | BinaryFile) -> TiffFile:
         is_white_zero=photometric == 0,
         is_raw=_DNG_VERSION in main or (is_thumbnail and _SUB_DIRECTORIES in main),
         exif=exif,
+        xmp=xmp if isinstance(xmp, bytes) else None,
     )
 
 
