@@ -3,7 +3,7 @@
 import contextlib
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -53,12 +53,7 @@ def read_exr(path: Path) -> Float[np.ndarray, "h w 3"]:
     """
     header, (height, width), colours = _read_header(path)
     planes = _read_planes(path)
-    is_chroma = "RY" in planes or "BY" in planes
-    names = next(
-        (names for names in _PICTURES if set(names) <= set(planes) and not (names == ("Y",) and is_chroma)), None
-    )
-    if names is None:
-        raise ImageError(f"expected the channels R, G, B or Y, got {', '.join(planes)}: {path}")
+    names = _choose_channels(path, planes)
     rgb = np.empty((height, width, 3), np.float32)
     for index, name in enumerate(names):
         rgb[..., index] = _to_size(path, name, planes[name], rgb.shape[:2])
@@ -155,6 +150,8 @@ def _read_header(path: Path) -> tuple[dict[str, Any], tuple[int, int], Colours]:
     space = header.get("colorInteropID", "unknown")
     if not isinstance(space, str) or space not in _LINEAR_SPACES:
         raise ImageError(f"expected linear light, got the colorInteropID {space!r}; convert the file: {path}")
+    if header.get("acesImageContainerFlag") == 1:  # SMPTE ST 2065-4
+        space = "lin_ap0_scene"
     primaries = header.get("chromaticities", _LINEAR_SPACES[space])
     if not isinstance(primaries, tuple):  # what the library could not read; it may not even be printed
         raise ImageError(f"expected chromaticities in the OpenEXR header, got something else by that name: {path}")
@@ -163,7 +160,18 @@ def _read_header(path: Path) -> tuple[dict[str, Any], tuple[int, int], Colours]:
         raise ImageError(f"expected square pixels, got a pixelAspectRatio of {aspect}; scale the picture: {path}")
     if not isinstance(white, float) or not 0 < white < math.inf:
         raise ImageError(f"expected a positive whiteLuminance, got {white}: {path}")
+    _choose_channels(path, [channel.name for channel in header["channels"]])
     return header, (height, width), colours_of(path, primaries)
+
+
+def _choose_channels(path: Path, found: Iterable[str]) -> tuple[str, ...]:
+    """Choose the channels that make the picture: Y is grey only if nothing beside it is colour."""
+    channels = set(found)
+    is_colour = bool(channels & {"RY", "BY"}) or {"X", "Z"} <= channels
+    names = next((names for names in _PICTURES if set(names) <= channels and not (names == ("Y",) and is_colour)), None)
+    if names is None:
+        raise ImageError(f"expected the channels R, G, B or Y, got {', '.join(sorted(channels))}: {path}")
+    return names
 
 
 def _read_planes(path: Path) -> dict[str, np.ndarray]:

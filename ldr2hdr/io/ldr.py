@@ -197,6 +197,10 @@ def _check_layout(path: Path, tiff: TiffFile) -> None:
     if tiff.colours is not None:
         message = _CMYK if tiff.colours == "CMYK" else f"expected RGB or grey, got {tiff.colours}"
         raise ImageError(f"{message}: {path}")
+    if tiff.compression is not None:
+        raise ImageError(
+            f"expected a TIFF without compression, by LZW or ZIP, got {tiff.compression}; save it again: {path}"
+        )
     if tiff.samples is not None:
         raise ImageError(f"expected 8 or 16 bits a channel, got {tiff.samples}: {path}")
     if tiff.bit_depth not in (1, 4, 8, 16):

@@ -23,6 +23,9 @@ _REASONS: Final = {
     "GIF": "GIF, which has 256 colours and may move; export a still as JPEG or PNG",
     "OpenEXR": "OpenEXR, which is HDR already",
     "Radiance HDR": "Radiance HDR, which is HDR already",
+    "JPEG 2000": "JPEG 2000; export it as TIFF or PNG",
+    "Photoshop": "a Photoshop document; export it as TIFF or PNG",
+    "GIMP": "a GIMP document; export it as TIFF or PNG",
     "BigTIFF": "a BigTIFF, which is for files beyond 4 GB; save it as TIFF",
     "an unknown format": "something that is no picture, or of an unknown format",
 }

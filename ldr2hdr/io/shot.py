@@ -264,6 +264,17 @@ def _numbers(entry: Entry | None) -> Sequence[float | None]:
     value: Any = entry.value
     if isinstance(value, bytes):
         value = tuple(value) if entry.kind == BYTE else ()
+    if isinstance(value, str):  # some programs write text where a number belongs
+        value = _number_in_text(value)
     values = value if isinstance(value, tuple) else (value,)
     numbers = [float(number) for number in values if isinstance(number, (int, float, IFDRational))]
     return [number if math.isfinite(number) else None for number in numbers]
+
+
+def _number_in_text(text: str) -> float | None:
+    """A number or a fraction of two, such as 1/60; None of anything else."""
+    above, is_fraction, below = text.strip(" \0").partition("/")
+    try:
+        return float(above) / (float(below) if is_fraction else 1.0)
+    except (ValueError, ZeroDivisionError):
+        return None

@@ -62,6 +62,27 @@ def test_zip_is_lossless_even_for_a_strided_array(tmp_path, rng, is_half):
     assert stored.header()["chromaticities"] == pytest.approx((0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329))
 
 
+@pytest.mark.parametrize("names", ["R", "RG", "XYZ", ("Y", "RY"), ("left.R", "left.G", "left.B")])
+def test_channels_that_make_no_picture_are_refused_by_the_header(tmp_path, names):
+    """X, Y, Z were read as grey, by their Y."""
+    write_raw(tmp_path / "a.exr", {name: np.ones((2, 3), np.float32) for name in names})
+    for read in (read_exr, read_exr_size, read_header):
+        with pytest.raises(ImageError, match=r"expected the channels R, G, B or Y, got .*a\.exr"):
+            read(tmp_path / "a.exr")
+
+
+def test_grey_with_depth_is_grey(tmp_path):
+    write_raw(tmp_path / "a.exr", {"Y": np.full((2, 3), 0.5, np.float32), "Z": np.ones((2, 3), np.float32)})
+    np.testing.assert_array_equal(read_exr(tmp_path / "a.exr"), 0.5)
+
+
+def test_a_container_of_aces_is_of_its_primaries(tmp_path, rng):
+    """SMPTE ST 2065-4; the flag without chromaticities was taken for Rec. 709."""
+    rgb = rng.random((2, 3, 3)).astype(np.float32)
+    write_raw(tmp_path / "a.exr", {"RGB": rgb}, acesImageContainerFlag=1)
+    np.testing.assert_allclose(read_exr(tmp_path / "a.exr"), rgb @ np.array(MATRICES["AP0"][1]).T, atol=5e-4)
+
+
 def test_a_value_above_half_range_is_stored_in_single_precision(tmp_path):
     rgb = np.full((2, 2, 3), 70000.0, np.float32)
     write_exr(tmp_path / "a.exr", rgb)
