@@ -16,6 +16,7 @@ ASKED_FOR_ELSEWHERE = re.compile(
     r"|types|storage_options|params|setup|setup_context|teardown|state_key|shift_px|_batches_that_stepped|_id"
     r"|manipulate_search_path"
     r"|enable|disable|get_renderables"
+    r"|buffer_text|\w+Handler"
 )
 
 

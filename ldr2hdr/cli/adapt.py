@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+from ldr2hdr.cli.checkpoint import add_checkpoint_options, load_model
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 from ldr2hdr.cli.outputs import require_writable
 from ldr2hdr.cli.profile import describe
@@ -51,7 +52,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="exposures of one scene; several folders, scenes by one camera",
     )
     parser.add_argument(*("-o", "--out"), required=True, type=Path, metavar="PROFILE", help="camera profile to write")
-    parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network (default: the one that ships)")
+    add_checkpoint_options(parser)
     parser.add_argument(
         "--ev",
         type=_numbers,
@@ -84,11 +85,10 @@ def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from ldr2hdr.cli.curve_page import write_page
-    from ldr2hdr.inference.profiles.model import load
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
-        model = load(args.ckpt, device=args.device)
+        model = load_model(args, device=args.device)
         if args.report is not None and not model.compares_pairs:
             raise ValueError(
                 "--report shows a curve, and the response of this checkpoint has none that is one by level"

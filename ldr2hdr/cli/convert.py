@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ldr2hdr.cli.checkpoint import add_checkpoint_options, load_model
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 from ldr2hdr.cli.outputs import add_output_options
 
@@ -58,7 +59,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="file to write, its extension that of the format; or an existing folder, for any number of photographs "
         "(default: beside each photograph)",
     )
-    parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network (default: the one that ships)")
+    add_checkpoint_options(parser)
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", type=Path, metavar="PROFILE", help="profile that `ldr2hdr adapt` made")
     camera.add_argument("--bracket", type=Path, metavar="FOLDER", help="bracket of the same camera to adapt to first")
@@ -77,9 +78,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "scene by), or a number from 0 to 1, that quantile of what is likely",
     )
     parser.add_argument("--float", action="store_true", help="32-bit floats in exr and jxl, not 16")
-    parser.add_argument(
-        "--trust", action="store_true", help="in exr, say of each pixel how far to trust it; 3 times slower"
-    )
+    parser.add_argument("--trust", action="store_true", help="in exr, say of each pixel how far to trust it")
     parser.add_argument(
         "--replace-gain-map",
         action="store_true",
@@ -135,10 +134,9 @@ def _load_system(args: argparse.Namespace) -> _System:
         ValueError: If checkpoint, profile or bracket are refused.
         OSError: If a file is not there.
     """
-    from ldr2hdr.inference.profiles.model import load
     from ldr2hdr.inference.uncertainty import UNKNOWN_CAMERA_STOPS
 
-    model = load(args.ckpt, device=args.device, highlights=args.highlights)
+    model = load_model(args, device=args.device, highlights=args.highlights)
     if args.camera is None and args.bracket is None:
         which = "the model that ships with ldr2hdr, " if args.ckpt is None else ""
         about = f"{which}single-shot: no camera profile was used; tones are those of the cameras trained on"

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ldr2hdr.cli.checkpoint import add_checkpoint_options, load_model
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 from ldr2hdr.cli.outputs import require_writable
 
@@ -40,7 +41,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--onnx", required=True, type=Path, metavar="OUT", help="file to write, ending in .onnx")
-    parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network (default: the one that ships)")
+    add_checkpoint_options(parser)
     parser.add_argument("--camera", type=Path, metavar="PROFILE", help="profile that `ldr2hdr adapt` made")
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     parser.set_defaults(run=_run)
@@ -74,9 +75,8 @@ def _export(args: argparse.Namespace) -> "Exported":
         OSError: If a file is not there.
     """
     from ldr2hdr.inference.export.onnx_file import export_onnx
-    from ldr2hdr.inference.profiles.model import load
 
-    model = load(args.ckpt)
+    model = load_model(args)
     about = {
         "ldr2hdr.model_sha256": model.sha256,
         "ldr2hdr.licence": "MIT" if args.ckpt is None else "that of the checkpoint which model_sha256 names",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ldr2hdr.cli.checkpoint import add_checkpoint_options, load_model
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 from ldr2hdr.cli.outputs import add_output_options
 
@@ -66,7 +67,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="file to write, its extension that of the format; or an existing folder, for any number of brackets",
     )
     _add_choices(parser)
-    parser.add_argument("--ckpt", type=Path, help="checkpoint of the network that fills (default: the one that ships)")
+    add_checkpoint_options(parser, what="the network that fills")
     parser.add_argument("--float", action="store_true", help="32-bit floats in exr and jxl, not 16; so with --anchor")
     add_output_options(parser)
     # else argparse takes a word that begins with a minus and is no single number for an option
@@ -137,9 +138,7 @@ def _load_system(args: argparse.Namespace) -> _System:
     """Load what was asked for; the model that ships is loaded when it is needed."""
     if args.camera is None and args.ckpt is None and args.device == "cpu":
         return _System(None, None)
-    from ldr2hdr.inference.profiles.model import load
-
-    model = load(args.ckpt, device=args.device)
+    model = load_model(args, device=args.device)
     return _System(None if args.camera is None else model.camera(args.camera), model)
 
 
@@ -179,7 +178,7 @@ def _require_apart(brackets: "Sequence[BracketFiles]", jobs: "Sequence[Job]") ->
 
 
 def _merge(bracket: "BracketFiles", job: "Job", system: _System, console: "Console", args: argparse.Namespace) -> None:
-    from ldr2hdr.inference.merging.api import curve_of, filler, write_merged
+    from ldr2hdr.inference.merging.api import curve_of, filler, notes_on, write_merged
     from ldr2hdr.inference.merging.merging import MergeOptions, merge_bracket
     from ldr2hdr.inference.uncertainty import Uncertainty
     from ldr2hdr.io import HDR_FORMATS
@@ -197,7 +196,7 @@ def _merge(bracket: "BracketFiles", job: "Job", system: _System, console: "Conso
         merged = merged._replace(exposure=merged.exposure.clamp_max(HALF_MAX).half(), uncertainty=unsaid)
     lost = write_merged(merged, job.output, is_half=not args.float and args.anchor is None, has_preview=args.preview)
     console.print(_describe(merged, job.output))
-    for note in _notes(merged, lost):
+    for note in notes_on(merged, lost):
         console.print(f"note: {job.output}: {note}")
 
 
@@ -211,23 +210,6 @@ def _describe(merged: "Merged", output: Path) -> str:
         f"wrote {output}: {len(evs)} photographs {range_stops}, {width} x {height} pixels, "
         f"{output.stat().st_size / 1e6:.1f} MB, {brightest}; reference {merged.bracket.paths[merged.reference].name}"
     )
-
-
-def _notes(merged: "Merged", lost: str | None) -> list[str]:
-    notes = []
-    farthest = max(math.hypot(*motion.shift_px) for motion in merged.motions)
-    turned = max(abs(math.degrees(motion.turn_rad)) for motion in merged.motions)
-    if farthest >= 0.5 or turned >= 0.05:
-        notes.append(f"aligned, by up to {farthest:.1f} pixels and {turned:.2f} degrees")
-    if merged.unaligned:
-        names = ", ".join(path.name for path in merged.unaligned)
-        notes.append(f"too little in common with the others to align: {names}; taken as not moved")
-    if merged.moved_share > 0.001:
-        notes.append(f"something moved in {merged.moved_share:.1%} of the picture, which is the reference's there")
-    if merged.clipped_share > 0:
-        what = "filled by the network" if merged.is_filled else "a lower bound"
-        notes.append(f"white in every photograph: {merged.clipped_share:.2%} of the pixels, {what}")
-    return [*notes, lost] if lost else notes
 
 
 def _numbers(text: str) -> list[float]:

@@ -3,14 +3,14 @@
 import argparse
 import signal
 import webbrowser
-from pathlib import Path
 
+from ldr2hdr.cli.checkpoint import add_checkpoint_options, load_model
 from ldr2hdr.cli.messages import FAILED, complain
 
 DEFAULT_PORT = 8470
 _ABOUT = """\
 Open a page on this machine: drop a photograph, look at its light with an exposure slider, download EXR or Ultra HDR.
-Drop a bracket first, and the page learns your camera.
+Drop a bracket to merge it, or to teach the page your camera.
 
 The page is served to this machine alone, and loads nothing from anywhere. Photographs are kept in a temporary folder
 until the command ends. It needs the extra "app".
@@ -36,7 +36,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         epilog=_NOTES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--ckpt", type=Path, help="checkpoint of a trained network (default: the one that ships)")
+    add_checkpoint_options(parser)
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
     parser.add_argument(
         "--port", type=_port, default=DEFAULT_PORT, help=f"of this machine (default: {DEFAULT_PORT}); 0 for a free one"
@@ -54,8 +54,6 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ldr2hdr.inference.profiles.model import load
-
     try:
         from ldr2hdr.cli.app.server import listen
     except ModuleNotFoundError as error:
@@ -65,7 +63,7 @@ def _run(args: argparse.Namespace) -> int:
     # so that the photographs are removed then, too
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        model = load(args.ckpt, device=args.device)
+        model = load_model(args, device=args.device)
         max_bytes, max_pixels = round(args.max_mb * 1e6), round(args.max_megapixels * 1e6)
         with listen(model, port=args.port, max_bytes=max_bytes, max_pixels=max_pixels) as served:
             console.print(f"ldr2hdr is at {served.url} - Ctrl+C ends it")

@@ -87,7 +87,8 @@ def convert_photo(
         strength: How much of what is above white is kept, see `limit_highlights`.
         is_half: Store 16-bit floats where the format has them and the values fit.
         tone_error_stops: Error of the camera's tones, the least that ``sigma`` is. Given, the channels of
-            `ldr2hdr.inference.uncertainty` are written too, which takes three reconstructions. None leaves them out.
+            `ldr2hdr.inference.uncertainty` are written too, which takes three reconstructions of a network that knows
+            no distribution. None leaves them out.
         on_share: Called with the share that is done, as `reconstruct_bands` does.
         replaces_gain_map: In Ultra HDR, put the new gain map in the place of one that the photograph has.
         has_preview: Write a tone-mapped JPEG beside the file.
@@ -102,7 +103,7 @@ def convert_photo(
     bands = reconstruct_bands(
         network, _reader(photo.ldr), size=(height, width), on_share=on_share, has_spread=has_spread
     )
-    bands = (torch.cat([limit_highlights(band[:3], strength), band[3:] * strength]) for band in bands)
+    bands = (_limited(band, strength) for band in bands)
     if tone_error_stops is not None:
         bands = _with_uncertainty(photo.ldr, bands, network, strength=strength, tone_error_stops=tone_error_stops)
     gathered = _gather(bands, (height, width), dtype=torch.float16 if is_half else torch.float32)
@@ -144,16 +145,40 @@ def _with_uncertainty(
     strength: float,
     tone_error_stops: float,
 ) -> Iterator[Float[Tensor, "6 _ w"]]:
-    """Put the channels of `ldr2hdr.inference.uncertainty` below the colours, in place of the spread if there is one."""
-    others = [reconstruct_bands(network, read, size=(ldr.shape[1], ldr.shape[2])) for read in vary(ldr)]
+    """Put the channels of `ldr2hdr.inference.uncertainty` below the colours, in place of what a distribution gave."""
     top = 0
-    for band, darker, mirrored in zip(bands, *others, strict=True):
-        rows = slice(top, top + band.shape[1])
-        made = [band[:3], limit_highlights(darker, strength), limit_highlights(mirrored.flip(2), strength)]
-        spread = band[3:] if len(band) > 3 else None
+    for made, spread in _with_others(ldr, bands, network, strength=strength):
+        rows = slice(top, top + made[0].shape[1])
         layers = assess(ldr[:, rows], made, tone_error_stops=tone_error_stops, spread=spread)
-        yield torch.cat([band[:3], torch.stack(layers)])
+        yield torch.cat([made[0], torch.stack(layers)])
         top = rows.stop
+
+
+def _with_others(
+    ldr: Float[Tensor, "3 h w"],
+    bands: Iterator[Float[Tensor, "c _ w"]],
+    network: BoundReconstructor,
+    *,
+    strength: float,
+) -> Iterator[tuple[list[Float[Tensor, "3 _ w"]], Float[Tensor, "3 _ w"] | None]]:
+    """Exposures of a photograph and of two as good, and the spread: of the bands, or by two reconstructions more."""
+    if network.has_distribution:
+        for band in bands:
+            exposure, spread, *others = torch.split(band, 3)
+            yield [exposure, *others], spread
+        return
+    varied = [reconstruct_bands(network, read, size=(ldr.shape[1], ldr.shape[2])) for read in vary(ldr)]
+    for band, darker, mirrored in zip(bands, *varied, strict=True):
+        yield [band, *(limit_highlights(other, strength) for other in (darker, mirrored.flip(2)))], None
+
+
+def _limited(band: Float[Tensor, "c _ w"], strength: float) -> Float[Tensor, "c _ w"]:
+    """Take back highlights of all exposures of a band, and of their spread."""
+    # exposure, spread, exposures of others; or exposure alone
+    parts = [
+        part * strength if at == 1 else limit_highlights(part, strength) for at, part in enumerate(torch.split(band, 3))
+    ]
+    return torch.cat(parts)
 
 
 def _without_pixels(photo: Photo) -> Photo:

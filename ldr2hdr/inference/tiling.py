@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.backbones.locality import Locality
+from ldr2hdr.inference.uncertainty import shifted
 from ldr2hdr.reconstructor import BoundReconstructor
 from ldr2hdr.tasks import Window
 
@@ -75,7 +76,8 @@ def reconstruct_bands(
         size: Height and width of the picture.
         tile_px: Side of a tile without its halo; a multiple of the backbone's down-sampling leaves nothing over.
         on_share: Called before each tile.
-        has_spread: Whether the spread of each channel, in stops, comes below the three channels of exposure.
+        has_spread: Whether the spread of each channel, in stops, comes below the three channels of exposure, and below
+            that the exposures of `shifted` pictures, for which the whole is not looked at again.
         is_wanted: Says by rows and columns whether a tile is needed; one that is not is 0. All are if None.
 
     Yields:
@@ -100,13 +102,15 @@ def reconstruct_bands(
                     on_share(done / size[0])
                 if is_wanted is not None and not is_wanted(row.given, column.given):
                     sides = (part.given.stop - part.given.start for part in (row, column))
-                    tiles.append(torch.zeros(6 if has_spread else 3, *sides, device=network.device))
+                    tiles.append(torch.zeros(12 if has_spread else 3, *sides, device=network.device))
                     continue
                 window = (row.seen, column.seen)
                 part = picture.load(window)
                 tile = network.reconstruct(part, prepared=prepared, window=window)
                 if has_spread:
-                    tile = torch.cat([tile, network.spread(part, prepared=prepared, window=window)], dim=1)
+                    spread = network.spread(part, prepared=prepared, window=window)
+                    others = [network.reconstruct(other, prepared=prepared, window=window) for other in shifted(part)]
+                    tile = torch.cat([tile, spread, *others], dim=1)
                 tiles.append(tile[0, :, row.crop(), column.crop()])
             band = torch.cat(tiles, dim=2).cpu()
         yield band  # outside, for the mode is the thread's and not the function's

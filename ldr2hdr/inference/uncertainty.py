@@ -37,20 +37,24 @@ class Uncertainty(NamedTuple):
     sigma: Float[Tensor, "h w"]
 
 
+def shifted(ldr: Float[Tensor, "*b h w"]) -> tuple[Float[Tensor, "*b h w"], Float[Tensor, "*b h w"]]:
+    """Return a photograph a level darker, and a level brighter: both are as good as the one given."""
+    return (ldr - LEVEL).clamp_min(0), (ldr + LEVEL).clamp_max(1)
+
+
 def vary(ldr: Float[Tensor, "3 h w"]) -> tuple[Callable[[slice, slice], Tensor], ...]:
     """Return two photographs as good as the one given, as functions that give windows of them.
 
-    They are a level darker, and a level brighter and mirrored: what a network says of them should be the same, and how
+    They are those of `shifted`, the brighter one mirrored: what a network says of them should be the same, and how
     far it is not tells how far it depends on chance. What it says of the second is mirrored too.
     """
     width = ldr.shape[2]
 
     def read_darker(rows: slice, columns: slice) -> Tensor:
-        return (ldr[:, rows, columns] - LEVEL).clamp_min(0)
+        return shifted(ldr[:, rows, columns])[0]
 
     def read_mirrored(rows: slice, columns: slice) -> Tensor:
-        mirrored = ldr[:, rows, width - columns.stop : width - columns.start].flip(2)
-        return (mirrored + LEVEL).clamp_max(1)
+        return shifted(ldr[:, rows, width - columns.stop : width - columns.start].flip(2))[1]
 
     return read_darker, read_mirrored
 
@@ -65,10 +69,10 @@ def assess(
     """Compute how uncertain each pixel is.
 
     ``sigma**2`` is the sum of three squares: the error of the camera's tones; the standard deviation of the
-    reconstructions, which grows where a level is many stops wide (in the shadows) and where the network guesses by
-    statistics; and the spread of the network's own distribution of what was clipped. A network that has none counts
-    instead the stops by which clipped channels were raised above white, times `clip_shares`, for nothing in the
-    photograph bounds them. The last two are means over the channels.
+    reconstructions, which grows where a level is many stops wide (in the shadows) and, without a distribution,
+    where the network guesses by statistics; and the spread of the network's own distribution of what was clipped. A
+    network that has none counts instead the stops by which clipped channels were raised above white, times
+    `clip_shares`, for nothing in the photograph bounds them. The last two are means over the channels.
 
     Without a distribution it ranks pixels by the error to expect, one scale for the whole picture left free, and only
     weakly: on photographs
@@ -79,7 +83,8 @@ def assess(
 
     Args:
         ldr: The photograph.
-        exposures: Its reconstruction first, then those of photographs as good, all in this one's orientation.
+        exposures: Its reconstruction first, then those of photographs as good, all in this one's orientation. A network
+            with a distribution makes all of one look at the whole: how far it may be wrong there is in ``spread``.
         tone_error_stops: Error on well-exposed pixels as measured on other photographs of this camera.
         spread: Standard deviation of what was added, in stops, of a network that has a distribution of it.
 

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,8 +14,7 @@ from jaxtyping import Float
 
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.files import check_size, replacing
-from ldr2hdr.io.primaries import REC709, require_rec709
-from ldr2hdr.radiometry import REC709_LUMINANCE
+from ldr2hdr.io.primaries import REC709, Colours, colours_of, convert
 
 HALF_MAX: Final = 65504.0
 # What `read_exr` would take for the picture
@@ -25,7 +24,14 @@ _PICTURES: Final[tuple[tuple[str, ...], ...]] = (("R", "G", "B"), ("Y", "RY", "B
 _DEEP: Final = (OpenEXR.deepscanline, OpenEXR.deeptile)
 _SQUARE: Final = 1e-3
 # By the names of the Color Interop Forum; the last two say nothing
-_LINEAR_SPACES: Final = ("lin_rec709_scene", "lin_rec709_display", "data", "unknown")
+_LINEAR_SPACES: Final = {
+    "lin_ap0_scene": (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767),
+    "lin_ap1_scene": (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767),
+    "lin_adobergb_scene": (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, 0.3127, 0.3290),
+    "lin_p3d65_scene": (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.3290),
+    "lin_rec2020_scene": (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.3290),
+    **dict.fromkeys(("lin_rec709_scene", "lin_rec709_display", "data", "unknown"), REC709),
+}
 # OpenEXR, ImfRgbaYca.cpp, `reconstructChromaHoriz`: half of a symmetric filter
 _CHROMA_TAPS: Final = (0.002128, -0.007540, 0.019597, -0.043159, 0.087929, -0.186077, 0.627123)
 _COMPRESSION: Final = {"zip": OpenEXR.ZIP_COMPRESSION, "dwaa": OpenEXR.DWAA_COMPRESSION}
@@ -35,30 +41,28 @@ def read_exr(path: Path) -> Float[np.ndarray, "h w 3"]:
     """Read linear Rec. 709 radiance of the first part's data window, float32.
 
     Alpha is dropped; a single channel ``Y`` is grey; luminance and chroma (``Y``, ``RY``, ``BY``) become colours. A
-    ``whiteLuminance`` is applied: the numbers are cd/m2 then.
+    ``whiteLuminance`` is applied: the numbers are cd/m2 then. Other ``chromaticities`` are converted, white to white;
+    colours that Rec. 709 does not span have negative values then, which are kept.
 
     Raises:
-        ImageError: If the file is damaged or deep, the size absurd, the primaries others, the pixels not square, or
-            there is no RGB or Y.
+        ImageError: If the file is damaged or deep, the size absurd, the pixels not square, the primaries none that span
+            colours, or there is no RGB or Y.
 
     References:
         OpenEXR 3.4, "Standard Attributes"; "Technical Introduction", luminance/chroma images.
     """
-    header, (height, width) = _read_header(path)
+    header, (height, width), colours = _read_header(path)
     planes = _read_planes(path)
-    is_chroma = "RY" in planes or "BY" in planes
-    names = next(
-        (names for names in _PICTURES if set(names) <= set(planes) and not (names == ("Y",) and is_chroma)), None
-    )
-    if names is None:
-        raise ImageError(f"expected the channels R, G, B or Y, got {', '.join(planes)}: {path}")
+    names = _choose_channels(path, planes)
     rgb = np.empty((height, width, 3), np.float32)
     for index, name in enumerate(names):
         rgb[..., index] = _to_size(path, name, planes[name], rgb.shape[:2])
     if len(names) == 1:
         rgb[..., 1:] = rgb[..., :1]
     elif names[0] == "Y":
-        rgb = _colours_of(rgb)
+        rgb = _from_chroma(rgb, colours.luminance)
+    if len(names) > 1:  # grey is grey in all
+        rgb = convert(rgb, colours.to_rec709)
     white = header.get("whiteLuminance", 1.0)
     return rgb if white == 1.0 else rgb * np.float32(white)
 
@@ -134,8 +138,8 @@ def _storable(pixels: Float[np.ndarray, "..."], is_half: bool) -> np.ndarray:
     return np.ascontiguousarray(pixels, dtype=dtype)
 
 
-def _read_header(path: Path) -> tuple[dict[str, Any], tuple[int, int]]:
-    """The header, and height and width, if the numbers mean what they seem to."""
+def _read_header(path: Path) -> tuple[dict[str, Any], tuple[int, int], Colours]:
+    """The header, height and width, and what the numbers mean."""
     with _damage_named(path):
         header: dict[str, Any] = OpenEXR.File(str(path), header_only=True).header()
     if header.get("type") in _DEEP:
@@ -143,19 +147,31 @@ def _read_header(path: Path) -> tuple[dict[str, Any], tuple[int, int]]:
     low, high = header["dataWindow"]
     width, height = (int(side) for side in np.subtract(high, low, dtype=np.int64) + 1)
     check_size(path, height, width)
-    primaries = header.get("chromaticities", REC709)
+    space = header.get("colorInteropID", "unknown")
+    if not isinstance(space, str) or space not in _LINEAR_SPACES:
+        raise ImageError(f"expected linear light, got the colorInteropID {space!r}; convert the file: {path}")
+    if header.get("acesImageContainerFlag") == 1:  # SMPTE ST 2065-4
+        space = "lin_ap0_scene"
+    primaries = header.get("chromaticities", _LINEAR_SPACES[space])
     if not isinstance(primaries, tuple):  # what the library could not read; it may not even be printed
         raise ImageError(f"expected chromaticities in the OpenEXR header, got something else by that name: {path}")
-    require_rec709(path, primaries)
     aspect, white = header.get("pixelAspectRatio", 1.0), header.get("whiteLuminance", 1.0)
     if not isinstance(aspect, float) or abs(aspect - 1) > _SQUARE:
         raise ImageError(f"expected square pixels, got a pixelAspectRatio of {aspect}; scale the picture: {path}")
     if not isinstance(white, float) or not 0 < white < math.inf:
         raise ImageError(f"expected a positive whiteLuminance, got {white}: {path}")
-    space = header.get("colorInteropID", _LINEAR_SPACES[0])
-    if space not in _LINEAR_SPACES:
-        raise ImageError(f"expected linear Rec. 709, got the colorInteropID {space!r}; convert the file: {path}")
-    return header, (height, width)
+    _choose_channels(path, [channel.name for channel in header["channels"]])
+    return header, (height, width), colours_of(path, primaries)
+
+
+def _choose_channels(path: Path, found: Iterable[str]) -> tuple[str, ...]:
+    """Choose the channels that make the picture: Y is grey only if nothing beside it is colour."""
+    channels = set(found)
+    is_colour = bool(channels & {"RY", "BY"}) or {"X", "Z"} <= channels
+    names = next((names for names in _PICTURES if set(names) <= channels and not (names == ("Y",) and is_colour)), None)
+    if names is None:
+        raise ImageError(f"expected the channels R, G, B or Y, got {', '.join(sorted(channels))}: {path}")
+    return names
 
 
 def _read_planes(path: Path) -> dict[str, np.ndarray]:
@@ -186,9 +202,9 @@ def _doubled(lines: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "_ m"]:
     return np.stack([lines, between], axis=1).reshape(-1, lines.shape[1])
 
 
-def _colours_of(yca: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
+def _from_chroma(yca: Float[np.ndarray, "h w 3"], weights: tuple[float, float, float]) -> Float[np.ndarray, "h w 3"]:
     """Red, green, blue of luminance, ``(R - Y) / Y`` and ``(B - Y) / Y``."""
-    red_weight, green_weight, blue_weight = REC709_LUMINANCE
+    red_weight, green_weight, blue_weight = weights
     luminance = yca[..., 0]
     red, blue = ((yca[..., index] + 1) * luminance for index in (1, 2))
     green = (luminance - red_weight * red - blue_weight * blue) / green_weight

@@ -52,6 +52,14 @@ _KINDS: Final = (
     (4, b"JXL \r\n\x87\n", "JPEG XL"),
     (8, b"WEBP", "WebP"),
     (0, b"GIF8", "GIF"),
+    (4, b"jP  \r\n\x87\n", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"II\xbc\x01", "JPEG XR"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"gimp xcf", "GIMP"),
+    (0, b"BM", "BMP"),
+    (0, b"%PDF", "PDF"),
+    (4, b"ftyp", "a video"),
 )
 _MAGIC_BYTES: Final = 16
 
@@ -61,7 +69,8 @@ def kind_of(path: Path) -> str:
 
     Returns:
         "Radiance HDR", "OpenEXR", "PNG", "JPEG", "TIFF", "BigTIFF", "HEIC", "camera RAW", "AVIF", "JPEG XL", "WebP",
-        "GIF", or "an unknown format". Many RAW files are TIFF by their first bytes; HEIC is any HEIF but AVIF.
+        "GIF", a name of what else people have for pictures, or "an unknown format". Many RAW files are TIFF by their
+        first bytes; HEIC is any HEIF but AVIF.
 
     Raises:
         ImageError: If there is no such file, or it is empty.

@@ -46,12 +46,7 @@ def read_heic(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Store
     Raises:
         ImageError: If the package is missing, the file damaged, of absurd size, transparent, or HDR already.
     """
-    _refuse_codec(path, data)
-    pillow_heif = import_optional("pillow_heif", extra="heic", path=path)
-    with _damage_named(path):
-        picture = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
-    if len(picture) == 0:  # the library passes over pictures that it cannot decode
-        raise ImageError(f"the HEIC file is damaged, no picture is left in it: {path}")
+    picture = _open(path, data)
     check_size(path, picture.size[1], picture.size[0], max_pixels=max_pixels)
     _refuse_colours(path, picture.info)
     with _damage_named(path):
@@ -60,8 +55,33 @@ def read_heic(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Store
     # the decoder shifts 10 and 12 bits to the top of 16
     white = 255 if codes.dtype == np.uint8 else (2**bit_depth - 1) << (16 - bit_depth)
     rgb = _three_channels(path, codes, white)
-    exif = (picture.info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
-    return StoredPicture(rgb, white, bit_depth, 1, exif, _profile(picture.info))
+    info = picture.info
+    return StoredPicture(rgb, white, bit_depth, 1, _exif(info), _profile(info), info.get("xmp"))
+
+
+def metadata_of_heic(path: Path, data: bytes) -> tuple[bytes | None, bytes | None]:
+    """Return EXIF block and XMP packet of the primary picture, if it has them; arguments as for `read_heic`.
+
+    Raises:
+        ImageError: If the package is missing, or the file damaged.
+    """
+    info = _open(path, data).info
+    return _exif(info), info.get("xmp")
+
+
+def _open(path: Path, data: bytes) -> Any:  # noqa: ANN401 (of an optional package)
+    """Open a file; nothing is decoded yet."""
+    _refuse_codec(path, data)
+    pillow_heif = import_optional("pillow_heif", extra="heic", path=path)
+    with _damage_named(path):
+        picture = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
+    if len(picture) == 0:  # the library passes over pictures that it cannot decode
+        raise ImageError(f"the HEIC file is damaged, no picture is left in it: {path}")
+    return picture
+
+
+def _exif(info: dict[str, Any]) -> bytes | None:
+    return (info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
 
 
 def _refuse_codec(path: Path, data: bytes) -> None:

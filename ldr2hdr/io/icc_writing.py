@@ -32,7 +32,7 @@ SRGB_CURVE: Final = (
 
 _D50: Final = np.array([0.9642, 1.0, 0.8249])
 # Bradford cone responses, ICC.1:2022, annex E
-_BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
 def xyz_d50_from_rgb(primaries: Primaries) -> Float[np.ndarray, "3 3"]:
@@ -104,8 +104,8 @@ def _xyz(xy: tuple[float, float]) -> Float[np.ndarray, "3"]:
 
 
 def _bradford(white: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    gains = (_BRADFORD @ _D50) / (_BRADFORD @ white)
-    return np.linalg.inv(_BRADFORD) @ (gains[:, None] * _BRADFORD)
+    gains = (BRADFORD @ _D50) / (BRADFORD @ white)
+    return np.linalg.inv(BRADFORD) @ (gains[:, None] * BRADFORD)
 
 
 def _fixed(numbers: Float[np.ndarray, "n"] | tuple[float, ...]) -> bytes:

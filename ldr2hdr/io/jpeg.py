@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from mmap import mmap
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -94,13 +94,13 @@ def join_jpeg(segments: Sequence[Segment], scans: bytes) -> bytes:
 
 
 def exif_of_jpeg(jpeg: JpegFile) -> bytes | None:
-    """Return the EXIF block, a small TIFF file; None if there is none."""
-    return _first_named(jpeg, APP1, EXIF_NAME)
+    """Return the EXIF block, a small TIFF file, the first of several that is not empty; None if there is none."""
+    return next((block for block in _named(jpeg, APP1, EXIF_NAME) if block), None)
 
 
 def xmp_of_jpeg(jpeg: JpegFile) -> bytes | None:
     """Return the XMP packet, XML; None if there is none."""
-    return _first_named(jpeg, APP1, XMP_NAME)
+    return next(_named(jpeg, APP1, XMP_NAME), None)
 
 
 def icc_of_jpeg(path: Path, jpeg: JpegFile) -> bytes | None:
@@ -130,9 +130,8 @@ def is_named(segment: Segment, marker: int, name: bytes) -> bool:
     return segment.marker == marker and segment.payload.startswith(name)
 
 
-def _first_named(jpeg: JpegFile, marker: int, name: bytes) -> bytes | None:
-    found = (segment.payload[len(name) :] for segment in jpeg.segments if is_named(segment, marker, name))
-    return next(found, None)
+def _named(jpeg: JpegFile, marker: int, name: bytes) -> Iterator[bytes]:
+    return (segment.payload[len(name) :] for segment in jpeg.segments if is_named(segment, marker, name))
 
 
 def _read_segments(data: bytes | mmap) -> tuple[list[Segment], int]:

@@ -15,10 +15,18 @@ from torch import Tensor
 from ldr2hdr.io.errors import ImageError, naming
 from ldr2hdr.io.exif import BinaryFile, exif_of_tiff, parse_exif
 from ldr2hdr.io.files import MAX_PIXELS, check_size, kind_of
-from ldr2hdr.io.jpeg import exif_of_jpeg, icc_of_jpeg, parse_jpeg
+from ldr2hdr.io.jpeg import exif_of_jpeg, icc_of_jpeg, parse_jpeg, xmp_of_jpeg
 from ldr2hdr.io.orientation import turn_upright
-from ldr2hdr.io.png import PngFile, exif_of_png, icc_of_png, is_transparent_grey, orientation_of_png, parse_png
-from ldr2hdr.io.shot import describe_shot
+from ldr2hdr.io.png import (
+    PngFile,
+    exif_of_png,
+    icc_of_png,
+    is_transparent_grey,
+    orientation_of_xmp,
+    parse_png,
+    xmp_of_png,
+)
+from ldr2hdr.io.shot import Shot, describe_shot
 from ldr2hdr.io.tiff import TiffFile, parse_tiff
 
 # Keeps 16 bits and makes grey three channels. The orientation is left alone, but in TIFF the decoder cannot do that.
@@ -39,6 +47,7 @@ class StoredPicture(NamedTuple):
         orientation: EXIF orientation that is still to be applied.
         exif: EXIF block.
         icc: ICC profile of the codes, embedded or made of what the file says instead; None means sRGB.
+        xmp: XMP packet.
     """
 
     codes: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w 3"]
@@ -47,6 +56,7 @@ class StoredPicture(NamedTuple):
     orientation: int
     exif: bytes | None
     icc: bytes | None
+    xmp: bytes | None = None
 
 
 class LdrHeader(NamedTuple):
@@ -60,6 +70,7 @@ class LdrHeader(NamedTuple):
         exif: EXIF block.
         icc: ICC profile of the codes; None means sRGB.
         png: The chunks of a PNG.
+        xmp: XMP packet.
     """
 
     height: int
@@ -69,6 +80,12 @@ class LdrHeader(NamedTuple):
     exif: bytes | None = None
     icc: bytes | None = None
     png: PngFile | None = None
+    xmp: bytes | None = None
+
+    @property
+    def shot(self) -> Shot:
+        """Return what the header says of the shot."""
+        return describe_shot(parse_exif(self.exif), self.xmp)
 
 
 def read_ldr(path: Path | str) -> Float[Tensor, "3 h w"]:
@@ -137,7 +154,7 @@ def read_stored(path: Path, data: bytes, kind: str, *, max_pixels: int = MAX_PIX
     white = int(np.iinfo(codes.dtype).max)
     rgb = np.ascontiguousarray(codes[..., ::-1])
     orientation = 1 if kind == "TIFF" else header.orientation  # the decoder turns TIFF
-    return StoredPicture(rgb, white, white.bit_length(), orientation, header.exif, header.icc)
+    return StoredPicture(rgb, white, white.bit_length(), orientation, header.exif, header.icc, header.xmp)
 
 
 def _ldr_kind(path: Path) -> str:
@@ -151,8 +168,9 @@ def _png_header(path: Path, data: bytes | mmap) -> LdrHeader:
     png = parse_png(path, data)
     block = parse_exif(exif := exif_of_png(png))
     is_told = ExifTags.Base.Orientation in block.main
-    orientation = describe_shot(block).orientation if is_told else orientation_of_png(png) or 1
-    return LdrHeader(png.height, png.width, png.is_whole, orientation, exif, icc_of_png(path, png), png)
+    xmp = xmp_of_png(png)
+    orientation = describe_shot(block).orientation if is_told else orientation_of_xmp(xmp) or 1
+    return LdrHeader(png.height, png.width, png.is_whole, orientation, exif, icc_of_png(path, png), png, xmp)
 
 
 def _jpeg_header(path: Path, data: bytes | mmap, *, has_scans: bool = True) -> LdrHeader:
@@ -162,7 +180,8 @@ def _jpeg_header(path: Path, data: bytes | mmap, *, has_scans: bool = True) -> L
     if jpeg.bit_depth != 8:
         raise ImageError(f"expected a JPEG of 8 bits a channel, got {jpeg.bit_depth}: {path}")
     orientation = describe_shot(parse_exif(exif := exif_of_jpeg(jpeg))).orientation
-    return LdrHeader(jpeg.height, jpeg.width, jpeg.is_whole, orientation, exif, icc_of_jpeg(path, jpeg))
+    xmp = xmp_of_jpeg(jpeg)
+    return LdrHeader(jpeg.height, jpeg.width, jpeg.is_whole, orientation, exif, icc_of_jpeg(path, jpeg), xmp=xmp)
 
 
 def _tiff_header(path: Path, file: BinaryFile) -> LdrHeader:
@@ -170,7 +189,7 @@ def _tiff_header(path: Path, file: BinaryFile) -> LdrHeader:
     _check_layout(path, tiff)
     orientation = describe_shot(tiff.exif).orientation
     # the strips are checked by the decoder
-    return LdrHeader(tiff.height, tiff.width, True, orientation, exif_of_tiff(tiff.exif), tiff.icc)
+    return LdrHeader(tiff.height, tiff.width, True, orientation, exif_of_tiff(tiff.exif), tiff.icc, xmp=tiff.xmp)
 
 
 def _check_layout(path: Path, tiff: TiffFile) -> None:
@@ -178,6 +197,10 @@ def _check_layout(path: Path, tiff: TiffFile) -> None:
     if tiff.colours is not None:
         message = _CMYK if tiff.colours == "CMYK" else f"expected RGB or grey, got {tiff.colours}"
         raise ImageError(f"{message}: {path}")
+    if tiff.compression is not None:
+        raise ImageError(
+            f"expected a TIFF without compression, by LZW or ZIP, got {tiff.compression}; save it again: {path}"
+        )
     if tiff.samples is not None:
         raise ImageError(f"expected 8 or 16 bits a channel, got {tiff.samples}: {path}")
     if tiff.bit_depth not in (1, 4, 8, 16):

@@ -10,11 +10,11 @@ from ldr2hdr.io.colour import to_srgb
 from ldr2hdr.io.errors import ImageError, naming
 from ldr2hdr.io.exif import parse_exif
 from ldr2hdr.io.files import MAX_PIXELS, kind_of
-from ldr2hdr.io.heic import read_heic
+from ldr2hdr.io.heic import metadata_of_heic, read_heic
 from ldr2hdr.io.icc_writing import adobe_rgb_profile
-from ldr2hdr.io.ldr import StoredPicture, read_stored
+from ldr2hdr.io.ldr import StoredPicture, read_ldr_header, read_stored
 from ldr2hdr.io.orientation import turn_upright
-from ldr2hdr.io.raw import TIFF_STARTS, read_raw
+from ldr2hdr.io.raw import TIFF_STARTS, exif_of_raw, read_raw
 from ldr2hdr.io.shot import Shot, describe_shot
 from ldr2hdr.io.tiff import parse_tiff
 
@@ -23,6 +23,9 @@ _REASONS: Final = {
     "GIF": "GIF, which has 256 colours and may move; export a still as JPEG or PNG",
     "OpenEXR": "OpenEXR, which is HDR already",
     "Radiance HDR": "Radiance HDR, which is HDR already",
+    "JPEG 2000": "JPEG 2000; export it as TIFF or PNG",
+    "Photoshop": "a Photoshop document; export it as TIFF or PNG",
+    "GIMP": "a GIMP document; export it as TIFF or PNG",
     "BigTIFF": "a BigTIFF, which is for files beyond 4 GB; save it as TIFF",
     "an unknown format": "something that is no picture, or of an unknown format",
 }
@@ -37,7 +40,7 @@ class PhotoSource(NamedTuple):
         bit_depth: Bits a channel in the file.
         orientation: EXIF orientation that was applied; 1 if the decoder applied it.
         colour_space: What the colours were converted to sRGB from.
-        shot: Camera and settings, by EXIF.
+        shot: Camera and settings, by EXIF or XMP.
         exif: EXIF block as in the file; its orientation is that of the file, not of the pixels.
         icc: ICC profile that the conversion went by; None for sRGB without a profile.
         jpeg: The whole file if it is a JPEG: the base picture of an Ultra HDR file.
@@ -88,11 +91,32 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
         return _read_photo(path, max_pixels)
 
 
+def read_shot(path: Path) -> Shot:
+    """Read how a photograph was taken; no pixels are decoded, and the content decides, not the name.
+
+    Raises:
+        ImageError: If the file cannot be read or is refused by its header; the message names it.
+    """
+    with naming(path):
+        kind = _photo_kind(path)
+        if kind == "HEIC":
+            exif, xmp = metadata_of_heic(path, path.read_bytes())
+            return describe_shot(parse_exif(exif), xmp)
+        if kind == "camera RAW" or (kind == "TIFF" and _is_raw(path)):
+            return describe_shot(parse_exif(exif_of_raw(path, path.read_bytes())))
+        return read_ldr_header(path).shot
+
+
+def _is_raw(path: Path) -> bool:
+    with path.open("rb") as file:
+        return parse_tiff(path, file).is_raw
+
+
 def _read_photo(path: Path, max_pixels: int) -> Photo:
     kind = _photo_kind(path)
     data = path.read_bytes()
     stored, kind = _read_stored(path, data, kind, max_pixels)
-    shot = describe_shot(parse_exif(stored.exif))
+    shot = describe_shot(parse_exif(stored.exif), stored.xmp)
     icc = stored.icc or (adobe_rgb_profile() if shot.is_adobe_rgb and kind != "camera RAW" else None)
     ldr, colour_space = to_srgb(path, stored.codes, icc, white=stored.white)
     colour_space = "sRGB (developed)" if kind == "camera RAW" else colour_space

@@ -43,7 +43,8 @@ def read_radiance(path: Path | str, *, allow_negative: bool = False) -> Float[Te
 
     Args:
         path: The picture.
-        allow_negative: Return negative values (out-of-gamut colours, traces of lossy coding), do not refuse.
+        allow_negative: Return negative values (colours that Rec. 709 does not span, of pictures of wider primaries;
+            traces of lossy coding), do not refuse.
 
     Returns:
         Radiance, relative units, float32.

@@ -12,6 +12,7 @@ from jaxtyping import UInt8, UInt16
 
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.icc_writing import REC709, SRGB_CURVE, Primaries, display_p3_profile, encode_profile, srgb_profile
+from ldr2hdr.io.jpeg import XMP_NAME
 
 _MAX_PROFILE_BYTES: Final = 2**24
 # Code points of ITU-T H.273: primaries of the two spaces of photographs, and the transfers that mean HDR
@@ -87,12 +88,18 @@ def exif_of_png(png: PngFile) -> bytes | None:
     return next((profile for profile in profiles if profile is not None and profile.startswith(_EXIF_STARTS)), None)
 
 
-def orientation_of_png(png: PngFile) -> int | None:
-    """Return the orientation by the XMP packet, for pictures whose EXIF has none; None if that has none, too."""
+def xmp_of_png(png: PngFile) -> bytes | None:
+    """Return the XMP packet, XML; None if there is none."""
     profiles = [*png.texts.get(_RAW_XMP_KEYWORD, ()), *png.texts.get(_APP1_KEYWORD, ())]
     packets = [*png.texts.get(_XMP_KEYWORD, ()), *(_decode_profile(text) or b"" for text in profiles)]
-    found = (_XMP_ORIENTATION.search(packet) for packet in packets)
-    return next((int(match[1]) for match in found if match), None)
+    found = (packet.removeprefix(XMP_NAME) for packet in packets if not packet.startswith(_EXIF_STARTS))
+    return next((packet for packet in found if packet), None)
+
+
+def orientation_of_xmp(packet: bytes | None) -> int | None:
+    """Return the orientation by an XMP packet, found as Pillow does, in a packet that is no XML, too; else None."""
+    found = _XMP_ORIENTATION.search(packet or b"")
+    return None if found is None else int(found[1])
 
 
 def is_transparent_grey(png: PngFile, codes: UInt8[np.ndarray, "h w _"] | UInt16[np.ndarray, "h w _"]) -> bool:

@@ -1,12 +1,15 @@
-"""Primaries of linear pictures: those that mean Rec. 709, and a refusal of all others."""
+"""Primaries of linear pictures: their way to those of Rec. 709."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from ldr2hdr.io.errors import ImageError
+from ldr2hdr.io.icc_writing import BRADFORD
+from ldr2hdr.radiometry import REC709_LUMINANCE
 
 REC709: Final = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 """Red, green, blue, white as x, y (ITU-R BT.709, item 1.3 and 1.4)."""
@@ -19,17 +22,69 @@ _MEANING_REC709: Final = (
 )
 # Files have four digits, and some only three
 _TOLERANCE: Final = 2e-3
+_LEAST_VOLUME: Final = 1e-3
+_BLOCK_ROWS: Final = 64
 
 
-def require_rec709(path: Path, primaries: Sequence[float]) -> None:
-    """Refuse pictures of other primaries: their numbers are other colours.
+class Colours(NamedTuple):
+    """Meaning of linear numbers.
+
+    Attributes:
+        luminance: Weights of red, green and blue.
+        to_rec709: Matrix to Rec. 709; None if they are that already.
+    """
+
+    luminance: tuple[float, float, float] = REC709_LUMINANCE
+    to_rec709: Float[np.ndarray, "3 3"] | None = None
+
+
+def colours_of(path: Path, primaries: Sequence[float]) -> Colours:
+    """Return what numbers of these primaries mean; their white becomes that of Rec. 709, by the Bradford transform.
 
     Args:
         path: The file, for messages.
-        primaries: Red, green, blue, white as x, y.
+        primaries: Red, green, blue, white as x, y; zeros, which some programs write for what they do not state, are
+            those of Rec. 709.
 
     Raises:
-        ImageError: If they are not those of Rec. 709.
+        ImageError: If they span no colours, or red, green and blue do not add up to white.
+
+    References:
+        SMPTE RP 177 (1993); ICC.1:2022, annex E.
     """
-    if not any(len(primaries) == 8 and np.allclose(primaries, known, atol=_TOLERANCE) for known in _MEANING_REC709):
-        raise ImageError(f"expected Rec. 709 primaries {REC709}, got {tuple(primaries)}; convert the file: {path}")
+    if len(primaries) == 8 and not any(primaries):
+        return Colours()
+    matrix = _xyz_from_rgb(primaries) if len(primaries) == 8 and np.isfinite(primaries).all() else None
+    if matrix is None:
+        raise ImageError(
+            f"expected primaries that span colours, and white among them, as those of Rec. 709 {REC709} are, got "
+            f"{tuple(primaries)}: {path}"
+        )
+    if any(np.allclose(primaries, known, atol=_TOLERANCE) for known in _MEANING_REC709):
+        return Colours()
+    target = _xyz_from_rgb(REC709)
+    assert target is not None
+    # in both, white is the sum of the columns
+    gains = (BRADFORD @ target.sum(axis=1)) / (BRADFORD @ matrix.sum(axis=1))
+    adapted = np.linalg.solve(BRADFORD, gains[:, None] * (BRADFORD @ matrix))
+    red, green, blue = map(float, matrix[1])
+    return Colours((red, green, blue), np.linalg.solve(target, adapted))
+
+
+def _xyz_from_rgb(primaries: Sequence[float]) -> Float[np.ndarray, "3 3"] | None:
+    """Return the matrix to XYZ; None if it has no inverse, or white is not of positive parts of all three."""
+    x, y = np.array(primaries, np.float64).reshape(4, 2).T
+    colours = np.stack([x, y, 1 - x - y])
+    if abs(np.linalg.det(colours[:, :3])) < _LEAST_VOLUME or y[3] <= 0:
+        return None
+    parts = np.linalg.solve(colours[:, :3], colours[:, 3] / y[3])
+    return colours[:, :3] * parts if parts.min() > 0 else None
+
+
+def convert(rgb: Float[np.ndarray, "h w 3"], to_rec709: Float[np.ndarray, "3 3"] | None) -> Float[np.ndarray, "h w 3"]:
+    """Return a picture in Rec. 709, converted in place, block by block, for it is large."""
+    if to_rec709 is not None:
+        for top in range(0, len(rgb), _BLOCK_ROWS):
+            rows = slice(top, top + _BLOCK_ROWS)
+            rgb[rows] = rgb[rows] @ to_rec709.T
+    return rgb

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.files import check_size
-from ldr2hdr.io.primaries import require_rec709
+from ldr2hdr.io.primaries import colours_of, convert
 
 # A pixel is mantissa * 2**(exponent - 136): bias 128, and the 8 bits of the mantissa are a fraction.
 _EXPONENT_OFFSET: Final = 136
@@ -40,7 +40,7 @@ class _Header:
     is_transposed: bool
     is_flipped_vertically: bool
     is_flipped_horizontally: bool
-    is_xyz: bool
+    to_rec709: Float[np.ndarray, "3 3"] | None
     scale: tuple[float, float, float]
     end: int
 
@@ -48,11 +48,12 @@ class _Header:
 def read_hdr(path: Path) -> Float[np.ndarray, "h w 3"]:
     """Read linear Rec. 709 radiance of a Radiance picture, upright, float32.
 
-    ``EXPOSURE`` and ``COLORCORR`` lines (cumulative) are divided out, XYZE is converted.
+    ``EXPOSURE`` and ``COLORCORR`` lines (cumulative) are divided out; XYZE and other ``PRIMARIES`` are converted.
+    Colours that Rec. 709 does not span have negative values then, which are kept.
 
     Raises:
         ImageError: If the header is not Radiance, the size is absurd, pixels are missing or damaged, or the header says
-            that they are not what they seem: of other primaries, not square, of a gamma.
+            that they are not what they seem: not square, of a gamma, of primaries that span no colours.
 
     References:
         G. Ward, "Real Pixels", Graphics Gems II (1991); Radiance reference, "picture file format".
@@ -69,9 +70,9 @@ def read_hdr(path: Path) -> Float[np.ndarray, "h w 3"]:
         rgb = rgb[::-1]
     if header.is_flipped_horizontally:
         rgb = rgb[:, ::-1]
-    if header.is_xyz:
-        rgb = rgb @ _REC709_FROM_XYZ.T
-    return np.ascontiguousarray(rgb / np.array(header.scale), dtype=np.float32)
+    # a correction is of the primaries that the file has
+    rgb = np.ascontiguousarray(rgb / np.array(header.scale), dtype=np.float32)
+    return convert(rgb, header.to_rec709)
 
 
 def read_hdr_size(path: Path) -> tuple[int, int]:
@@ -136,7 +137,7 @@ def _parse_header(path: Path, data: bytes) -> _Header:
     if pixel_format[0] not in ("32-bit_rle_rgbe", "32-bit_rle_xyze"):
         raise ImageError(f"expected FORMAT=32-bit_rle_rgbe or _xyze, got {pixel_format[0]!r}: {path}")
     is_xyz = pixel_format[0].endswith("xyze")
-    _require_plain(path, lines, is_xyz=is_xyz)
+    _require_plain(path, lines)
     num_lines, line_px = int(size[3]), int(size[6])
     check_size(path, num_lines, line_px)
     sign = {size[2]: size[1], size[5]: size[4]}
@@ -146,7 +147,7 @@ def _parse_header(path: Path, data: bytes) -> _Header:
         is_transposed=size[2] == "X",
         is_flipped_vertically=sign["Y"] == "+",
         is_flipped_horizontally=sign["X"] == "-",
-        is_xyz=is_xyz,
+        to_rec709=_REC709_FROM_XYZ if is_xyz else _parse_primaries(path, lines),
         scale=_parse_scale(path, lines),
         end=matched.end(),
     )
@@ -156,12 +157,14 @@ def _values(lines: list[str], key: str) -> list[str]:
     return [line.split("=", 1)[1].strip() for line in lines if line.startswith(key + "=")]
 
 
-def _require_plain(path: Path, lines: list[str], *, is_xyz: bool) -> None:
-    """Refuse lines by which the numbers are not linear Rec. 709 of square pixels."""
-    for value in () if is_xyz else _values(lines, "PRIMARIES"):  # XYZ has none
-        primaries = _parse_numbers(path, "PRIMARIES", value)
-        if any(primaries):  # some programs write zeros for what they do not state
-            require_rec709(path, primaries)
+def _parse_primaries(path: Path, lines: list[str]) -> Float[np.ndarray, "3 3"] | None:
+    """Return the matrix from the primaries that the last line of several names; None for those of Rec. 709."""
+    colours = [colours_of(path, _parse_numbers(path, "PRIMARIES", value)) for value in _values(lines, "PRIMARIES")]
+    return colours[-1].to_rec709 if colours else None
+
+
+def _require_plain(path: Path, lines: list[str]) -> None:
+    """Refuse lines by which the numbers are not linear light of square pixels."""
     for key, reason in (("PIXASPECT", "square pixels"), ("GAMMA", "linear light"), ("NCOMP", "three components")):
         expected = 3.0 if key == "NCOMP" else 1.0
         got = [number for value in _values(lines, key) for number in _parse_numbers(path, key, value)]

@@ -69,7 +69,9 @@ def read_raw(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Stored
                 user_flip=0,
             )
     except rawpy.LibRawError as error:
-        raise ImageError(f"the RAW file is damaged or of an unknown camera ({error.args[0]!r}): {path}") from error
+        (reason, *_) = error.args
+        reason = reason.decode(errors="replace") if isinstance(reason, bytes) else reason
+        raise ImageError(f"the RAW file is damaged or of an unknown camera ({reason}): {path}") from error
     rgb = np.repeat(codes, 3, axis=2) if codes.shape[2] == 1 else codes  # of a sensor without colours
     return StoredPicture(
         rgb, 65535, white_level.bit_length(), _ORIENTATIONS.get(flip, 1), exif_of_raw(path, data), None

@@ -1,4 +1,4 @@
-"""Circumstances of a photograph by EXIF: camera and lens, date and place, exposure."""
+"""Circumstances of a photograph by EXIF, or by XMP: camera and lens, date and place, exposure."""
 
 import datetime
 import math
@@ -10,6 +10,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from ldr2hdr.io.exif import ASCII, BYTE, UTF8, Directory, Entry, ExifBlock
 from ldr2hdr.io.orientation import is_orientation
+from ldr2hdr.io.xmp import parse_xmp
 
 _INTEROPERABILITY_INDEX: Final = 1
 _Base, _Gps = ExifTags.Base, ExifTags.GPS
@@ -32,6 +33,9 @@ _SENSITIVITIES: Final = {
 }
 _SENSITIVITY_TYPE: Final = 0x8830
 _EXPOSURE_INDEX_EP: Final = 0x9215
+_OF_XMP: Final = (
+    *("make", "model", "exposure_time_s", "f_number", "iso", "taken", "focal_length_mm", "lens_make", "lens_model"),
+)
 
 
 class Place(NamedTuple):
@@ -104,12 +108,26 @@ class Shot(NamedTuple):
         return math.log2(self.exposure_time_s * (self.iso or 100.0) / 100.0 / (self.f_number or 1.0) ** 2)
 
 
-def describe_shot(block: ExifBlock) -> Shot:
-    """Return what an EXIF block says of a shot.
+def describe_shot(block: ExifBlock, xmp: bytes | None = None) -> Shot:
+    """Return what an EXIF block says of a shot, and where it says nothing, what the XMP packet does.
+
+    Args:
+        block: As `parse_exif` reads it.
+        xmp: The packet; None for a photograph without one.
 
     References:
         CIPA DC-008-2023 (EXIF 3.0).
     """
+    shot = _describe(block)
+    if not xmp or (shot.ev is not None and shot.f_number and shot.iso and shot.camera and shot.taken):
+        return shot
+    told = parse_xmp(xmp)
+    other = _describe(ExifBlock(main=told, settings=told))
+    untold = {name: getattr(other, name) for name in _OF_XMP if getattr(shot, name) is None}
+    return shot._replace(**untold, is_iso_capped=shot.is_iso_capped and untold.get("iso") is None)
+
+
+def _describe(block: ExifBlock) -> Shot:
     main, settings = block.main, block.settings
     orientation = _number(main.get(_Base.Orientation))
     iso, is_iso_capped = _sensitivity(settings)
@@ -246,6 +264,17 @@ def _numbers(entry: Entry | None) -> Sequence[float | None]:
     value: Any = entry.value
     if isinstance(value, bytes):
         value = tuple(value) if entry.kind == BYTE else ()
+    if isinstance(value, str):  # some programs write text where a number belongs
+        value = _number_in_text(value)
     values = value if isinstance(value, tuple) else (value,)
     numbers = [float(number) for number in values if isinstance(number, (int, float, IFDRational))]
     return [number if math.isfinite(number) else None for number in numbers]
+
+
+def _number_in_text(text: str) -> float | None:
+    """A number or a fraction of two, such as 1/60; None of anything else."""
+    above, is_fraction, below = text.strip(" \0").partition("/")
+    try:
+        return float(above) / (float(below) if is_fraction else 1.0)
+    except (ValueError, ZeroDivisionError):
+        return None

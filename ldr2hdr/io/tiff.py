@@ -15,6 +15,7 @@ from ldr2hdr.io.icc_writing import linear_rec709_profile
 from ldr2hdr.io.optional import import_optional
 
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 254, 256, 257, 258, 262, 274
+_COMPRESSION, _XMP = 259, 700
 _SAMPLES_PER_PIXEL, _PLANAR, _SAMPLE_FORMAT, _ICC, _SUB_DIRECTORIES, _DNG_VERSION = 277, 284, 339, 34675, 330, 50706
 _PHOTOMETRICS: Final = {
     5: "CMYK",
@@ -24,6 +25,18 @@ _PHOTOMETRICS: Final = {
     32803: "CFA",
     32844: "LogL, which is HDR already",
     32845: "LogLuv, which is HDR already",
+}
+# What libtiff decodes in OpenCV's wheels; of others it makes black pictures, or calls them damaged
+_COMPRESSIONS: Final = frozenset([1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34676, 34677])
+_COMPRESSION_NAMES: Final = {
+    **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000"),
+    **dict.fromkeys((50002, 52546), "JPEG XL"),
+    34887: "LERC",
+    34925: "LZMA",
+    34933: "PNG",
+    34934: "JPEG XR",
+    50000: "Zstandard",
+    50001: "WebP",
 }
 _SAMPLE_FORMATS: Final = {2: "signed integers", 3: "floating point, which is HDR already", 6: "complex numbers"}
 _OWN_BYTES: Final = 4096
@@ -41,10 +54,12 @@ class TiffFile(NamedTuple):
         icc: The ICC profile; None if there is none.
         colours: Name of a colour model that is neither RGB nor grey; None if it is.
         samples: Name of what the samples are if not unsigned integers; None if they are.
+        compression: Name of one that is not decoded; None if it is.
         is_planar: Whether the channels are stored one after the other.
         is_white_zero: Whether 0 is white.
         is_raw: Whether it is a camera RAW file, of which the first directory is a thumbnail or a mosaic.
         exif: Its EXIF.
+        xmp: XMP packet; None if there is none.
     """
 
     height: int
@@ -54,10 +69,12 @@ class TiffFile(NamedTuple):
     icc: bytes | None
     colours: str | None
     samples: str | None
+    compression: str | None
     is_planar: bool
     is_white_zero: bool
     is_raw: bool
     exif: ExifBlock
+    xmp: bytes | None
 
 
 def parse_tiff(path: Path, data: bytes | BinaryFile) -> TiffFile:
@@ -84,8 +101,9 @@ def parse_tiff(path: Path, data: bytes | BinaryFile) -> TiffFile:
         value = _first(main.get(tag))
         return default if value is None else value
 
+    method = first(_COMPRESSION, 1)
     photometric, is_thumbnail = first(_PHOTOMETRIC, 2), first(_NEW_SUBFILE_TYPE, 0) & 1 == 1
-    icc = main[_ICC].value if _ICC in main else None
+    icc, xmp = (main[tag].value if tag in main else None for tag in (_ICC, _XMP))
     return TiffFile(
         height=height,
         width=width,
@@ -93,11 +111,13 @@ def parse_tiff(path: Path, data: bytes | BinaryFile) -> TiffFile:
         orientation=first(_ORIENTATION, 1),
         icc=icc if isinstance(icc, bytes) else None,
         colours=_PHOTOMETRICS.get(photometric),
+        compression=None if method in _COMPRESSIONS else _COMPRESSION_NAMES.get(method, f"method {method}"),
         samples=_SAMPLE_FORMATS.get(first(_SAMPLE_FORMAT, 1)),
         is_planar=first(_PLANAR, 1) == 2 and first(_SAMPLES_PER_PIXEL, 1) > 1,
         is_white_zero=photometric == 0,
         is_raw=_DNG_VERSION in main or (is_thumbnail and _SUB_DIRECTORIES in main),
         exif=exif,
+        xmp=xmp if isinstance(xmp, bytes) else None,
     )
 
 

@@ -121,9 +121,10 @@ def require_known_classes(checkpoint: Checkpoint, folders: Iterable[Path], *, tr
         unknown = [target for target in asked if not _is_class_of(target, trust)]
         if unknown or not isinstance(node, dict):
             package = unknown[0].partition(".")[0] if unknown else ""
+            advice = f"; if you know its code, trust=[{package}] (--trust-package {package})" if unknown else ""
             raise ValueError(
                 f"ckpt={checkpoint.path} is refused: its {key} must be one that conf/{key}/ names, "
-                f"got {', '.join(unknown) or 'none'}{f'; if you know its code, trust=[{package}]' if unknown else ''}"
+                f"got {', '.join(unknown) or 'none'}{advice}"
             )
 
 

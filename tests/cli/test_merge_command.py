@@ -101,7 +101,7 @@ def test_one_bad_bracket_leaves_the_others(folder, light, capsys):
         (["bracket", "-o", "a.png"], "ending in one of .exr"),
         (["bracket", "bracket/0.jpg", "-o", "a.exr"], "got both"),
         (["bracket/0.jpg", "-o", "a.exr"], "two different photographs or more, got 0.jpg"),
-        (["bracket", "-o", "a.exr", "--ev", "0,1"], "one finite number of --ev for each of the 3"),
+        (["bracket", "-o", "a.exr", "--ev", "0,1"], "one finite exposure in stops for each of the 3"),
         (["out", "-o", "a.exr"], "two different photographs or more, got none"),
         (["bracket", "-o", "bracket/1.jpg", "--force"], "is one of the photographs"),
         (["nothing.jpg", "bracket/0.jpg", "-o", "a.exr"], "nothing.jpg"),

@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import ldr2hdr
+from ldr2hdr import cli
 from ldr2hdr.build import build_learner, build_teacher, build_training, load_learner
 from ldr2hdr.configuration.folders import CONF_DIR, registered_folders, search_registered_folders
+from ldr2hdr.io import write_image
 from ldr2hdr.training.checkpoints import Checkpoint, require_known_classes
 from ldr2hdr.training.replay import choose_config
 
@@ -76,6 +79,31 @@ def test_it_is_loaded_by_those_who_trust_the_package(
     typed = (f"resume={trained}", "trainer.max_steps=3")
     training = build_training(choose_config(compose_train(trained, *typed), typed))
     assert training.ckpt == ckpt_of(trained)
+
+
+def test_the_commands_load_it_from_the_folder_that_holds_the_package(
+    trained: Path,
+    package: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_image(tmp_path / "a.png", torch.full((3, 8, 8), 0.5))
+    monkeypatch.chdir(package)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    words = ["convert", str(tmp_path / "a.png"), "--ckpt", str(ckpt_of(trained))]
+    assert cli.main(words) == 1
+    assert "--trust-package mypackage" in capsys.readouterr().err
+    assert cli.main([*words, "--trust-package", "another"]) == 1
+    assert cli.main([*words, "--trust-package", "another", "--trust-package", "mypackage", "--trust"]) == 0
+    assert (tmp_path / "a.exr").is_file()
+
+
+@pytest.mark.parametrize("command", ["adapt", "convert", "merge", "app", "export"])
+def test_every_command_with_a_checkpoint_takes_the_package(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    assert "--trust-package NAME" in capsys.readouterr().out
 
 
 def test_what_is_installed_is_found_and_trusted(trained: Path, installed: None) -> None:

@@ -2,7 +2,11 @@
 
 import pytest
 import torch
+from plain import plain
 
+import ldr2hdr
+from ldr2hdr.backbones.highlights.backbone import Highlights
+from ldr2hdr.inference.convert import assess_photo, reconstruct_photo
 from ldr2hdr.inference.uncertainty import LAYERS, LEVEL, Uncertainty, assess, vary
 
 
@@ -49,3 +53,31 @@ def test_variants_are_a_level_away_and_one_is_mirrored(generator: torch.Generato
     window = (slice(1, 4), slice(2, 5))
     for read in (darker, mirrored):
         assert torch.equal(read(*window), read(*whole)[:, *window])
+
+
+def test_a_network_with_a_distribution_looks_once(monkeypatch: pytest.MonkeyPatch, generator: torch.Generator) -> None:
+    """And says what three looks say where nothing is clipped; there, its distribution says how far it may be wrong."""
+    network = ldr2hdr.load().single_shot()
+    ldr = torch.randint(256, (3, 40, 60), generator=generator) / 255
+    ldr[:, 10:30, 20:50] = 1
+    looks = []
+    prepare = Highlights.prepare
+    monkeypatch.setattr(Highlights, "prepare", lambda self, *given: looks.append(1) or prepare(self, *given))
+    found = assess_photo(ldr, network, tone_error_stops=0.5)
+    assert looks == [1]
+    made = reconstruct_photo(ldr, network)
+    windows = (slice(0, 40), slice(0, 60))
+    darker, mirrored = (reconstruct_photo(read(*windows), network) for read in vary(ldr))
+    three = assess(ldr, [made, darker, mirrored.flip(2)], tone_error_stops=0.5)
+    torch.testing.assert_close(found[:2], three[:2], rtol=0, atol=1e-5)
+    is_told = found.clipped == 0
+    torch.testing.assert_close(found.sigma[is_told], three.sigma[is_told], rtol=0, atol=1e-5)
+    assert found.sigma[20, 35] > 0.6
+
+
+def test_without_a_distribution_all_is_reconstructed_three_times() -> None:
+    ldr = torch.full((3, 4, 6), 0.5)
+    network = plain(lambda ldr: ldr)
+    expected = torch.stack([(0.5 + shift / 255) * torch.ones(1) for shift in (0, -1, 1)]).log2().var()
+    found = assess_photo(ldr, network, tone_error_stops=0.0)
+    torch.testing.assert_close(found.sigma, expected.sqrt().expand(4, 6), rtol=1e-4, atol=0)

@@ -63,7 +63,7 @@ def with_luminance_table(icc):
     return bytes(made) + table
 
 
-def write_dng(path, mosaic, *, white, orientation=1):
+def write_dng(path, mosaic, *, white, orientation=1, time_s=1.0):
     """A RAW file of a camera that sees linear Rec. 709; 2 x 2 pixels are red, green; green, blue."""
     import tifffile
 
@@ -77,6 +77,7 @@ def write_dng(path, mosaic, *, white, orientation=1):
         (271, "s", 0, "Test", True),
         (272, "s", 0, "Test One", True),
         (274, "H", 1, orientation, True),
+        (33434, "2I", 1, (round(time_s * 1000), 1000), True),  # ExposureTime
         (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
         (33422, "B", 4, bytes((0, 1, 1, 2)), True),  # CFAPattern
         (50706, "B", 4, bytes((1, 4, 0, 0)), True),  # DNGVersion

@@ -11,6 +11,39 @@ from ldr2hdr.io import read_radiance
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.exr import read_exr, read_exr_size, write_exr
 
+# To linear Rec. 709 with Bradford adaptation, as published: ITU-R BT.2407 table 2-1 and SMPTE RP 177 for those with the
+# same white; for ACES, those of colour-science and of the ACES reference's transforms. XYZ at equal energy: Lindbloom's
+# Bradford matrix from E to D65, and then his matrix to sRGB.
+_E_TO_D65 = [
+    [0.9531874, -0.0265906, 0.0238731],
+    [-0.0382467, 1.0288406, 0.0094060],
+    [0.0026068, -0.0030332, 1.0892565],
+]
+_SRGB_FROM_XYZ = [
+    [3.2404542, -1.5371385, -0.4985314],
+    [-0.9692660, 1.8760108, 0.0415560],
+    [0.0556434, -0.2040259, 1.0572252],
+]
+MATRICES = {
+    "Rec. 2020": (
+        (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290),
+        [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
+    ),
+    "Display P3": (
+        (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290),
+        [[1.22494, -0.22494, 0.0], [-0.04206, 1.04206, 0.0], [-0.01964, -0.07864, 1.09827]],
+    ),
+    "AP0": (
+        (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767),
+        [[2.52169, -1.13413, -0.38756], [-0.27648, 1.37272, -0.09624], [-0.01538, -0.15298, 1.16835]],
+    ),
+    "AP1": (
+        (0.713, 0.293, 0.165, 0.830, 0.128, 0.044, 0.32168, 0.33767),
+        [[1.70505, -0.62179, -0.08326], [-0.13026, 1.14080, -0.01055], [-0.02400, -0.12897, 1.15297]],
+    ),
+    "XYZ": ((1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1 / 3, 1 / 3), np.array(_SRGB_FROM_XYZ) @ np.array(_E_TO_D65)),
+}
+
 
 def write_raw(path, channels, **header):
     OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **header}, channels).write(
@@ -27,6 +60,27 @@ def test_zip_is_lossless_even_for_a_strided_array(tmp_path, rng, is_half):
     stored = OpenEXR.File(str(path))
     assert stored.channels()["RGB"].pixels.dtype == (np.float16 if is_half else np.float32)
     assert stored.header()["chromaticities"] == pytest.approx((0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329))
+
+
+@pytest.mark.parametrize("names", ["R", "RG", "XYZ", ("Y", "RY"), ("left.R", "left.G", "left.B")])
+def test_channels_that_make_no_picture_are_refused_by_the_header(tmp_path, names):
+    """X, Y, Z were read as grey, by their Y."""
+    write_raw(tmp_path / "a.exr", {name: np.ones((2, 3), np.float32) for name in names})
+    for read in (read_exr, read_exr_size, read_header):
+        with pytest.raises(ImageError, match=r"expected the channels R, G, B or Y, got .*a\.exr"):
+            read(tmp_path / "a.exr")
+
+
+def test_grey_with_depth_is_grey(tmp_path):
+    write_raw(tmp_path / "a.exr", {"Y": np.full((2, 3), 0.5, np.float32), "Z": np.ones((2, 3), np.float32)})
+    np.testing.assert_array_equal(read_exr(tmp_path / "a.exr"), 0.5)
+
+
+def test_a_container_of_aces_is_of_its_primaries(tmp_path, rng):
+    """SMPTE ST 2065-4; the flag without chromaticities was taken for Rec. 709."""
+    rgb = rng.random((2, 3, 3)).astype(np.float32)
+    write_raw(tmp_path / "a.exr", {"RGB": rgb}, acesImageContainerFlag=1)
+    np.testing.assert_allclose(read_exr(tmp_path / "a.exr"), rgb @ np.array(MATRICES["AP0"][1]).T, atol=5e-4)
 
 
 def test_a_value_above_half_range_is_stored_in_single_precision(tmp_path):
@@ -56,11 +110,61 @@ def test_unknown_channels_are_listed(tmp_path):
         read_exr(tmp_path / "z.exr")
 
 
-def test_other_primaries_are_refused(tmp_path):
-    aces = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)
-    write_raw(tmp_path / "aces.exr", {"RGB": np.ones((2, 2, 3), np.float32)}, chromaticities=aces)
-    with pytest.raises(ImageError, match=r"expected Rec. 709 primaries .* got \(0.734.*aces\.exr"):
-        read_exr(tmp_path / "aces.exr")
+@pytest.mark.parametrize("name", MATRICES)
+def test_other_primaries_are_converted(tmp_path, rng, name):
+    primaries, matrix = MATRICES[name]
+    rgb = rng.random((70, 3, 3)).astype(np.float32)
+    write_raw(tmp_path / "a.exr", {"RGB": rgb}, chromaticities=primaries)
+    np.testing.assert_allclose(read_exr(tmp_path / "a.exr"), rgb @ np.array(matrix).T, atol=5e-4)
+    assert read_exr_size(tmp_path / "a.exr") == (70, 3)
+    write_raw(tmp_path / "grey.exr", {"Y": np.full((2, 2), 0.25, np.float32)}, chromaticities=primaries)
+    np.testing.assert_array_equal(read_exr(tmp_path / "grey.exr"), 0.25)
+
+
+def test_negative_values_of_other_primaries_are_kept_where_they_are_wanted(tmp_path):
+    green = np.tile(np.array([0, 0.5, 0], np.float32), (2, 2, 1))
+    write_raw(tmp_path / "a.exr", {"RGB": green}, chromaticities=MATRICES["Rec. 2020"][0])
+    kept = read_radiance(tmp_path / "a.exr", allow_negative=True)[:, 0, 0]
+    np.testing.assert_allclose(kept, (-0.2938, 0.5664, -0.0503), atol=1e-4)
+    with pytest.raises(ImageError, match="expected non-negative values"):
+        read_radiance(tmp_path / "a.exr")
+
+
+@pytest.mark.parametrize(
+    ("space", "name"), [("lin_ap0_scene", "AP0"), ("lin_ap1_scene", "AP1"), ("lin_rec2020_scene", "Rec. 2020")]
+)
+def test_a_space_that_is_named_is_converted(tmp_path, rng, space, name):
+    rgb = rng.random((2, 3, 3)).astype(np.float32)
+    write_raw(tmp_path / "a.exr", {"RGB": rgb}, colorInteropID=space)
+    np.testing.assert_allclose(read_exr(tmp_path / "a.exr"), rgb @ np.array(MATRICES[name][1]).T, atol=2e-4)
+
+
+def test_chroma_is_of_the_primaries_that_the_file_has(tmp_path, rng):
+    """OpenEXR, ImfRgbaYca.cpp, `computeYw`: the weights of luminance are those of the chromaticities."""
+    rgb = rng.random((5, 4, 3)).astype(np.float32) + np.float32(0.1)
+    luminance = rgb @ np.array([0.2627, 0.6780, 0.0593], np.float32)  # ITU-R BT.2020
+    planes = {"Y": luminance, "RY": rgb[..., 0] / luminance - 1, "BY": rgb[..., 2] / luminance - 1}
+    primaries, matrix = MATRICES["Rec. 2020"]
+    write_raw(tmp_path / "a.exr", planes, chromaticities=primaries)
+    np.testing.assert_allclose(read_exr(tmp_path / "a.exr"), rgb @ np.array(matrix).T, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "primaries",
+    [
+        (0.64, 0.33, 0.64, 0.33, 0.15, 0.06, 0.3127, 0.3290),  # two are one
+        (0.64, 0.33, 0.30, 0.60, 0.47, 0.465, 0.3127, 0.3290),  # on a line
+        (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.7, 0.3),  # white outside
+        (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.0),
+        (float("nan"), 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290),
+        (float("inf"), 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290),
+    ],
+)
+def test_primaries_that_span_no_colours_are_refused(tmp_path, primaries):
+    write_raw(tmp_path / "a.exr", {"RGB": np.ones((2, 2, 3), np.float32)}, chromaticities=primaries)
+    for read in (read_exr, read_exr_size, read_header):
+        with pytest.raises(ImageError, match=r"expected primaries that span colours.*a\.exr"):
+            read(tmp_path / "a.exr")
 
 
 WEIGHTS = (0.212656, 0.715158, 0.072186)
@@ -132,7 +236,7 @@ def test_channels_of_several_precisions_are_one_picture(tmp_path):
     [
         ({"pixelAspectRatio": 2.0}, "expected square pixels, got a pixelAspectRatio of 2.0"),
         ({"whiteLuminance": -1.0}, "expected a positive whiteLuminance"),
-        ({"colorInteropID": "lin_ap1_scene"}, "got the colorInteropID 'lin_ap1_scene'"),
+        ({"colorInteropID": "lin_ciexyzd65_scene"}, "got the colorInteropID 'lin_ciexyzd65_scene'"),
         ({"colorInteropID": "srgb_rec709_display"}, "got the colorInteropID 'srgb_rec709_display'"),
     ],
 )

@@ -271,6 +271,51 @@ def test_what_is_not_read_is_called_what_it_is(tmp_path, content, message):
             read(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000; export it"),
+        (b"\xff\x4f\xff\x51", "JPEG 2000; export it"),
+        (b"II\xbc\x01", "JPEG XR"),
+        (b"8BPS\0\1", "a Photoshop document; export it"),
+        (b"gimp xcf v011", "a GIMP document; export it"),
+        (b"BM", "BMP"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\0\0\0\x18ftypisom", "a video"),
+        (b"\0\0\0\x14ftypqt  ", "a video"),
+    ],
+)
+def test_what_is_called_a_photograph_is_called_what_it_is(tmp_path, start, what):
+    (tmp_path / "a.jpg").write_bytes(start + bytes(100))
+    with pytest.raises(ImageError, match=rf"got {what}.*a\.jpg"):
+        read_photo(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [(34712, "JPEG 2000"), (52546, "JPEG XL"), (50000, "Zstandard"), (65000, "method 65000")]
+)
+def test_a_compression_that_is_not_decoded_is_no_black_picture(tmp_path, levels, method, name):
+    tiff = bytearray(encode(Image.fromarray(levels), "tiff"))
+    set_tiff_tag(tiff, 259, method)
+    (tmp_path / "a.tiff").write_bytes(tiff)
+    for read in (*READERS, read_header):
+        with pytest.raises(ImageError, match=rf"got {name}; save it again.*a\.tiff"):
+            read(tmp_path / "a.tiff")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "raw"])
+def test_the_compressions_of_photographs_are_decoded(tmp_path, levels, compression):
+    Image.fromarray(levels).save(tmp_path / "a.tiff", compression=compression)
+    np.testing.assert_array_equal((read_ldr(tmp_path / "a.tiff") * 255).round().movedim(0, -1).numpy(), levels)
+
+
+def test_an_empty_segment_of_exif_hides_no_other(tmp_path, levels):
+    """ExifTool 12.57 reads the second one."""
+    jpeg = encode(Image.fromarray(levels), "jpeg", exif=exif_of(6))
+    (tmp_path / "a.jpg").write_bytes(jpeg[:2] + b"\xff\xe1\0\x08Exif\0\0" + jpeg[2:])
+    assert read_header(tmp_path / "a.jpg").shot.exposure_time_s == pytest.approx(0.004)
+
+
 @pytest.mark.parametrize("start", [b"II\x1a\0\0\0HEAPCCDR", b"\0MRM\0\0\0\0"])
 def test_raw_files_of_old_cameras_are_raw_files(tmp_path, start):
     (tmp_path / "a.crw").write_bytes(start + bytes(100))

@@ -137,8 +137,8 @@ def test_damage_is_an_image_error_that_names_the_file(tmp_path, size, pixels, li
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("PRIMARIES= 0.708 0.292 0.170 0.797 0.131 0.046 0.3127 0.3290", "expected Rec. 709 primaries"),
-        ("PRIMARIES= 0.64 0.33 0.3", "expected Rec. 709 primaries"),
+        ("PRIMARIES= 0.64 0.33 0.64 0.33 0.15 0.06 0.3127 0.3290", "expected primaries that span colours"),
+        ("PRIMARIES= 0.64 0.33 0.3", "expected primaries that span colours"),
         ("PRIMARIES= wide", "expected numbers in PRIMARIES"),
         ("PIXASPECT= 2", "expected square pixels"),
         ("GAMMA=2.2", "expected linear light"),
@@ -171,6 +171,16 @@ def test_lines_that_change_nothing_are_passed_over(tmp_path, lines):
 def test_the_size_is_known_by_the_header(tmp_path, size, upright):
     path = hdr_file(tmp_path, size, numbered(6))
     assert read_hdr_size(path) == upright == read_hdr(path).shape[:2]
+
+
+def test_other_primaries_are_converted(tmp_path):
+    """A correction is of the primaries that the file has; the matrix is that of ITU-R BT.2407."""
+    line = "PRIMARIES= 0.708 0.292 0.170 0.797 0.131 0.046 0.3127 0.3290"
+    green = bytes((0, 128, 0, 128))
+    read = read_hdr(hdr_file(tmp_path, "-Y 1 +X 1", green, line))
+    np.testing.assert_allclose(read[0, 0], (-0.2938, 0.5664, -0.0503), atol=1e-4)
+    read = read_hdr(hdr_file(tmp_path, "-Y 1 +X 1", green, line, "EXPOSURE=2", "COLORCORR=1 4 1"))
+    np.testing.assert_allclose(read[0, 0], np.array((-0.2938, 0.5664, -0.0503)) / 8, atol=1e-4)
 
 
 def test_primaries_of_xyz_mean_nothing(tmp_path):

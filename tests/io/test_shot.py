@@ -158,7 +158,7 @@ def test_unknown_minutes_and_seconds_lose_no_place(north, unknown, latitude):
 def test_numbers_are_told_in_any_type(kind):
     number = IFDRational(4, 2) if kind in (5, 10) else 2
     assert written(settings={Base.FNumber: Entry(kind, number)}).f_number == 2.0
-    not_finite = {Base.FNumber: Entry(12, np.inf), Base.ISOSpeedRatings: Entry(2, "200")}
+    not_finite = {Base.FNumber: Entry(12, np.inf), Base.ISOSpeedRatings: Entry(2, "none")}
     assert written(settings=not_finite) == Shot()
 
 
@@ -247,6 +247,8 @@ def test_the_aperture_is_read_wherever_it_may_stand(settings, f_number):
         ({"index": (200, 1)}, 200, False),
         ({"iso": 0}, None, False),
         ({"iso": Entry(3, (0, 200))}, 200, False),
+        ({"iso": Entry(2, "400")}, 400, False),
+        ({"iso": Entry(2, "high")}, None, False),
     ],
 )
 def test_the_sensitivity_is_read_wherever_it_may_stand(settings, iso, is_capped):
@@ -254,6 +256,13 @@ def test_the_sensitivity_is_read_wherever_it_may_stand(settings, iso, is_capped)
     shot = exposed(**settings)
     assert (shot.iso, shot.is_iso_capped) == (iso, is_capped)
     assert (exposed(time=(1, 1), **settings).ev is None) == is_capped
+
+
+@pytest.mark.parametrize(
+    ("text", "time_s"), [("1/60", 1 / 60), (" 0.5\0", 0.5), ("1/0", None), ("nan", None), ("", None)]
+)
+def test_a_number_written_as_text_counts(text, time_s):
+    assert exposed(time=Entry(2, text)).exposure_time_s == (None if time_s is None else pytest.approx(time_s))
 
 
 def test_settings_in_the_main_directory_count():

@@ -91,15 +91,26 @@
 
   connect(find("photo"), (files) => {
     if (files.length > 1) fail("One photograph at a time, please; a bracket goes to the field for brackets.");
-    else send("/photo", files, { camera: find("camera").value }, "Reconstructing …");
+    else send("/photo", files, { camera: find("camera").value, highlights: find("highlights")?.value ?? "" }, "Reconstructing …");
   });
-  connect(find("bracket"), (files) => {
-    if (files.length < 2) fail("A bracket needs at least two photographs.");
-    else {
-      files.sort((one, other) => (one.name < other.name ? -1 : 1));
-      send("/bracket", files, { evs: find("evs").value }, "Learning the camera …");
-    }
-  });
+  function connectBracket(input, url, words, fields) {
+    connect(input, (files) => {
+      if (files.length < 2) fail("A bracket needs at least two photographs.");
+      else send(url, files.sort((one, other) => (one.name < other.name ? -1 : 1)), fields(), words);
+    });
+  }
+
+  const choice = (id) => (find(id).checked ? "yes" : "no");
+  connectBracket(find("bracket"), "/bracket", "Learning the camera …", () => ({ evs: find("evs").value }));
+  connectBracket(find("merge"), "/merge", "Merging …", () => ({
+    camera: find("camera").value, evs: find("merge-evs").value, reference: find("reference").value,
+    align: choice("align"), deghost: choice("deghost") }));
+  for (const button of document.querySelectorAll("[data-ev]")) {
+    button.addEventListener("click", () => {
+      find("ev").value = button.dataset.ev;
+      find("ev").dispatchEvent(new Event("input"));
+    });
+  }
   find("stop").addEventListener("click", () => sending?.abort());
   form.addEventListener("submit", (event) => event.preventDefault());
   // a file that misses the field must not replace the page

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from ldr2hdr.backbones.highlights.distribution import Statistic
 from ldr2hdr.cli.app.service import Camera, Result
 from ldr2hdr.evaluation.report.pictures import viewer_data
 from ldr2hdr.inference.profiles.brackets import PHOTO_SUFFIXES
@@ -12,6 +13,8 @@ from ldr2hdr.io.html import render
 # What a browser's file chooser offers: by itself it does not know the files of all phones and cameras
 _BRACKET_KINDS: Final = ("image/*", *PHOTO_SUFFIXES)
 _PHOTO_KINDS: Final = (*_BRACKET_KINDS, *RAW_SUFFIXES)
+HIGHLIGHTS: Final = {"median": "least error, for pictures", "mean": "right energy, to light a scene by"}
+"""What clipped light may become, and words for people."""
 
 
 class Settings(NamedTuple):
@@ -35,6 +38,7 @@ def build_page(
     nonce: str,
     camera: str | None = None,
     shown: tuple[str, Result] | None = None,
+    highlights: Statistic | None = None,
 ) -> str:
     """Return the page as HTML.
 
@@ -44,6 +48,7 @@ def build_page(
         nonce: That the policy allows scripts and styles by.
         camera: Key of the one that is chosen; None for a single shot.
         shown: Key and result to show; None for the page to start with.
+        highlights: What clipped light becomes by itself; None if there is nothing to choose.
     """
     key, result = shown or ("", None)
     return render(
@@ -54,6 +59,8 @@ def build_page(
         nonce=nonce,
         key=key,
         result=result,
+        highlights=highlights if result is None or result.highlights is None else result.highlights,
+        statistics=HIGHLIGHTS,
         data=None if result is None else viewer_data([result.scene]),
         photo_kinds=",".join(_PHOTO_KINDS),
         bracket_kinds=",".join(_BRACKET_KINDS),

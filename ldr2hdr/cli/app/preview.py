@@ -1,18 +1,36 @@
 """One photograph for the viewer of the report: itself and its light, no larger than a screen."""
 
+import base64
 import math
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.evaluation.report.encoding import encode_light, pack
 from ldr2hdr.evaluation.report.pictures import Scene
+from ldr2hdr.radiometry import encode_srgb
 
 _LONGEST_PX: Final = 1280
 _DARKEST_EV, _LEAST_DARK_EV = -16, -4
+_SMALL_PX: Final = 240
+_BRIGHTER_EVS: Final = (0, 2, 4)
+_QUALITY: Final = 80
+
+
+class Shown(NamedTuple):
+    """Light at one exposure.
+
+    Attributes:
+        ev: In stops.
+        picture: Data URI of a small JPEG.
+    """
+
+    ev: int
+    picture: str
 
 
 def shrink(picture: Float[Tensor, "3 h w"]) -> Float[np.ndarray, "3 _ _"]:
@@ -49,6 +67,28 @@ def make_scene(photo: Float[np.ndarray, "3 h w"], exposure: Float[np.ndarray, "3
         "pictures": pictures,
     }
     return Scene(about, tuple(one.data for one in packed.values()), "")
+
+
+def show_exposures(exposure: Float[np.ndarray, "3 h w"], *, darkest: int) -> tuple[Shown, ...]:
+    """Show light at several exposures, from the darkest to four stops brighter, each as a photograph would.
+
+    Args:
+        exposure: Sensor exposure.
+        darkest: In whole stops, at which nothing is clipped.
+    """
+    height, width = exposure.shape[1:]
+    scale = min(1.0, _SMALL_PX / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(np.ascontiguousarray(np.moveaxis(exposure, 0, -1)), size, interpolation=cv2.INTER_AREA)
+    light = torch.from_numpy(np.asarray(small))
+    evs = sorted({darkest, darkest // 2, *_BRIGHTER_EVS})
+    return tuple(Shown(ev, _as_jpeg(encode_srgb((light * 2.0**ev).clamp(0, 1)).numpy())) for ev in evs)
+
+
+def _as_jpeg(codes: Float[np.ndarray, "h w 3"]) -> str:
+    levels = np.ascontiguousarray(np.rint(codes[..., ::-1] * 255).astype(np.uint8))
+    _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
 
 
 def _darkest_ev(brightest: float) -> int:

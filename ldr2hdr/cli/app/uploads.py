@@ -1,7 +1,7 @@
 """Files that the browser sent: stored by names of ours, told of by their owner's."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -56,11 +56,16 @@ def naming(*uploads: Upload) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        # in one pass: an owner's name may be what another upload is called here
-        names = {text: name for path, name in uploads for text in (str(path), path.name)}
-        names[str(uploads[0].path.parent)] = "the bracket"
-        known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-        raise ValueError(re.sub(known, lambda found: names[found[0]], str(error))) from error
+        raise ValueError(in_owners_words(str(error), uploads)) from error
+
+
+def in_owners_words(text: str, uploads: Sequence[Upload]) -> str:
+    """Return a text in which uploads have the names that their owner gave them, and their folder is the bracket."""
+    # in one pass: an owner's name may be what another upload is called here
+    names = {told: name for path, name in uploads for told in (str(path), path.name)}
+    names[str(uploads[0].path.parent)] = "the bracket"
+    known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    return re.sub(known, lambda found: names[found[0]], text)
 
 
 def _clean(name: str | None) -> str:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import (
@@ -29,10 +29,12 @@ from werkzeug.sansio.utils import host_is_trusted
 from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
-from ldr2hdr.cli.app.page import Settings, build_page
-from ldr2hdr.cli.app.service import Desk, Result
+from ldr2hdr.backbones.highlights.distribution import Statistic
+from ldr2hdr.cli.app.page import HIGHLIGHTS, Settings, build_page
+from ldr2hdr.cli.app.service import Desk, MergeChoices, Result
 from ldr2hdr.cli.app.uploads import Upload, accept
 from ldr2hdr.cli.app.worker import Told, TooMany, Work
+from ldr2hdr.inference.merging.merging import MergeOptions
 from ldr2hdr.inference.tiling import OnShare
 from ldr2hdr.io import ImageError
 
@@ -71,12 +73,13 @@ class Page:
             "/": self._start,
             "/photo": self._convert,
             "/bracket": self._adapt,
+            "/merge": self._merge,
             "/result/<key>": self._show,
             "/result/<key>/exr": self._exr,
             "/result/<key>/ultrahdr": self._ultrahdr,
             "/camera/<key>/profile": self._profile,
         }
-        posted = ("/photo", "/bracket")
+        posted = ("/photo", "/bracket", "/merge")
         rules = [Rule(at, endpoint=at, methods=["POST" if at in posted else "GET"]) for at in self._answers]
         self._urls = Map(rules)
 
@@ -129,21 +132,44 @@ class Page:
 
     def _page(self, *, camera: str | None, shown: tuple[str, Result] | None = None) -> Response:
         nonce = secrets.token_urlsafe(16)
-        text = build_page(self.settings, dict(self._desk.cameras), nonce=nonce, camera=camera, shown=shown)
+        text = build_page(
+            self.settings,
+            dict(self._desk.cameras),
+            nonce=nonce,
+            camera=camera,
+            shown=shown,
+            highlights=self._desk.highlights,
+        )
         return Response(text, mimetype="text/html", headers={"Content-Security-Policy": _POLICY.format(nonce=nonce)})
 
     def _convert(self, request: Request) -> Response:
         files, camera = request.files.getlist("file"), request.form.get("camera") or None
         if len(files) != 1:
             raise BadRequest(f"Expected one photograph, got {len(files)}.")
-        return self._stream(
-            files, lambda uploads, on_share: f"/result/{self._desk.convert(uploads[0], camera, on_share)}"
+        highlights = self._parse_highlights(request.form.get("highlights", ""))
+
+        def convert(uploads: list[Upload], on_share: OnShare) -> str:
+            return f"/result/{self._desk.convert(uploads[0], camera, on_share, highlights=highlights)}"
+
+        return self._stream(files, convert)
+
+    def _merge(self, request: Request) -> Response:
+        files, form = _bracket(request), request.form
+        options = MergeOptions(
+            _parse_reference(form.get("reference", ""), most=len(files)),
+            is_aligned=form.get("align") != "no",
+            is_deghosted=form.get("deghost") != "no",
         )
+        choices = MergeChoices(_parse_evs(form.get("evs", "")), form.get("camera") or None, options)
+        return self._stream(files, lambda uploads, on_share: f"/result/{self._desk.merge(uploads, choices, on_share)}")
+
+    def _parse_highlights(self, text: str) -> Statistic | None:
+        if text not in ("", *HIGHLIGHTS) or (text and self._desk.highlights is None):
+            raise BadRequest(f"Expected highlights by median or mean, got {text[:_MAX_WORDS]!r}.")
+        return cast(Statistic, text) if text else None
 
     def _adapt(self, request: Request) -> Response:
-        files = request.files.getlist("file")
-        if not 2 <= len(files) <= MAX_BRACKET:
-            raise BadRequest(f"Expected a bracket of 2 to {MAX_BRACKET} photographs, got {len(files)}.")
+        files = _bracket(request)
         evs = _parse_evs(request.form.get("evs", ""))
         return self._stream(files, lambda uploads, on_share: f"/?camera={self._desk.adapt(uploads, evs, on_share)}")
 
@@ -213,6 +239,22 @@ def _download(request: Request, path: Path, name: str) -> Response:
         return send_file(path, request.environ, as_attachment=True, download_name=name, mimetype=kind)
     except FileNotFoundError:
         raise NotFound("That file is gone; make it anew.") from None
+
+
+def _bracket(request: Request) -> list[FileStorage]:
+    files = request.files.getlist("file")
+    if not 2 <= len(files) <= MAX_BRACKET:
+        raise BadRequest(f"Expected a bracket of 2 to {MAX_BRACKET} photographs, got {len(files)}.")
+    return files
+
+
+def _parse_reference(text: str, *, most: int) -> int | None:
+    """Return the number from 0 of a photograph that is counted from 1."""
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal() or not 1 <= int(text) <= most:
+        raise BadRequest(f"Expected a reference of 1 to {most}, got {text[:_MAX_WORDS]!r}.")
+    return int(text) - 1
 
 
 def _parse_evs(text: str) -> list[float] | None:

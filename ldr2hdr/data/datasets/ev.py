@@ -18,6 +18,7 @@ from ldr2hdr.data.datasets.record import EvSource, Frame, Problem
 from ldr2hdr.io.shot import Shot
 
 EXPOSURES_FILE: Final = "exposures.csv"
+_COLUMNS: Final = ("file", "exposure_time_s", "ev")
 _COMPARED: Final = ("f_number", "iso")
 # EXIF rounds times to the marks of the dial: 1/60 s stands for 1/64 s
 _TOLERANCE_STOPS: Final = 0.4
@@ -149,13 +150,21 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"expected a text file in UTF-8: {path}") from error
-    lines = [line for line in text.splitlines() if line.strip(" ;,\t")]
+    lines = [line for line in text.splitlines() if line.strip(" ;,\t") and not line.lstrip().startswith("#")]
     if lines and lines[0].lower().startswith("sep="):  # of Excel
         del lines[0]
     delimiter = next((delimiter for delimiter in (";", "\t") if lines and delimiter in lines[0]), ",")
     cells = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     columns, *rows = [[value.strip() for value in line] for line in cells] or [[]]
     names = [column.lower() for column in columns]
+    for row in rows:
+        # 1,5 is two values; a remark behind the last one is none
+        is_split = any(cell[:1].isdecimal() for cell in row[len(names) :])
+        if is_split or any(names.count(name) > 1 for name in _COLUMNS):
+            raise ValueError(
+                f"expected one value for each of the columns {', '.join(names)}, each named once, got "
+                f"{', '.join(row)}; write decimal points, or separate the columns by semicolons: {path}"
+            )
     return [dict(zip(names, row, strict=False)) for row in rows]
 
 

@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ldr2hdr.io.errors import naming
-from ldr2hdr.io.exif import parse_exif
 from ldr2hdr.io.exr import read_exr_size
 from ldr2hdr.io.files import check_size, kind_of
 from ldr2hdr.io.ldr import read_ldr_header
 from ldr2hdr.io.orientation import is_transposing
 from ldr2hdr.io.radiance import read_hdr_size
-from ldr2hdr.io.shot import Shot, describe_shot
+from ldr2hdr.io.shot import Shot
 
 _HDR_SIZES = {"Radiance HDR": read_hdr_size, "OpenEXR": read_exr_size}
 
@@ -60,4 +59,4 @@ def read_header(path: Path) -> Header:
     check_size(path, header.height, header.width)
     size = header.height, header.width
     upright = size[::-1] if is_transposing(header.orientation) else size
-    return Header(*upright, describe_shot(parse_exif(header.exif)))
+    return Header(*upright, header.shot)

@@ -1,6 +1,7 @@
 """Merging for people with photographs: files or a folder in, the light of the scene out."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -88,6 +89,29 @@ def curve_of(network: BoundReconstructor) -> Float[Tensor, "256 3"]:
     light = network.response.linearize(pictures, network.weights).mean(dim=(2, 3)).double().cpu()
     curve = light.clamp_min(2.0**-24).log().cummax(dim=0).values
     return curve - curve[MAX_LEVEL]
+
+
+def notes_on(merged: Merged, lost: str | None = None) -> list[str]:
+    """Return what people should know of a merge, a line each.
+
+    Args:
+        merged: The merge.
+        lost: What `write_merged` had no room for.
+    """
+    notes = []
+    farthest = max(math.hypot(*motion.shift_px) for motion in merged.motions)
+    turned = max(abs(math.degrees(motion.turn_rad)) for motion in merged.motions)
+    if farthest >= 0.5 or turned >= 0.05:
+        notes.append(f"aligned, by up to {farthest:.1f} pixels and {turned:.2f} degrees")
+    if merged.unaligned:
+        names = ", ".join(path.name for path in merged.unaligned)
+        notes.append(f"too little in common with the others to align: {names}; taken as not moved")
+    if merged.moved_share > 0.001:
+        notes.append(f"something moved in {merged.moved_share:.1%} of the picture, which is the reference's there")
+    if merged.clipped_share > 0:
+        what = "filled by the network" if merged.is_filled else "a lower bound"
+        notes.append(f"white in every photograph: {merged.clipped_share:.2%} of the pixels, {what}")
+    return [*notes, lost] if lost else notes
 
 
 def write_merged(merged: Merged, output: Path, *, is_half: bool = True, has_preview: bool = False) -> str | None:

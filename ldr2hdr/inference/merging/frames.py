@@ -10,7 +10,9 @@ from jaxtyping import Bool, Float, UInt8, UInt16
 
 from ldr2hdr.calibration.registration import Motion
 from ldr2hdr.inference.profiles.brackets import RefusedBracket
+from ldr2hdr.inference.tiling import OnShare
 from ldr2hdr.io import Photo, read_photo
+from ldr2hdr.io.files import MAX_PIXELS
 from ldr2hdr.radiometry import decode_srgb
 
 _BLOCK_ROWS: Final = 128
@@ -83,14 +85,23 @@ class Frame(NamedTuple):
         return top, max(min(int(max(corners)) + _FILTER_PX + 1, self.size[0]), top + 1)
 
 
-def read_frames(paths: Sequence[Path]) -> list[Frame]:
+def read_frames(paths: Sequence[Path], *, max_pixels: int = MAX_PIXELS, on_share: OnShare | None = None) -> list[Frame]:
     """Read the photographs of a bracket.
+
+    Args:
+        paths: The files.
+        max_pixels: Larger photographs are refused before they are decoded.
+        on_share: Called with the share that is done, before each.
 
     Raises:
         ImageError: If one cannot be read.
         RefusedBracket: If they differ in size, or some are RAW and some developed.
     """
-    frames = [_read(path) for path in paths]
+    frames = []
+    for number, path in enumerate(paths):
+        if on_share is not None:
+            on_share(number / len(paths))
+        frames.append(_read(path, max_pixels))
     for frame in frames[1:]:
         if frame.size != frames[0].size or frame.is_linear != frames[0].is_linear:
             sizes = [f"{one.size[1]} x {one.size[0]}{' RAW' if one.is_linear else ''}" for one in (frames[0], frame)]
@@ -101,8 +112,8 @@ def read_frames(paths: Sequence[Path]) -> list[Frame]:
     return frames
 
 
-def _read(path: Path) -> Frame:
-    photo = read_photo(path)
+def _read(path: Path, max_pixels: int) -> Frame:
+    photo = read_photo(path, max_pixels=max_pixels)
     is_linear = photo.source.kind == "camera RAW"
     return Frame(path, _codes(photo, is_linear=is_linear), is_linear)
 

@@ -26,6 +26,7 @@ from ldr2hdr.inference.merging.sets import BracketFiles
 from ldr2hdr.inference.profiles.brackets import RefusedBracket
 from ldr2hdr.inference.tiling import OnShare
 from ldr2hdr.inference.uncertainty import Uncertainty
+from ldr2hdr.io.files import MAX_PIXELS
 from ldr2hdr.radiometry import encode_srgb
 from ldr2hdr.reconstructor import BoundReconstructor
 
@@ -91,6 +92,7 @@ def merge_bracket(
     log_curve: Float[Tensor, "256 3"] | None = None,
     network: Callable[[], BoundReconstructor] | None = None,
     on_share: OnShare | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Merged:
     """Merge a bracket at full resolution.
 
@@ -105,6 +107,7 @@ def merge_bracket(
         network: Gives the network that fills what is white in the darkest exposure; it is called if there is such. None
             leaves the bound.
         on_share: Called with the share that is done; whatever it raises ends the work.
+        max_pixels: Larger photographs are refused before they are decoded.
 
     Raises:
         ImageError: If a photograph cannot be read.
@@ -115,10 +118,10 @@ def merge_bracket(
             f"expected a reference of 1 to {len(bracket.paths)}, got {options.reference + 1}: {bracket.paths[0].parent}"
         )
     tell = on_share or (lambda share: None)
-    tell(0.0)
     # by exposure, so that the order in which files are named is no matter
     order = sorted(range(len(bracket.paths)), key=lambda number: (bracket.evs[number], bracket.paths[number]))
-    frames = read_frames([bracket.paths[number] for number in order])
+    paths = [bracket.paths[number] for number in order]
+    frames = read_frames(paths, max_pixels=max_pixels, on_share=lambda share: tell(0.2 * share))
     evs = [bracket.evs[number] for number in order]
     reference = choose_reference(frames) if options.reference is None else order.index(options.reference)
     tell(0.2)

@@ -8,13 +8,10 @@ from typing import Final, NamedTuple
 
 from ldr2hdr.data.datasets.ev import EXPOSURES_FILE, Told, tell_by_csv, tell_by_exif, tell_by_names
 from ldr2hdr.data.datasets.files import list_files
-from ldr2hdr.data.datasets.headers import read_header
 from ldr2hdr.inference.profiles.brackets import PHOTO_SUFFIXES, RefusedBracket
 from ldr2hdr.io import RAW_SUFFIXES
-from ldr2hdr.io.errors import naming
-from ldr2hdr.io.exif import parse_exif
-from ldr2hdr.io.raw import exif_of_raw
-from ldr2hdr.io.shot import Shot, describe_shot
+from ldr2hdr.io.photo import read_shot
+from ldr2hdr.io.shot import Shot
 
 # Between exposures of one bracket: time to turn a dial, and to write a file
 _LONGEST_PAUSE_S: Final = 60.0
@@ -50,12 +47,15 @@ class Found(NamedTuple):
     left_out: tuple[Path, ...]
 
 
-def as_bracket(paths: Sequence[Path], *, evs: Sequence[float] | None = None) -> BracketFiles:
+def as_bracket(
+    paths: Sequence[Path], *, evs: Sequence[float] | None = None, names: Sequence[str] | None = None
+) -> BracketFiles:
     """Take files as one bracket.
 
     Args:
         paths: Photographs, two or more.
         evs: In stops, one for each; None for what ``exposures.csv`` in their folder says, else EXIF, else their names.
+        names: What the photographs are called; None for the names of the files.
 
     Raises:
         ImageError: If a file cannot be read.
@@ -66,15 +66,15 @@ def as_bracket(paths: Sequence[Path], *, evs: Sequence[float] | None = None) -> 
     if evs is not None:
         if len(evs) != len(paths) or not all(map(math.isfinite, evs)):
             raise RefusedBracket(
-                f"expected one finite number of --ev for each of the {len(paths)} photographs, {_names(paths)}, got "
+                f"expected one finite exposure in stops for each of the {len(paths)} photographs, {_names(paths)}, got "
                 f"{', '.join(f'{ev:g}' for ev in evs)}"
             )
-        return _checked(paths, evs, "--ev")
-    told = _tell(paths, {path: read_shot(path) for path in paths})
+        return _checked(paths, evs, "the numbers given")
+    told = _tell(paths, {path: read_shot(path) for path in paths}, names)
     if told is None:
         raise RefusedBracket(
-            f"nothing says how {_names(paths)} were exposed; give --ev, or write {paths[0].parent / EXPOSURES_FILE} "
-            "with the columns file and exposure_time_s"
+            f"nothing says how {_names(paths)} were exposed; give their exposures in stops (--ev), or in a file "
+            f"{EXPOSURES_FILE} beside them, with the columns file and exposure_time_s"
         )
     return _checked(paths, *told)
 
@@ -109,18 +109,6 @@ def find_brackets(folder: Path) -> Found:
     return Found(found, tuple(alone))
 
 
-def read_shot(path: Path) -> Shot:
-    """Read what EXIF says, of a RAW file too.
-
-    Raises:
-        ImageError: If the file cannot be read.
-    """
-    if path.suffix.lower() not in RAW_SUFFIXES:
-        return read_header(path).shot
-    with naming(path):
-        return describe_shot(parse_exif(exif_of_raw(path, path.read_bytes())))
-
-
 def list_photographs(folder: Path) -> list[Path]:
     """List the photographs in a folder; of a RAW file and what the camera developed from it, the latter."""
     developed = list_files(folder, PHOTO_SUFFIXES)
@@ -128,16 +116,25 @@ def list_photographs(folder: Path) -> list[Path]:
     return sorted([*developed, *(path for path in list_files(folder, RAW_SUFFIXES) if path.stem not in stems)])
 
 
-def _tell(paths: Sequence[Path], shots: Mapping[Path, Shot]) -> tuple[list[float], str] | None:
+def _tell(
+    paths: Sequence[Path], shots: Mapping[Path, Shot], names: Sequence[str] | None = None
+) -> tuple[list[float], str] | None:
     """Exposures by the first source that has all of them, and different ones."""
     csv = paths[0].parent / EXPOSURES_FILE
-    sources: list[tuple[Told, str]] = [(tell_by_exif(shots), "EXIF"), (tell_by_names(paths), "their names")]
+    named = tell_by_names(paths) if names is None else _tell_by_other_names(paths, names)
+    sources: list[tuple[Told, str]] = [(tell_by_exif(shots), "EXIF"), (named, "their names")]
     if csv.is_file():
         sources.insert(0, (_read_csv(csv), EXPOSURES_FILE))
     for told, source in sources:
         if all(path in told.settings for path in paths) and _is_range([told.settings[path].ev for path in paths]):
             return [told.settings[path].ev for path in paths], source
     return None
+
+
+def _tell_by_other_names(paths: Sequence[Path], names: Sequence[str]) -> Told:
+    told = tell_by_names(map(Path, names))
+    settings = {path: told.settings.get(Path(name)) for path, name in zip(paths, names, strict=True)}
+    return told._replace(settings={path: setting for path, setting in settings.items() if setting is not None})
 
 
 def _read_csv(path: Path) -> Told:
@@ -186,7 +183,7 @@ def _checked(paths: Sequence[Path], evs: Sequence[float], source: str) -> Bracke
     if not _is_range(evs):
         raise RefusedBracket(
             f"a bracket needs different exposures, these {len(paths)} are all the same by {source}; if they do "
-            f"differ, say so by --ev: {paths[0].parent}"
+            f"differ, give their exposures in stops (--ev): {paths[0].parent}"
         )
     return BracketFiles(tuple(paths), tuple(map(float, evs)), source)
 

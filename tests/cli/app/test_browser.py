@@ -8,8 +8,10 @@ import time
 
 import numpy as np
 import pytest
+from merging.brackets import light_of, save, shoot
 from report.devtools import CHROMIUM
 
+import ldr2hdr
 from ldr2hdr import cli
 from ldr2hdr.cli.app.server import listen
 from ldr2hdr.io import read_photo, read_radiance
@@ -142,7 +144,7 @@ def test_refusals_are_said_in_plain_words(browser, photo, tmp_path):
 
 
 def test_a_bracket_teaches_the_camera(browser, bracket, photo, tmp_path):
-    browser.evaluate("document.querySelector('details').open = true")
+    browser.evaluate("document.querySelectorAll('details')[1].open = true")
     choose_files(browser, "bracket", *sorted(bracket.iterdir())[:2])
     browser.wait("document.getElementById('learned') !== null")
     assert "Acme Nova 7, from 2 photographs" in browser.evaluate(
@@ -151,6 +153,49 @@ def test_a_bracket_teaches_the_camera(browser, bracket, photo, tmp_path):
     convert(browser, photo)
     assert "by Acme Nova 7" in browser.evaluate("document.querySelector('section').textContent")
     assert browser.evaluate("document.getElementById('camera').selectedIndex") == 1
+
+
+def test_a_bracket_is_merged_with_its_choices(browser, ckpt, tmp_path):
+    light = light_of(np.random.default_rng(0), height=128)
+    paths = [
+        save(tmp_path / f"IMG_{number}.jpg", shoot(light, ev), time_s=0.02 * 2.0**ev)
+        for number, ev in enumerate((-2, 0, 2))
+    ]
+    browser.evaluate("document.querySelector('details').open = true")
+    choose_files(browser, "merge", paths[0])
+    browser.wait("document.getElementById('failed').textContent.includes('at least two')")
+    browser.evaluate(
+        "document.getElementById('reference').value = '2'; document.getElementById('deghost').checked = false"
+    )
+    choose_files(browser, "merge", *reversed(paths))
+    browser.wait(f"location.pathname.startsWith('/result/') && {CANVAS}?.dataset.shows")
+    assert "reference IMG_1.jpg" in browser.evaluate("document.querySelector('section').textContent")
+    told = tmp_path / "told.exr"
+    words = ["merge", *map(str, paths), "--reference", "2", "--no-deghost", "--ckpt", str(ckpt), "-o", str(told)]
+    assert cli.main(words) == 0
+    got = download(browser, "Download EXR", tmp_path / "IMG_0.exr")
+    np.testing.assert_array_equal(read_radiance(got), read_radiance(told))
+    # the small pictures choose the exposure of the large one
+    browser.evaluate("document.getElementById('wipe').focus()")
+    browser.press("Home")
+    browser.evaluate("document.querySelector('[data-ev=\"2\"]').click()")
+    expected = np.moveaxis(np.round(255 * encode_srgb((read_radiance(told) * 4).clamp(0, 1)).numpy()), 0, -1)
+    assert np.abs(pixels(browser) - expected).max() <= 1
+    browser.screenshot(tmp_path / "merged.png")
+
+
+def test_what_clipped_light_becomes_is_chosen_on_the_page(chromium, photo, tmp_path):
+    with listen(ldr2hdr.load(), port=0, max_bytes=MAX_BYTES, max_pixels=200 * 200) as served:
+        thread = threading.Thread(target=served.serve)
+        thread.start()
+        chromium.complaints.clear()
+        visit(chromium, served.url)
+        chromium.evaluate("document.getElementById('highlights').value = 'mean'")
+        convert(chromium, photo)
+        assert chromium.evaluate("document.getElementById('highlights').value") == "mean"
+        assert chromium.complaints == []
+        served.stop()
+        thread.join(20)
 
 
 def test_the_page_is_in_reach_of_the_keyboard_and_fits_a_phone(browser, photo, url, tmp_path):

@@ -6,22 +6,27 @@ import re
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import OpenEXR
 import pytest
 import torch
-from PIL import Image
+from merging.brackets import light_of, save, shoot
+from PIL import ExifTags, Image
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import Client, EnvironBuilder, TestResponse, run_wsgi_app
 
+import ldr2hdr
 from ldr2hdr import cli
 from ldr2hdr.cli.app.page import Settings
-from ldr2hdr.cli.app.service import Desk
+from ldr2hdr.cli.app.service import Desk, MergeChoices
 from ldr2hdr.cli.app.uploads import Upload
 from ldr2hdr.cli.app.views import TOKEN_HEADER, Page
+from ldr2hdr.inference.merging.merging import MergeOptions
 from ldr2hdr.inference.profiles.brackets import PHOTO_SUFFIXES
 from ldr2hdr.inference.profiles.fitting import Check
 from ldr2hdr.inference.profiles.model import AdaptedCamera, Model
@@ -105,8 +110,8 @@ def test_a_photograph_becomes_what_convert_makes_of_it(
 
 def test_the_chooser_offers_what_convert_takes(client: Client) -> None:
     """All that is found in folders, but for what a browser calls a picture by itself."""
-    photo, bracket = re.findall(r'accept="([^"]+)"', client.get("/").text)
-    assert photo.split(",") == ["image/*", *PHOTO_SUFFIXES, *RAW_SUFFIXES]
+    photo, merged, bracket = re.findall(r'accept="([^"]+)"', client.get("/").text)
+    assert photo.split(",") == merged.split(",") == ["image/*", *PHOTO_SUFFIXES, *RAW_SUFFIXES]
     assert bracket.split(",") == ["image/*", *PHOTO_SUFFIXES]
 
 
@@ -144,7 +149,7 @@ def test_names_of_the_loopback_are_answered(client: Client, host: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {TOKEN_HEADER: ""}, {TOKEN_HEADER: "secre"}, {TOKEN_HEADER: "sécret"}])
-@pytest.mark.parametrize("url", ["/photo", "/bracket"])
+@pytest.mark.parametrize("url", ["/photo", "/bracket", "/merge"])
 def test_what_no_page_of_ours_sent_is_refused(
     client: Client, headers: dict[str, str], url: str, tmp_path: Path
 ) -> None:
@@ -200,7 +205,9 @@ def test_photographs_that_are_refused_are_named_as_their_owner_does(
 
 def test_the_wrong_number_of_files_is_refused(client: Client) -> None:
     good = (small_jpeg(), "a.jpg")
-    for url, files in (("/photo", ()), ("/photo", (good, good)), ("/bracket", (good,)), ("/bracket", (good,) * 31)):
+    wrong = [("/photo", ()), ("/photo", (good, good))]
+    wrong += [(url, (good,) * count) for url in ("/bracket", "/merge") for count in (1, 31)]
+    for url, files in wrong:
         response = post(client, url, *files, camera="")
         assert response.status_code == 400
         assert f"got {len(files)}." in response.text
@@ -210,7 +217,7 @@ def test_names_are_shown_and_are_no_paths(client: Client, tmp_path: Path) -> Non
     name = "../../a/<img src=x onerror=alert(1)>\x07.jpg"
     *_, last = events(post(client, "/photo", (small_jpeg(), name)))
     page = client.get(last["location"])
-    assert "<img" not in page.text
+    assert "<img src=x" not in page.text
     assert "&lt;img src=x onerror=alert(1)&gt;.jpg" in page.text
     (folder,) = kept(tmp_path)
     assert sorted(path.name for path in (tmp_path / "desk" / folder).iterdir()) == ["00.jpg", "result.exr"]
@@ -301,13 +308,139 @@ def test_exposures_may_be_told(client: Client, bracket: Path) -> None:
         assert post(client, "/bracket", *files, evs=wrong).status_code == 400
 
 
+@pytest.fixture
+def exposures(tmp_path: Path) -> list[Path]:
+    """Three photographs of one scene, 2 stops apart by EXIF, the brightest patch white in all."""
+    light = light_of(np.random.default_rng(0))
+    light[30:60, 30:60] = 1e4
+    (tmp_path / "exposures").mkdir()
+    return [
+        save(tmp_path / f"exposures/IMG_{number}.jpg", shoot(light, ev), time_s=0.02 * 2.0**ev)
+        for number, ev in enumerate((-2, 0, 2))
+    ]
+
+
+def merge(client: Client, paths: Sequence[Path], **fields: str) -> list[dict[str, Any]]:
+    return events(post(client, "/merge", *[(path.read_bytes(), path.name) for path in paths], **fields))
+
+
+def test_a_bracket_becomes_what_merge_makes_of_it(
+    client: Client, exposures: list[Path], ckpt: Path, tmp_path: Path
+) -> None:
+    *told, last = merge(client, exposures, reference="2")
+    assert last["state"] == "done", last
+    shares = [event["share"] for event in told]
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 5
+    words = ["merge", *map(str, exposures), "--reference", "2", "--ckpt", str(ckpt), "-o"]
+    assert cli.main([*words, str(tmp_path / "told.exr")]) == 0
+    (tmp_path / "got.exr").write_bytes(client.get(f"{last['location']}/exr", buffered=True).data)
+    got, expected = (
+        OpenEXR.File(str(tmp_path / f"{name}.exr"), separate_channels=True).channels() for name in ("got", "told")
+    )
+    assert {"mask.clipped", "sigma"} < set(got) == set(expected)
+    for name, channel in expected.items():
+        np.testing.assert_array_equal(got[name].pixels, channel.pixels)
+    base = Image.open(io.BytesIO(client.get(f"{last['location']}/ultrahdr", buffered=True).data))
+    assert base.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] == pytest.approx(0.02)
+    text = client.get(last["location"]).text
+    assert "merged from 3 photographs 4.0 stops apart by EXIF; reference IMG_1.jpg" in text
+    assert "white in every photograph" in text
+    assert re.findall(r'data-ev="(-?\d+)"', text)[-3:] == ["0", "2", "4"]
+    (folder,) = kept(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "desk" / folder).iterdir()) == [
+        "01.jpg",
+        "result.exr",
+        "result.jpg",
+    ]
+
+
+def test_choices_of_a_merge_are_those_of_the_command(
+    client: Client, desk: Desk, exposures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[MergeChoices] = []
+    monkeypatch.setattr(desk, "merge", lambda uploads, choices, on_share: asked.append(choices) or "key")
+    merge(client, exposures)
+    merge(client, exposures, camera="abc", evs="-2 0 2", reference="3", align="no", deghost="no")
+    assert asked == [
+        MergeChoices(None, None, MergeOptions()),
+        MergeChoices([-2.0, 0.0, 2.0], "abc", MergeOptions(2, is_aligned=False, is_deghosted=False)),
+    ]
+
+
+def test_a_merge_takes_the_response_of_a_camera(
+    client: Client, bracket: Path, exposures: list[Path], tmp_path: Path
+) -> None:
+    files = [(path.read_bytes(), path.name) for path in sorted(bracket.iterdir())[:2]]
+    key = events(post(client, "/bracket", *files))[-1]["location"].removeprefix("/?camera=")
+    last = merge(client, exposures, camera=key)[-1]
+    assert last["state"] == "done", last
+    assert "response of Acme Nova 7" in client.get(last["location"]).text
+    assert "that camera is gone" in merge(client, exposures, camera="unknown")[-1]["message"]
+
+
+def test_merges_that_are_refused_name_files_as_their_owner_does(
+    client: Client, exposures: list[Path], tmp_path: Path
+) -> None:
+    same = [exposures[0].rename(exposures[0].with_name("one.jpg"))] * 2
+    message = merge(client, same)[-1]["message"]
+    assert "nothing says how one.jpg, one.jpg were exposed" in message
+    small = tmp_path / "small.jpg"
+    small.write_bytes(small_jpeg())
+    message = merge(client, [exposures[1], small], evs="0 1")[-1]["message"]
+    assert "one size" in message
+    assert "16 x 16 for small.jpg" in message
+    large = tmp_path / "large.jpg"
+    large.write_bytes(small_jpeg(256))
+    message = merge(client, [exposures[1], large], evs="0 1")[-1]["message"]
+    assert message.endswith("256 x 256: large.jpg")
+    assert "got 0, 1, 2" in merge(client, exposures[1:], evs="0 1 2")[-1]["message"]
+    for wrong in ("0", "4", "x"):
+        assert post(client, "/merge", *[(small_jpeg(), "a.jpg")] * 3, reference=wrong).status_code == 400
+    assert kept(tmp_path) == []
+
+
+def test_names_tell_the_exposures_of_a_merge(client: Client, exposures: list[Path]) -> None:
+    files = []
+    for path, name in zip(exposures, ("a_-2.png", "a_+0.png", "a_+2.png"), strict=True):
+        write_image(path.with_suffix(".png"), read_photo(path).ldr)
+        files.append((path.with_suffix(".png").read_bytes(), name))
+    last = events(post(client, "/merge", *files))[-1]
+    assert last["state"] == "done", last
+    assert "4.0 stops apart by their names" in client.get(last["location"]).text
+
+
+def test_what_clipped_light_becomes_may_be_chosen(
+    client: Client, exposures: list[Path], tmp_path: Path, desk: Desk
+) -> None:
+    assert 'id="highlights"' not in client.get("/").text  # of a network with one answer alone
+    assert post(client, "/photo", (small_jpeg(), "a.jpg"), highlights="mean").status_code == 400
+    shipped = Desk(ldr2hdr.load(), tmp_path / "desk", max_pixels=MAX_PIXELS)
+    page = Page(shipped, Settings("secret", MAX_BYTES, MAX_PIXELS))
+    client = Client(page)
+    assert '<option value="median" selected>' in client.get("/").text
+    photo = exposures[2]
+    last = events(post(client, "/photo", (photo.read_bytes(), photo.name), highlights="mean"))[-1]
+    assert last["state"] == "done", last
+    (tmp_path / "got.exr").write_bytes(client.get(f"{last['location']}/exr", buffered=True).data)
+    assert cli.main(["convert", str(photo), "-o", str(tmp_path / "told.exr"), "--highlights", "mean"]) == 0
+    got = read_radiance(tmp_path / "got.exr")
+    torch.testing.assert_close(got, read_radiance(tmp_path / "told.exr"), rtol=0, atol=0)
+    assert not torch.equal(got, ldr2hdr.load()(photo).half().float())
+    assert '<option value="mean" selected>' in client.get(last["location"]).text
+    assert post(client, "/photo", (small_jpeg(), "a.jpg"), highlights="mode").status_code == 400
+    page.close()
+
+
 class Gate:
     """Stands for a conversion: it waits, then tells its progress, and never ends well."""
 
     def __init__(self) -> None:
         self.is_running, self.goes_on = threading.Event(), threading.Event()
 
-    def __call__(self, upload: Upload, camera: str | None, on_share: Callable[[float], None]) -> str:
+    def __call__(
+        self, upload: Upload, camera: str | None, on_share: Callable[[float], None], *, highlights: object
+    ) -> str:
         self.is_running.set()
         self.goes_on.wait(20)
         on_share(0.5)

@@ -168,6 +168,7 @@ TIMES = {"a.jpg": 1 / 60, "b.jpg": 2.0}
         "sep=;\nFile;Exposure_Time_s\na.jpg;1/60 s\nb.jpg;2 s\n",
         "file\texposure_time_s\na.jpg\t1/60s\nb.jpg\t2e0\n",
         '"file","exposure_time_s"\n"a.jpg","1/60"\n"b.jpg","2"\n',
+        "# of a tripod\nfile,exposure_time_s\na.jpg,1/60,dark\n# and then\nb.jpg,2,\n",
     ],
 )
 def test_a_list_is_read_as_people_and_their_programs_write_it(tmp_path, text):
@@ -193,6 +194,8 @@ def test_a_list_of_evs_may_have_signs_and_decimal_commas(tmp_path):
         (b"file,exposure_time_s\na.jpg,-1/60\n", "positive"),
         (b"file,exposure_time_s\na.jpg,1/60\na.jpg,1/30\n", "one line for each file, got two for a.jpg"),
         ("file,ev\na.jpg,1\n".encode("utf-16"), "a text file in UTF-8"),
+        (b"file,ev\na.jpg,-1,5\nb.jpg,0,0\n", "one value for each of the columns file, ev.*decimal points"),
+        (b"file,ev,ev\na.jpg,-1,5\n", "each named once"),
     ],
 )
 def test_a_list_that_is_none_says_what_is_expected(tmp_path, text, message):

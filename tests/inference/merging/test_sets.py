@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from handmade import write_dng
+from PIL import Image
 
 from ldr2hdr.inference.merging.sets import as_bracket, find_brackets
 from ldr2hdr.inference.profiles.brackets import RefusedBracket
@@ -77,10 +79,14 @@ def test_names_say_exposures_where_nothing_else_does(tmp_path):
     [
         (["a"], None, "two different photographs or more, got a.png"),
         (["a", "a"], None, "two different photographs or more"),
-        (["a", "b"], None, "nothing says how a.png, b.png were exposed; give --ev, or write .*exposures.csv"),
-        (["a", "b"], [1.0], "one finite number of --ev for each of the 2 photographs"),
-        (["a", "b"], [1.0, float("nan")], "one finite number of --ev"),
-        (["a", "b"], [1.0, 1.0], "all the same by --ev"),
+        (
+            ["a", "b"],
+            None,
+            "how a.png, b.png were exposed; give their exposures in stops .--ev., or in a file exposures.csv",
+        ),
+        (["a", "b"], [1.0], "one finite exposure in stops for each of the 2 photographs"),
+        (["a", "b"], [1.0, float("nan")], "one finite exposure in stops"),
+        (["a", "b"], [1.0, 1.0], "all the same by the numbers given"),
     ],
 )
 def test_what_is_no_bracket_is_refused(tmp_path, names, evs, message):
@@ -103,3 +109,27 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path):
     (folder / "exposures.csv").write_text("nothing\n1\n")
     with pytest.raises(RefusedBracket, match="columns file"):
         find_brackets(folder)
+
+
+def test_photographs_may_be_called_otherwise_than_their_files(tmp_path):
+    paths = [save(tmp_path / f"{number}.png", GREY) for number in range(2)]
+    assert as_bracket(paths, names=["x_-2.png", "x_+1.png"]).evs == (-2.0, 1.0)
+
+
+def test_heic_says_how_it_was_exposed(tmp_path):
+    heif = pytest.importorskip("pillow_heif", reason="extra heic")
+    paths = []
+    for number, time_s in enumerate((0.01, 0.04)):
+        with Image.open(save(tmp_path / "a.jpg", GREY, time_s=time_s)) as jpeg:
+            exif = jpeg.getexif().tobytes()
+        paths.append(tmp_path / f"{number}.heic")
+        heif.from_pillow(Image.fromarray(GREY)).save(paths[-1], quality=90, exif=exif)
+    assert as_bracket(paths).evs[1] - as_bracket(paths).evs[0] == pytest.approx(2)
+
+
+def test_raw_is_known_by_its_content(tmp_path):
+    pytest.importorskip("tifffile", reason="writes the file")
+    paths = []
+    for number, time_s in enumerate((0.01, 0.04)):
+        paths.append(write_dng(tmp_path / f"{number}.tiff", np.zeros((16, 16), np.uint16), white=1023, time_s=time_s))
+    assert as_bracket(paths).evs[1] - as_bracket(paths).evs[0] == pytest.approx(2)
