@@ -28,6 +28,8 @@ from ldr2hdr.training.callbacks import provenance
 
 VARIANTS: Final[Mapping[str, dict[str, Any]]] = {
     "as shipped": {},
+    "levels over white as the places have them": {"level": 0.0},
+    "half of the level drawn": {"level": 0.5},
     "seen at 64 px": {"work_px": 64},
     "seen at 192 px": {"work_px": 192},
     "half the widths": {"widths": "8,16,24,32,48"},

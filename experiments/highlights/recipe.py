@@ -18,10 +18,10 @@ from ldr2hdr.backbones.highlights.network import Pair
 
 BELIEFS: Final[Mapping[Belief, float]] = {"fitted": 0.45, "charts": 0.2, "dorf": 0.1, "prior": 0.15, "true": 0.1}
 """How often a response stage believes what."""
-# Relative frequency of views by what `views.RECORD` says of them, as knots and values: with these, excess, fully
-# clipped pixels, share and middle are distributed about as on thirty real brackets
+# Relative frequency of views by what `views.RECORD` says of them, as knots and values: with these, fully clipped
+# pixels, share and middle are distributed about as on thirty real brackets, and what just clips is left out
 _WEIGHTS: Final = {
-    "excess": ([0, 0.15, 0.3, 0.6, 0.9, 1.8, 2.5, 4], [0.12, 0.2, 0.45, 0.9, 1, 1, 0.8, 0.4]),
+    "excess": ([0, 0.1, 0.25], [0.05, 0.3, 1]),
     "full": ([0, 0.1, 0.4], [0.5, 0.75, 1]),
     "share": ([0.003, 0.02, 0.15, 0.3, 0.5], [0.7, 1, 1, 0.6, 0.3]),
     "middle": ([-8.5, -6, -4.5, -2.5, -1.5, -0.8, -0.5], [0.6, 1, 1, 0.85, 0.55, 0.3, 0.2]),
@@ -51,6 +51,9 @@ class Recipe:
     law: str = _option("two-sided", "scales above and below, one for both, or a fixed one", _LAWS)
     censoring: str = _option("on", "truth is a lower bound where the panorama clips, or taken as it is", ("on", "off"))
     sampling: str = _option("matched", "views as on real brackets, or as rendered", ("matched", "plain"))
+    level: float = _option(1.0, "share of a view's mean stops over white that is drawn anew")
+    level_stops: float = _option(1.4, "mean of what is drawn")
+    level_deviation: float = _option(0.7, "its standard deviation, in stops")
     stretch: float = _option(0.12, "most by which stops over white are multiplied")
     mixed: float = _option(0.6, "share of pictures that were scaled down, so that levels mix at edges")
     label_noise_stops: float = _option(0.1, "deviation of a channel's truth, one number a picture")

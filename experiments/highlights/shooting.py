@@ -27,6 +27,9 @@ _LEAST_PX: Final = 300
 _SHOT: Final = (-17.0, -11.0)
 _READ: Final = (-24.0, -15.0)
 _OTHER_SHAPES: Final = (1.5, 16 / 9, 1.0)
+# Least mean stops over white that are drawn, and the least and most by which a view's are multiplied
+_LEAST_LEVEL: Final = 0.15
+_FACTORS: Final = (0.3, 4.0)
 
 
 class Example(NamedTuple):
@@ -72,15 +75,31 @@ def stack(examples: Sequence[Example]) -> Example:
 
 
 def shoot(scene: Scene, *, curves: Curves, recipe: Recipe, generator: np.random.Generator) -> Example:
-    """Take a photograph for training: the scene mirrored, a little brighter or darker, its highlights stretched."""
+    """Take a photograph for training: the scene mirrored, a little brighter or darker, its highlights relit."""
     if generator.random() < 0.5:
         scene = Scene(scene.stops[..., ::-1], scene.is_censored[..., ::-1])
     stops = scene.stops + np.float32(generator.normal(0, 0.1))
-    stops = np.where(stops > 0, stops * np.float32(1 + generator.uniform(0, recipe.stretch)), stops)
+    stops = _relight(stops, recipe, generator)
     camera = draw_camera(curves, generator, is_held_out=False)
     kinds = list(BELIEFS)
     belief = draw_belief(camera, curves, generator, kind=kinds[generator.choice(len(kinds), p=list(BELIEFS.values()))])
     return _expose(Scene(stops, scene.is_censored), camera, belief, mixed=recipe.mixed, generator=generator)
+
+
+def _relight(
+    stops: Float[np.ndarray, "3 h w"], recipe: Recipe, generator: np.random.Generator
+) -> Float[np.ndarray, "3 h w"]:
+    """Multiply the stops over white by one factor, so that their mean is in part drawn, and not the place's own.
+
+    How bright a real lamp or window is hardly follows from how much of the picture it clips, as it does in views of
+    few places: what a network learns of that from them misleads it on photographs.
+    """
+    is_over = stops > 0
+    own = float(stops[is_over].mean()) if is_over.any() else 0.0
+    drawn = max(generator.normal(recipe.level_stops, recipe.level_deviation), _LEAST_LEVEL)
+    factor = (own + recipe.level * (drawn - own)) / max(own, _LEAST_LEVEL)
+    stretch = 1 + generator.uniform(0, recipe.stretch)
+    return np.where(is_over, stops * np.float32(np.clip(factor, *_FACTORS) * stretch), stops)
 
 
 def shoot_held_out(

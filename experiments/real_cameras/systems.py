@@ -18,6 +18,9 @@ from ldr2hdr.reconstructor import BoundReconstructor
 FIT = "response fit (OpenCV's Debevec)"
 RESPONSE, WHOLE = "ldr2hdr, response alone", "ldr2hdr"
 SINGLE = "ldr2hdr, single-shot"
+CONSTANTS = f"{RESPONSE}, two constants"
+# Stops over white where all channels clip, and where some do: means over the views that taught the highlights
+_MEAN_STOPS = (1.25, 0.28)
 
 
 class Conversion(NamedTuple):
@@ -71,6 +74,9 @@ class Converter:
             response = _as_array(network.response.linearize(picture[None], network.weights))
             whole = _as_array(network(picture[None]))
         yield from (part._replace(refusal=refusal) for part in _with_twice_white(RESPONSE, response, ldr))
+        clipped = ldr >= CLIPPED_LEVEL
+        stops = np.where(clipped.all(axis=-1, keepdims=True), *_MEAN_STOPS)
+        yield Conversion(CONSTANTS, np.where(clipped, response * 2**stops, response), refusal)
         yield Conversion(WHOLE, whole, refusal)
 
     def _adapt(self, frames: Sequence[np.ndarray], times_s: np.ndarray) -> tuple[BoundReconstructor, str]:

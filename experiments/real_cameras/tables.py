@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from scoring import COLUMNS
-from systems import FIT, SINGLE, WHOLE
+from systems import CONSTANTS, FIT, SINGLE, WHOLE
 
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean, is_undecided
 
@@ -58,7 +58,11 @@ def _differences(rows: Sequence[Row], *, seed: int) -> str:
     systems = _by_system(rows)
     lines = [f"| difference | {' | '.join(('ok', 'cast', 'clip'))} | worse in ok |", "|---|---|---|---|---|"]
     for other, theirs in systems.items():
-        if other == WHOLE or WHOLE not in systems or (other not in (FIT, SINGLE) and "twice white" not in other):
+        if (
+            other == WHOLE
+            or WHOLE not in systems
+            or (other not in (FIT, SINGLE, CONSTANTS) and "twice white" not in other)
+        ):
             continue
         # two exposures of a scene may be one and the same: then there is nothing that OpenCV could fit
         labels = {row.label for row in theirs}

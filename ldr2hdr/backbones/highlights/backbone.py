@@ -21,12 +21,13 @@ from ldr2hdr.tasks import Window
 
 # Levels where a channel begins to count as clipped, and where it counts in full. Below the first nothing changes.
 _RAMP: Final = (247.0, 254.0)
-# The light above white enters where a channel is past the first, if it is clipped around by the second. On a smooth
-# lamp, a level's step in the first comes before the second begins, so that no level shows as a line.
+# The light above white enters where a channel is past the first, by how much of what is bright around, by the second,
+# is clipped: at once in a lamp of few pixels with a hard edge, and slowly where white is approached smoothly, so that
+# no level shows as a line.
 _GATE: Final = (247.0, 250.0)
-_AROUND: Final = (249.5, 254.0)
-# Share of clipped pixels around where it begins to enter; of a straight edge, half is clipped around.
-_BEGIN: Final = 0.4
+_BRIGHT: Final = (100.0, 250.0)
+# Clipped share of what is bright around where it begins to enter.
+_BEGIN: Final = 0.5
 # The guide is this much finer than the working size, if the photograph is: 768 pixels on its longer side for 128.
 # Clipped areas rise over two or three of its cells, whatever the photograph's size, as real ones do.
 _GUIDE: Final = 6
@@ -81,7 +82,7 @@ class Looked(NamedTuple):
         size: Height and width, in pixels.
         pair: Distributions per cell.
         weights: Per cell, the share of pixels that are clipped in full, and in part; never quite 0.
-        guide: Soft shares of clipped pixels around each of the guide's cells, per channel.
+        guide: Of what is bright around each of the guide's cells, the share that is clipped, per channel.
         full: Soft share of pixels around each of the guide's cells whose channels are all clipped.
     """
 
@@ -161,8 +162,8 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         seen = Small(small[:, :3], small[:, 3:6], small[:, 6:9], small[:, 9:10])
         full, part = F.avg_pool2d(seen.full, 2), F.avg_pool2d(seen.clipped - seen.full, 2)
         weights = full.expand(-1, 3, -1, -1) + _LEAST_SHARE, part.clamp_min(0) + _LEAST_SHARE
-        around, choice = (_smooth(_smooth(plane)) for plane in (means[:, 10:13], means[:, 13:]))
-        return Looked(size, self.net(seen), weights, around, choice)
+        clipped, bright, choice = _smooth(_smooth(means[:, 10:])).split([3, 3, 1], dim=1)
+        return Looked(size, self.net(seen), weights, clipped / (bright + _LEAST_SHARE), choice)
 
     def reconstruct(
         self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"], *, prepared: Looked, window: Window
@@ -194,7 +195,7 @@ class Highlights(AbstractHighlightBackbone[Looked]):
 
     def _means(
         self, strips: Iterable[Strip], size: tuple[int, int], cells: tuple[int, int]
-    ) -> Float[Tensor, "b 14 n m"]:
+    ) -> Float[Tensor, "b 17 n m"]:
         """Average what the network and the guide need over cells, reading the strips once."""
         means: Tensor | None = None
         top = 0
@@ -225,11 +226,11 @@ def _all_of(size: tuple[int, int]) -> Window:
     return slice(0, size[0]), slice(0, size[1])
 
 
-def _planes(ldr: Float[Tensor, "b 3 h w"], stops: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 14 h w"]:
-    """Stack what is averaged: levels, stops, clipped channels, fully clipped pixels, and the soft masks of both."""
-    clipped = (torch.round(ldr * 255) >= CLIPPED_LEVEL).to(ldr.dtype)
-    full, soft_full = (plane.amin(dim=1, keepdim=True) for plane in (clipped, _ramp(ldr, _RAMP)))
-    return torch.cat([ldr, stops, clipped, full, _ramp(ldr, _AROUND), soft_full], dim=1)
+def _planes(ldr: Float[Tensor, "b 3 h w"], stops: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 17 h w"]:
+    """Stack what is averaged: levels, stops, clipped channels and pixels, and softly clipped and bright channels."""
+    clipped, soft = (torch.round(ldr * 255) >= CLIPPED_LEVEL).to(ldr.dtype), _ramp(ldr, _RAMP)
+    full, soft_full = (plane.amin(dim=1, keepdim=True) for plane in (clipped, soft))
+    return torch.cat([ldr, stops, clipped, full, soft, _ramp(ldr, _BRIGHT), soft_full], dim=1)
 
 
 def _ramp(ldr: Float[Tensor, "b 3 h w"], levels: tuple[float, float]) -> Float[Tensor, "b 3 h w"]:
@@ -239,8 +240,8 @@ def _ramp(ldr: Float[Tensor, "b 3 h w"], levels: tuple[float, float]) -> Float[T
     return _smoothstep(((torch.round(ldr * 25500) / 100 - low) / (high - low)).clamp(0, 1))
 
 
-def _entering(around: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    return _smoothstep(((around - _BEGIN) / (1 - _BEGIN)).clamp(0, 1))
+def _entering(share: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    return _smoothstep(((share - _BEGIN) / (1 - _BEGIN)).clamp(0, 1))
 
 
 def _smoothstep(share: Tensor) -> Tensor:
