@@ -119,7 +119,7 @@ def test_no_loss_and_no_response_waits_either(response: str, loss: Loss) -> None
 
 
 @pytest.mark.parametrize("name", ["maml", "fomaml", "reptile"])
-def test_a_step_launches_a_tenth_of_learn2learns_operations_however_many_tasks(name: str) -> None:
+def test_a_step_launches_a_twentieth_of_learn2learns_operations_however_many_tasks(name: str) -> None:
     """T = 8, K = 2, 3 inner steps, the default U-Net behind the ridge response."""
 
     def launches(engine: str, num_tasks: int) -> int:
@@ -133,7 +133,7 @@ def test_a_step_launches_a_tenth_of_learn2learns_operations_however_many_tasks(n
         return counts.launches
 
     at_8 = launches("auto", 8)
-    assert at_8 <= launches("learn2learn", 8) / 10
+    assert at_8 <= launches("learn2learn", 8) / 20
     assert launches("auto", 32) <= 1.1 * launches("auto", 2)
 
 
