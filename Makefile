@@ -49,10 +49,8 @@ test-fast: .venv/installed-test ## the same without documentation, browsers, lau
 test-gpu: .venv/installed-test ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
-gpu: test-gpu ## the same, then time, memory and precision of the engine on it, and short runs: a few minutes
-	$(BIN)/python experiments/gpu/measure.py
-	$(BIN)/python -m ldr2hdr.train experiment=smoke hardware=gpu hydra.run.dir=outputs/gpu/smoke
-	$(BIN)/python -m ldr2hdr.train experiment=smoke hardware=multi_gpu trainer.devices=1 hydra.run.dir=outputs/gpu/ddp
+gpu: .venv/installed-test ## on a CUDA device: those tests, time, memory, precision, a score, DDP; at most 8 minutes (PIECES="steps bf16")
+	$(BIN)/python experiments/gpu/measure.py $(if $(PIECES),--pieces $(PIECES))
 
 fuzz: .venv/installed-test ## feed 20,000 damaged files to the readers
 	LDR2HDR_FUZZ=20000 $(BIN)/python -m pytest tests/security/test_fuzz.py

@@ -90,6 +90,7 @@ def build_training(cfg: DictConfig) -> Training:
     """
     require_fitting_values(cfg)
     set_threads(cfg)
+    set_precision(cfg)
     _quieten_lightning()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     ckpt = find_checkpoint(cfg.ckpt, Path(cfg.paths.output_dir))
@@ -230,6 +231,13 @@ def set_threads(cfg: DictConfig) -> None:
     """Apply ``cfg.num_threads``."""
     if cfg.num_threads is not None:
         torch.set_num_threads(cfg.num_threads)
+
+
+def set_precision(cfg: DictConfig) -> None:
+    """Apply ``cfg.tf32``, of which runs of before know nothing; torch itself would have it on for convolutions."""
+    is_tf32 = bool(OmegaConf.select(cfg, "tf32", default=False))
+    torch.set_float32_matmul_precision("high" if is_tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = is_tf32
 
 
 def _partial(node: DictConfig) -> Callable[..., Any]:

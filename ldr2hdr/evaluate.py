@@ -20,6 +20,7 @@ from ldr2hdr.build import (
     build_tasks,
     choose_device,
     one_screen_errors,
+    set_precision,
     set_threads,
 )
 from ldr2hdr.configuration.env_file import load_env_file
@@ -51,6 +52,7 @@ def main(cfg: DictConfig) -> None:
         stay_where_started(cfg)
         require_fitting_values(cfg)
         set_threads(cfg)
+        set_precision(cfg)
         _check_settings(cfg)
         folder = Path(HydraConfig.get().runtime.output_dir)
         source, systems, suite = build_source(cfg), build_systems(cfg), build_suite(cfg)

@@ -25,7 +25,9 @@ def transfer(tensors: Sequence[Tensor], device: torch.device | str) -> list[Tens
 
 
 def pin(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Copy tensors side by side to page-locked memory, from which a GPU reads without the CPU."""
+    """Copy tensors side by side to page-locked memory, from which a GPU reads without the CPU; those of a GPU stay."""
+    if tensors[0].device.type != "cpu":
+        return list(tensors)
     packed, offsets = _pack(tensors)
     return _views(packed.pin_memory(), offsets, tensors)
 

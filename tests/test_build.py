@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from ldr2hdr.build import (
     build_training,
     load_learner,
     one_screen_errors,
+    set_precision,
     set_threads,
 )
 from ldr2hdr.io.exr import write_exr
@@ -98,6 +100,48 @@ def test_threads_are_set_if_asked(compose_train, tmp_path):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+@pytest.fixture
+def torch_settings():
+    """What a run may change for the whole process, put back."""
+    cudnn, is_warning = torch.backends.cudnn, torch.is_deterministic_algorithms_warn_only_enabled()
+    kept = cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
+    precision = torch.get_float32_matmul_precision(), cudnn.allow_tf32
+    yield
+    cudnn.benchmark, cudnn.deterministic, is_deterministic = kept
+    torch.use_deterministic_algorithms(is_deterministic, warn_only=is_warning)
+    torch.set_float32_matmul_precision(precision[0])
+    cudnn.allow_tf32 = precision[1]
+
+
+@pytest.mark.parametrize("is_tf32", [False, True, None])
+def test_products_of_float32_are_whole_unless_asked_otherwise(compose_train, tmp_path, torch_settings, is_tf32):
+    """None: a configuration of before the key."""
+    cfg = compose_train(tmp_path, "~tf32" if is_tf32 is None else f"tf32={is_tf32}")
+    torch.set_float32_matmul_precision("medium")
+    set_precision(cfg)
+    assert torch.get_float32_matmul_precision() == ("high" if is_tf32 else "highest")
+    assert torch.backends.cudnn.allow_tf32 is bool(is_tf32)
+
+
+def test_keys_of_the_trainer_reach_cudnn(compose_train, tiny, tmp_path, torch_settings):
+    for value in (True, False):
+        keys = (f"+trainer.benchmark={value}", f"+trainer.deterministic={not value}", f"tf32={value}")
+        build_training(compose_train(tmp_path, *tiny, *keys))
+        assert torch.backends.cudnn.benchmark is value
+        assert torch.are_deterministic_algorithms_enabled() is not value
+        assert torch.backends.cudnn.allow_tf32 is value
+
+
+@pytest.mark.parametrize("hardware", ["gpu", "multi_gpu", "multi_node"])
+def test_the_defaults_on_a_gpu_are_those_that_the_readme_states(compose_train, tmp_path, hardware):
+    cfg = compose_train(tmp_path, f"hardware={hardware}")
+    stated = Path("README.md").read_text()
+    found = {"tf32": cfg.tf32, **{f"trainer.{key}": cfg.trainer[key] for key in ("benchmark", "deterministic")}}
+    assert found == {"tf32": False, "trainer.benchmark": False, "trainer.deterministic": False}
+    assert all(f"`{key}={str(value).lower()}`" in stated for key, value in found.items())
+    assert f"`trainer.precision={cfg.trainer.precision}`" in stated
 
 
 @pytest.mark.parametrize(

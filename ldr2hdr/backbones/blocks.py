@@ -1,6 +1,7 @@
 """Building blocks shared by the backbones: none keeps running statistics, all are twice differentiable."""
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +44,19 @@ def conv_block(channels_in: int, channels_out: int, *, norm: str) -> nn.Sequenti
     )
 
 
+def convolve_exactly(conv: nn.Conv2d, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+    """Convolve in the precision of the parameters, whatever the network runs in.
+
+    For what goes into an exponential: in bfloat16 it has errors of a percent, which the meta-gradient of a network that
+    has learned does not stand.
+    """
+    kind = features.device.type
+    if torch.is_autocast_enabled(kind):
+        with torch.autocast(kind, enabled=False):
+            return cast(Tensor, conv(features.to(conv.weight.dtype)))
+    return cast(Tensor, conv(features))
+
+
 class LogHead(nn.Module):
     """Turn features into sensor exposure: the linearised picture times an unbounded, positive factor.
 
@@ -57,7 +71,7 @@ class LogHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "b c h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Multiply ``linear + LOG_OFFSET`` by the exponential of a 1x1 convolution of the features."""
-        return self.render(self.conv(features), linear)
+        return self.render(convolve_exactly(self.conv, features), linear)
 
     def render(
         self, log_factor: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]
@@ -86,4 +100,7 @@ def pad_to_multiple(picture: Float[Tensor, "b c h w"], multiple: int) -> Float[T
         torch.Size([1, 6, 8, 8])
     """
     height, width = picture.shape[-2:]
+    # exported for any size, it must not depend on this one
+    if not torch.compiler.is_exporting() and not (height % multiple or width % multiple):
+        return picture
     return F.pad(picture, (0, -width % multiple, 0, -height % multiple), mode="replicate")

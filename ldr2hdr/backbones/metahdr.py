@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.backbones.base import AbstractConvolutionalBackbone
-from ldr2hdr.backbones.blocks import norm_layer, pad_to_multiple
+from ldr2hdr.backbones.blocks import convolve_exactly, norm_layer, pad_to_multiple
 from ldr2hdr.radiometry import LOG_OFFSET
 
 _NUM_HALVINGS: Final = 4
@@ -93,7 +93,7 @@ class MetaHDRUNet(AbstractConvolutionalBackbone):
         features = self.bottom(features)
         for block in reversed(self.up):
             features = block(torch.cat([features, skips.pop()], dim=1))
-        last = self.out(self.last(torch.cat([features, skips.pop()], dim=1)))[..., :height, :width]
+        last = convolve_exactly(self.out, self.last(torch.cat([features, skips.pop()], dim=1)))[..., :height, :width]
         if self.output == "clipped":
             return torch.sigmoid(last)
         return F.relu((linear + LOG_OFFSET) * last.exp() - LOG_OFFSET)

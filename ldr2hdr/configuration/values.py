@@ -18,6 +18,7 @@ _OWN_TYPES: Final[Mapping[str, object]] = {
     "steps": Sequence[int],
     "fine_tune_lrs": Sequence[float],
     "overwrite": bool,
+    "tf32": bool,
     "trust": Sequence[str],
 }
 _NAMES: Final[Mapping[object, str]] = {

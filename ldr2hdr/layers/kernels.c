@@ -168,3 +168,6 @@ enum { BLOCK = 64 };
 
 DEFINE(float, f32, expf)
 DEFINE(double, f64, exp)
+
+#undef DEFINE
+#include "device_kernels.c"

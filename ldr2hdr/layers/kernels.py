@@ -19,6 +19,8 @@ from torch import Tensor
 # Above this the scratch arrays of one pixel would no longer fit on a thread's stack with ease
 MAX_CHANNELS: Final = 4096
 
+DEVICE_SOURCE: Final = Path(__file__).with_name("device_kernels.c")
+"""Kernels of a GPU, which are C too."""
 _SOURCE: Final = Path(__file__).with_name("kernels.c")
 # Reordering sums is what lets them be vectorised; NaN and infinity are kept as they are
 _FLAGS: Final = (
@@ -26,7 +28,7 @@ _FLAGS: Final = (
     *("-freciprocal-math", "-fPIC", "-shared"),
 )
 _SECONDS: Final = 60
-_SUFFIX: Final = {torch.float32: "f32", torch.float64: "f64"}
+SUFFIX: Final = {torch.float32: "f32", torch.float64: "f64"}
 _REAL: Final = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
 
 _log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Kernels:
             raise TypeError(
                 f"the tensors of a layer must have one type, got {', '.join(str(t.dtype) for t in tensors)}"
             )
-        function = getattr(self._library, f"{name}_{_SUFFIX[dtype]}")
+        function = getattr(self._library, f"{name}_{SUFFIX[dtype]}")
         # ctypes drops the interpreter lock during the call, so that tasks on other threads go on
         function(
             *(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors),
@@ -73,7 +75,7 @@ def load_kernels() -> Kernels | None:
 
 def usable_kernels(tensor: Tensor) -> Kernels | None:
     """Return the compiled kernels if they can work on this picture ``(B, C, H, W)``."""
-    fits = tensor.device.type == "cpu" and tensor.dtype in _SUFFIX and tensor.shape[1] <= MAX_CHANNELS
+    fits = tensor.device.type == "cpu" and tensor.dtype in SUFFIX and tensor.shape[1] <= MAX_CHANNELS
     return load_kernels() if fits else None
 
 
@@ -94,7 +96,8 @@ def _build() -> Path:
         raise FileNotFoundError("there is no C compiler (cc); install one, or name it in the variable CC")
     command = [compiler, *_FLAGS, str(_SOURCE)]
     key = hashlib.sha256("\0".join([*command, _run([compiler, "--version"]), _processor()]).encode())
-    key.update(_SOURCE.read_bytes())
+    for source in (_SOURCE, DEVICE_SOURCE):
+        key.update(source.read_bytes())
     library = _cache_folder() / f"kernels-{key.hexdigest()[:16]}.so"
     if not library.exists():
         library.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

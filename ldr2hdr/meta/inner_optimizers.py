@@ -62,9 +62,13 @@ class AbstractDescent(AbstractRule):
 
     Raises:
         ValueError: If the rate is not positive or the decay outside (0, 1].
+
+    Attributes:
+        is_rounding_sensitive: Whether small gradients count as much as large ones, and so does their rounding.
     """
 
     is_elementwise = True
+    is_rounding_sensitive: bool = False
 
     def __init__(self, lr: float, *, decay: float) -> None:
         super().__init__()
@@ -146,6 +150,8 @@ class Adam(AbstractDescent):
     References:
         Kingma and Ba, ICLR 2015, alg. 1.
     """
+
+    is_rounding_sensitive = True
 
     def __init__(
         self, lr: float, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-6, decay: float = 1.0

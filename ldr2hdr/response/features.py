@@ -128,6 +128,20 @@ def hats(tone: Float[Tensor, "b 3 h w"], num_knots: int) -> list[Float[Tensor, "
     return [(1 - (position - knot).abs()).clamp_min(0) for knot in range(num_knots)]
 
 
+def interpolate(tone: Float[Tensor, "3 n"], curve: Float[Tensor, "3 j"]) -> Float[Tensor, "3 n"]:
+    """Evaluate curves at tones, linear between equally spaced knots.
+
+    The derivative of a look-up adds up in no fixed order on a GPU. There, where one is wanted, it is the product with
+    the interpolation weights instead, which takes more memory and, on a CPU, several times as long.
+    """
+    position = tone * (curve.shape[1] - 1)
+    if torch.is_grad_enabled() and tone.device.type != "cpu":
+        knots = torch.arange(curve.shape[1], dtype=tone.dtype, device=tone.device)
+        return ((1 - (position[..., None] - knots).abs()).clamp_min(0) @ curve[..., None])[..., 0]
+    knot = position.long().clamp(0, curve.shape[1] - 2)
+    return torch.lerp(curve.gather(1, knot), curve.gather(1, knot + 1), position - knot)
+
+
 def local_mean(field: Float[Tensor, "b c h w"], cells: int) -> Float[Tensor, "b c h w"]:
     """Average over a grid of cells, interpolated between their centres; a constant stays what it is."""
     height, width = field.shape[-2:]

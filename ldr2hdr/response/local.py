@@ -19,6 +19,7 @@ from ldr2hdr.response.features import (
     Surroundings,
     extract_features,
     hats,
+    interpolate,
     split_folds,
     surroundings_of,
 )
@@ -203,7 +204,9 @@ class LocalRidgeResponse(AbstractResponse[Moments, Weights, Surroundings]):
 
 def _evaluate(features: Features, weights: Weights) -> Float[Tensor, "b 3 h w"]:
     """Compute exposure by the model's two sums."""
-    shades = _weigh(features.local, weights.local) + _interpolate(features.tone, weights.curve)
+    tone = features.tone.transpose(0, 1)
+    curve = interpolate(tone.flatten(1), weights.curve).view(tone.shape).transpose(0, 1)
+    shades = _weigh(features.local, weights.local) + curve
     # a channel clips where its shades end: white is at least as bright as they would be there
     whites = torch.maximum(_weigh(features.white, weights.white), shades)
     log_exposure = torch.lerp(shades, whites, features.whiteness)
@@ -229,12 +232,3 @@ def _weigh(features: tuple[Tensor, ...], weights: Float[Tensor, "3 p"]) -> Float
     for feature, weight in zip(features, weights.unbind(dim=1), strict=True):
         total = total + feature * weight[:, None, None]
     return total
-
-
-def _interpolate(tone: Float[Tensor, "b 3 h w"], curve: Float[Tensor, "3 j"]) -> Float[Tensor, "b 3 h w"]:
-    """Look up the curve at each tone, linear between the knots."""
-    last = curve.shape[1] - 1
-    position = (tone * last).transpose(0, 1).flatten(1)
-    knot = position.long().clamp(0, last - 1)
-    value = torch.lerp(curve.gather(1, knot), curve.gather(1, knot + 1), position - knot)
-    return value.view(3, tone.shape[0], *tone.shape[2:]).transpose(0, 1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.response.base import AbstractPointwiseResponse
-from ldr2hdr.response.features import WHITE_LEVEL, level_to_tone, tone_to_level
+from ldr2hdr.response.features import WHITE_LEVEL, interpolate, level_to_tone, tone_to_level
 from ldr2hdr.tasks import WHOLE, Shots, Window
 
 # Pixels whose basis is in memory at once
@@ -146,11 +146,8 @@ class RidgeResponse(AbstractPointwiseResponse[NormalEquations, Float[Tensor, "3 
     ) -> Float[Tensor, "b 3 h w"]:
         """Linearise by the curve; white becomes what light above the sensor's white is on average."""
         levels = part.transpose(0, 1).flatten(1)
-        # the derivative of a product is one; that of a look-up adds in no fixed order on a GPU, but takes less memory
-        is_product = torch.is_grad_enabled()
-        log_exposure = (
-            (self._basis(levels) @ weights[..., None])[..., 0] if is_product else self._look_up(levels, weights)
-        )
+        curve = interpolate(level_to_tone(levels), weights[:, :-1])
+        log_exposure = curve + (levels >= WHITE_LEVEL) * weights[:, -1:]
         linear = F.relu(log_exposure.exp() - LOG_OFFSET)
         return linear.view(3, part.shape[0], *part.shape[2:]).transpose(0, 1)
 
@@ -160,13 +157,6 @@ class RidgeResponse(AbstractPointwiseResponse[NormalEquations, Float[Tensor, "3 
         knots = torch.arange(self.num_knots, dtype=levels.dtype, device=levels.device)
         hats = (1 - (position - knots).abs()).clamp_min(0)
         return torch.cat([hats, (levels >= WHITE_LEVEL)[..., None].to(levels.dtype)], dim=2)
-
-    def _look_up(self, levels: Float[Tensor, "3 n"], weights: Float[Tensor, "3 j"]) -> Float[Tensor, "3 n"]:
-        """Compute the product of the basis with weights by the two knots beside each level."""
-        position = level_to_tone(levels) * (self.num_knots - 1)
-        knot = position.long().clamp(0, self.num_knots - 2)
-        curve = torch.lerp(weights.gather(1, knot), weights.gather(1, knot + 1), position - knot)
-        return curve + (levels >= WHITE_LEVEL) * weights[:, -1:]
 
 
 def inverse_gamma_curve(num_knots: int, gamma: float) -> Float[Tensor, " j"]:

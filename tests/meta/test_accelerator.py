@@ -118,8 +118,19 @@ def test_no_loss_and_no_response_waits_either(response: str, loss: Loss) -> None
     assert (counts.reads, counts.transfers) == (0, 0)
 
 
+@pytest.mark.parametrize("response", RESPONSES)
+def test_no_sum_of_a_step_has_an_order_of_its_own(response: str) -> None:
+    """A GPU adds what is scattered, and what a padding repeats, in the order in which it comes."""
+    learner = MAMLLearner(Reconstructor(RESPONSES[response](), UNet((4, 6))).double(), LOSS, inner=InnerLoop(steps=2))
+    learner.to(NAME)
+    with counting() as counts:
+        learner.outer_step(batch(2).to(NAME))
+    loose = ("scatter", "index_add", "index_put", "replication_pad2d_backward", "bilinear2d_backward")
+    assert not [name for name in counts.operations if any(word in name for word in loose)]
+
+
 @pytest.mark.parametrize("name", ["maml", "fomaml", "reptile"])
-def test_a_step_launches_a_tenth_of_learn2learns_operations_however_many_tasks(name: str) -> None:
+def test_a_step_launches_a_twentieth_of_learn2learns_operations_however_many_tasks(name: str) -> None:
     """T = 8, K = 2, 3 inner steps, the default U-Net behind the ridge response."""
 
     def launches(engine: str, num_tasks: int) -> int:
@@ -133,7 +144,7 @@ def test_a_step_launches_a_tenth_of_learn2learns_operations_however_many_tasks(n
         return counts.launches
 
     at_8 = launches("auto", 8)
-    assert at_8 <= launches("learn2learn", 8) / 10
+    assert at_8 <= launches("learn2learn", 8) / 20
     assert launches("auto", 32) <= 1.1 * launches("auto", 2)
 
 

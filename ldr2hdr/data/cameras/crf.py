@@ -202,7 +202,7 @@ class SplineCurve(AbstractCurve):
 
     def inverse(self, ldr: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
         """Map display values back to clipped exposure."""
-        heights = torch.tensor(self.heights, dtype=ldr.dtype, device=ldr.device)
+        heights = torch.tensor(self.heights, dtype=ldr.dtype).to(ldr.device)
         inner_knots = heights.cumsum(dim=1)[:, :-1]
         bins = (ldr.detach()[..., None] >= inner_knots[:, None, None]).sum(dim=-1)
         start, height, left, right = self._pieces(bins, like=ldr)
@@ -227,7 +227,7 @@ class SplineCurve(AbstractCurve):
 
 
 def _per_channel(values: Channels, *, like: Tensor) -> Float[Tensor, "3 1 1"]:
-    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+    return torch.tensor(values, dtype=like.dtype).to(like.device)[:, None, None]
 
 
 def _check_positive(values: tuple[float, ...], key: str) -> None:

@@ -52,7 +52,7 @@ class TableCurve(AbstractCurve):
         return _interpolate(ldr, levels, table)
 
     def _knots(self, like: Tensor) -> tuple[Float[Tensor, "3 n"], Float[Tensor, "3 n"]]:
-        table = torch.tensor(self.exposure, dtype=like.dtype, device=like.device)
+        table = torch.tensor(self.exposure, dtype=like.dtype).to(like.device)
         return table, torch.linspace(0, 1, table.shape[1], dtype=like.dtype, device=like.device).expand_as(table)
 
 

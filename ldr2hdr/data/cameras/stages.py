@@ -82,7 +82,7 @@ class Gains(AbstractStage):
 
     def __call__(self, picture: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
         """Multiply the channels."""
-        gains = torch.tensor([self.red, 1.0, self.blue], dtype=picture.dtype, device=picture.device)
+        gains = torch.tensor([self.red, 1.0, self.blue], dtype=picture.dtype).to(picture.device)
         return picture * gains[:, None, None]
 
 
@@ -108,7 +108,7 @@ class Mixing(AbstractStage):
 
     def __call__(self, picture: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
         """Mix the channels."""
-        matrix = torch.tensor(self.matrix, dtype=picture.dtype, device=picture.device)
+        matrix = torch.tensor(self.matrix, dtype=picture.dtype).to(picture.device)
         return torch.einsum("oi,nihw->nohw", matrix, picture)
 
 

@@ -50,7 +50,7 @@ class ProfileTasks(AbstractRenderedTasks):
         asked = [others[number % len(others)] for number in range(self.queries)]
         views = [self.source.sample(place, crop_px=self.crop_px, generator=generator) for place in (taught, *asked)]
         metered = camera.expose(torch.stack(views).to(self.device), generator)
-        evs = torch.tensor(self.evs, device=metered.device)
+        evs = torch.tensor(self.evs).to(metered.device)
         bracket = expose(metered[:1].expand(self.shots, -1, -1, -1), evs)
         places = (*[taught] * self.shots, *asked)
         evs = torch.cat([evs, evs.new_zeros(self.queries)])

@@ -1,9 +1,12 @@
 """Batches travel to a device by one copy, and are the same there."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from accelerator.emulated import NAME, counting
 from test_packing import joined, pack
+from test_sampling import make
 
 from ldr2hdr.data.loading.datamodule import TaskDataModule
 from ldr2hdr.data.loading.packing import PackedBatch
@@ -45,3 +48,39 @@ def test_a_batch_takes_one_copy_and_has_the_bits_of_the_cpu(kind: str) -> None:
     for found, wanted in zip(joined(arrived), joined(expected), strict=True):
         assert torch.equal(found.cpu(), wanted)
     assert (arrived.cameras, arrived.query_places) == (expected.cameras, expected.query_places)
+
+
+def test_what_is_pinned_travels_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with CUDA, which is not here: memory is page-locked once for all tensors, and the copy does not block."""
+    locked: list[int] = []
+    asked: list[bool] = []
+    to = torch.Tensor.to
+
+    def pin_memory(tensor: torch.Tensor) -> torch.Tensor:
+        locked.append(tensor.untyped_storage().data_ptr())
+        return tensor
+
+    def record(tensor: torch.Tensor, *args: object, **options: bool) -> torch.Tensor:
+        asked.append(options.get("non_blocking", False))
+        return to(tensor, *args, **options)
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda tensor: tensor.untyped_storage().data_ptr() in locked)
+    for batch in (pack(), pack().to("cpu")):
+        locked.clear()
+        pinned = batch.pin_memory()
+        assert len(locked) == 1
+        monkeypatch.setattr(torch.Tensor, "to", record)
+        asked.clear()
+        pinned.to(NAME)
+        monkeypatch.setattr(torch.Tensor, "to", to)
+        assert asked[0] is True
+
+
+@pytest.mark.parametrize(("kind", "is_pinning"), [("cuda", True), ("cpu", False)])
+def test_loaders_pin_for_cuda(kind: str, is_pinning: bool) -> None:
+    data = TaskDataModule(lambda split, ranges: make(split=split))
+    strategy = SimpleNamespace(root_device=torch.device(kind))
+    data.trainer = SimpleNamespace(strategy=strategy, world_size=1, global_rank=0)
+    loaders = [data.train_dataloader(), *data.val_dataloader()]
+    assert [loader.pin_memory for loader in loaders] == [is_pinning] * 3
