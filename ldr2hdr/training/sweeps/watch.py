@@ -80,11 +80,14 @@ class SweepWatch(Callback):
 def _conclude(folder: Path) -> bool:
     """Write and print the summary of a sweep; returns whether all jobs were completed."""
     from ldr2hdr.training.sweeps.printing import print_summary
+    from ldr2hdr.training.sweeps.showing import show_in_wandb
     from ldr2hdr.training.sweeps.summary import write_summary
 
     if not any(folder.rglob(OVERRIDES)):
-        return False  # it ended before the first job, by an error that was told
-    return print_summary(write_summary(folder), folder)
+        return False  # it ended before the first job, by an error that was reported
+    jobs = write_summary(folder)
+    show_in_wandb(jobs, folder)
+    return print_summary(jobs, folder)
 
 
 def _is_watched(config: DictConfig) -> bool:
