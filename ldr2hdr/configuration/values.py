@@ -67,7 +67,9 @@ def _types_of(target: str) -> Mapping[str, object]:
         made: Any = locate(target)
         function = made.__init__ if inspect.isclass(made) else made
         return get_type_hints(function)
-    except (ErrorDuringImport, AttributeError, NameError, TypeError):
+    except NameError:  # some are of modules that are imported for type checkers alone
+        return {name: kind for name, kind in function.__annotations__.items() if not isinstance(kind, str)}
+    except (ErrorDuringImport, AttributeError, TypeError):
         return {}
 
 
