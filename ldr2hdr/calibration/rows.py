@@ -1,4 +1,4 @@
-"""Rows of a bracket: pairs of levels that two exposures of one scene show at the same places, and what they tell."""
+"""Rows of a bracket: pairs of levels that two exposures of one scene show at the same places, and their information."""
 
 import math
 from typing import Final, NamedTuple

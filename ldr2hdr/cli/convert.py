@@ -20,7 +20,7 @@ _ABOUT = """\
 Convert photographs (JPEG, PNG, TIFF, HEIC or camera RAW) to HDR pictures of linear light, Rec. 709 primaries.
 
 In the result, 1.0 is where the camera clipped; the highlights that it lost are above. Photographs are turned upright,
-their colour profiles are honoured, and what EXIF tells of camera, shot and place is kept. With a profile of the camera,
+their colour profiles are honoured, and what EXIF says of camera, shot and place is kept. With a profile of the camera,
 or a bracket by it, tones are that camera's.
 """
 _NOTES = """\
@@ -33,7 +33,7 @@ formats: exr (16-bit floats), hdr (Radiance), ultrahdr (the JPEG itself with a g
 "formats" avif (PQ), jxl (lossless), tiff (32-bit floats)
 
 channels of --trust: mask.clipped (1 where the photograph is white in a channel), mask.invented (share of a pixel's
-light that is above what the photograph tells), sigma (uncertainty in stops: it ranks pixels by the error to expect)
+light that is above what the photograph shows), sigma (uncertainty in stops: it ranks pixels by the error to expect)
 
 exit codes: 0 all written; 1 the checkpoint, the camera or some photographs failed (the others are written);
 2 wrong usage, such as an output that exists (nothing is written)

@@ -62,7 +62,7 @@ def _parameters(node: object, prefix: str) -> Iterator[tuple[str, object, object
 
 
 def _types_of(target: str) -> Mapping[str, object]:
-    """Return the types of a target's parameters; nothing if it cannot be found, which building will tell."""
+    """Return the types of a target's parameters; nothing if it cannot be found, which building will report."""
     try:
         made: Any = locate(target)
         function = made.__init__ if inspect.isclass(made) else made

@@ -1,4 +1,4 @@
-"""Files that the browser sent: stored by names of ours, told of by their owner's."""
+"""Files that the browser sent: stored by names of ours, shown by their owner's."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -64,6 +64,6 @@ def naming(*uploads: Upload) -> Iterator[None]:
 
 
 def _clean(name: str | None) -> str:
-    """What an owner calls a file, fit to be shown and suggested for a download."""
+    """Return the owner's name of a file, fit to be shown and suggested for a download."""
     base = (name or "").replace("\\", "/").rpartition("/")[2]
     return "".join(character for character in base if character.isprintable())[-_MAX_NAME:] or "photograph"

@@ -42,7 +42,7 @@ def _as_rich(jobs: Sequence[Job]) -> RichTable:
     for column in table.columns:
         shown.add_column(column, overflow="fold")
     for index, row in enumerate(table.rows):
-        # a reason is told in full below
+        # a reason is printed in full below
         cells = [*row[:-1], row[-1].partition(":")[0]]
         shown.add_row(*map(escape, cells), style="bold" if index == table.winner else None)
     return shown

@@ -29,7 +29,7 @@ class SweepWatch(Callback):
     """Record each job of a multirun in its folder, and sum the sweep up when it ends.
 
     Hydra's own sweeper raises the error of the first failed job, and starts none of the batches that were left. Here a
-    failed job gives it NaN instead; other sweepers are told of the failure, as they have rules of their own for it. The
+    failed job gives it NaN instead; other sweepers learn of the failure, as they have rules of their own for it. The
     sweep's exit status is 1 if a job failed. A single run is left alone.
     """
 
