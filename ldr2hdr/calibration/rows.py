@@ -43,10 +43,6 @@ class JointHistograms(NamedTuple):
     frame: Int[Tensor, " p"]
     shorter_frame: Int[Tensor, " p"]
 
-    def plus(self, other: "JointHistograms") -> "JointHistograms":
-        """Return the histograms of two parts together."""
-        return self._replace(counts=self.counts + other.counts)
-
 
 class BracketRows(NamedTuple):
     """Equations ``g(level) - g(shorter_level) = log_ratio`` of the log inverse response, one row each.

@@ -159,11 +159,13 @@ def _find_photos(words: Sequence[str]) -> list[Path]:
     Raises:
         ValueError: If a folder or a pattern gives none.
     """
+    from ldr2hdr.inference.merging.sets import list_photographs
+
     found: dict[Path, None] = {}
     for word in words:
         path = Path(word)
         if path.is_dir():
-            paths, what = _list_folder(path), "the folder holds no photograph (JPEG, PNG, TIFF, HEIC or camera RAW)"
+            paths, what = list_photographs(path), "the folder holds no photograph (JPEG, PNG, TIFF, HEIC or camera RAW)"
         elif glob.has_magic(word) and not path.exists():
             paths, what = sorted(Path(name) for name in glob.glob(word, recursive=True)), "no file is of this pattern"
             paths = [path for path in paths if path.is_file()]
@@ -173,17 +175,6 @@ def _find_photos(words: Sequence[str]) -> list[Path]:
             raise ValueError(f"{what}: {word}")
         found |= dict.fromkeys(paths)
     return list(found)
-
-
-def _list_folder(folder: Path) -> list[Path]:
-    """List the photographs in a folder; of a RAW file and what the camera developed from it, the latter."""
-    from ldr2hdr.data.datasets.files import list_files
-    from ldr2hdr.inference.profiles.brackets import PHOTO_SUFFIXES
-    from ldr2hdr.io import RAW_SUFFIXES
-
-    developed = list_files(folder, PHOTO_SUFFIXES)
-    stems = {path.stem for path in developed}
-    return sorted([*developed, *(path for path in list_files(folder, RAW_SUFFIXES) if path.stem not in stems)])
 
 
 def _require_exr(jobs: Sequence["Job"]) -> None:

@@ -1,6 +1,5 @@
 """The comparison of all systems: its configuration, its table, and one small run that is not done twice."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -27,14 +26,6 @@ BUDGET = {
 }
 # not "disabled", which would disable the loggers of all tests after these
 QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none"]
-
-
-@pytest.fixture(scope="module")
-def study():
-    """The modules of the study by name, which import each other as scripts do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield {name: importlib.import_module(name) for name in NAMES}
 
 
 @pytest.mark.parametrize("name", STUDY.trained)
