@@ -1,10 +1,14 @@
 """A set to write look-alikes in, and the command run on it."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
 from ldr2hdr import cli
+
+sys.path.append(str(Path(__file__).parents[1] / "datasets"))
 
 
 @pytest.fixture
