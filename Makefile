@@ -44,7 +44,7 @@ test: .venv/installed-test ## everything that must pass: ruff, mypy, import cont
 	$(BIN)/mkdocs --quiet build
 	$(PYTEST)
 
-test-fast: .venv/installed-test ## the same without documentation, browsers, launchers and fuzzing: under 2 minutes
+test-fast: .venv/installed-test ## the same without documentation, browsers, launchers, trainings and fuzzing
 	$(CHECKS)
 	$(PYTEST) -m 'not gpu and not slow'
 

@@ -14,6 +14,8 @@ from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.evaluation.systems import _algorithm, build_systems
 from ldr2hdr.io import write_image
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def make_checkpoint(compose_train, tiny, tmp_path):

@@ -15,6 +15,8 @@ from ldr2hdr.build import CONF_DIR, build_learner
 from ldr2hdr.evaluation.comparison.judged import Column, Judged, Picture
 from ldr2hdr.evaluation.stages import Stage, read_stage
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "comparison"
 NAMES = ("trainings", "columns", "tabulating", "charting", "compare", "metahdr_protocol")
 STUDY = OmegaConf.load(FOLDER / "comparison.yaml")

@@ -13,6 +13,8 @@ from ldr2hdr.evaluation.scoring import Summary
 from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "deep_optics"
 NAMES = ("views", "learned", "systems", "training", "judging", "drawing", "train")
 

@@ -13,6 +13,8 @@ from ldr2hdr.training.sweeps.summary import write_summary
 from ldr2hdr.training.sweeps.table import tabulate_exactly
 from sweeps.made import write_sweep
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
