@@ -28,7 +28,9 @@ def test_there_are_commands_to_try() -> None:
 
 
 def _is_there(path: str) -> bool:
-    hosted = path.removeprefix("../../actions/")  # on GitHub, whose address for a workflow holds its file's name
+    hosted = path.removeprefix("../../actions/").removesuffix(
+        "/badge.svg"
+    )  # on GitHub, whose address for a workflow holds its file's name
     return (ROOT / (path if hosted == path else f".github/{hosted}")).exists()
 
 
