@@ -1,6 +1,8 @@
 # `make help` lists the targets. Paths are relative, so that a clone may lie in a folder with a space in its name.
 PYTHON ?= python3
 BIN := .venv/bin
+# the theme would advertise its successor
+export NO_MKDOCS_2_WARNING := 1
 # the metadata of learn2learn and of the Optuna sweeper ask for more than we use: pip would print that in red
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts --constraint constraints.txt
 DEMO := outputs/demo
@@ -42,7 +44,7 @@ test: .venv/installed-test ## everything that must pass: ruff, mypy, import cont
 	$(BIN)/mkdocs --quiet build
 	$(PYTEST)
 
-test-fast: .venv/installed-test ## the same without documentation, browsers, launchers and fuzzing: under 2 minutes
+test-fast: .venv/installed-test ## the same without documentation, browsers, launchers, trainings and fuzzing
 	$(CHECKS)
 	$(PYTEST) -m 'not gpu and not slow'
 

@@ -5,7 +5,7 @@ In five lines, from a bracket shot once to the light that a photograph lost::
     import ldr2hdr
 
     model = ldr2hdr.load()                  # the model that ships with the package; or load("last.ckpt")
-    phi = model.adapt("bracket/")           # exposures of one scene; their times are told by EXIF
+    phi = model.adapt("bracket/")           # exposures of one scene; EXIF has their times
     hdr = phi("photo.jpg")                  # linear light (3, h, w), 1 where the camera clips
     phi.save("my_camera.ldr2hdr")           # and later: phi = model.camera("my_camera.ldr2hdr")
 

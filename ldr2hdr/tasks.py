@@ -11,7 +11,7 @@ from torch import Tensor
 from ldr2hdr.transfer import pin, transfer
 
 Statistics: TypeAlias = tuple[Any, ...] | None
-"""What a model's closed-form part keeps of a support: a NamedTuple of tensors, and of such; None without support."""
+"""Support as a model's closed-form part keeps it: a NamedTuple of tensors, and of such; None without support."""
 Window: TypeAlias = tuple[slice, slice]
 """Rows and columns of a picture."""
 WHOLE: Final[Window] = (slice(None), slice(None))

@@ -33,7 +33,7 @@ def pin(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _pack(tensors: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
-    """Lay the bytes of tensors side by side, and tell where each begins."""
+    """Lay the bytes of tensors side by side, and return where each begins."""
     starts = [0]
     for tensor in tensors:
         starts.append(starts[-1] + math.ceil(tensor.nbytes / _ALIGNMENT) * _ALIGNMENT)

@@ -179,6 +179,7 @@ def test_a_key_that_is_no_parameter_is_refused(refused, key):
         (["seed=abc"], ["seed=abc: expected a whole number"]),
         (["+trainer.precision=abc"], ["trainer.precision=abc: expected", "bf16-mixed", "or null"]),
         (["dataset.panoramas.fov_deg=60"], ["dataset.panoramas.fov_deg=60: expected a list of numbers"]),
+        (["logger=wandb", "logger.wandb.offline=abc"], ["logger.wandb.offline=abc: expected true or false"]),
         (["algo.first_order=1", "seed=null"], ["algo.first_order=1: expected true or false", "seed=null"]),
     ],
 )

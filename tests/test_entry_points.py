@@ -104,9 +104,10 @@ def test_a_run_in_its_own_folder_takes_paths_from_where_it_was_started(python, c
     assert done.returncode == 0, done.stderr
 
 
-def test_help_lists_the_groups(python, tmp_path):
+@pytest.mark.parametrize("program", ["ldr2hdr.train", "ldr2hdr.evaluate"])
+def test_help_lists_the_groups(python, tmp_path, program):
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    done = python("ldr2hdr.train", "--help", cwd=tmp_path)
+    done = python(program, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 3, "torch is imported for it"
     for line in ("algo: .*fomaml, .*maml, .*reptile, supervised", "backbone: .*resnet, unet", "experiment: .*smoke"):

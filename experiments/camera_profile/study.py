@@ -153,7 +153,7 @@ def _score(
 def _judge_sigma(
     uncertainty: Uncertainty, ldr: torch.Tensor, exposure: torch.Tensor, truth: torch.Tensor
 ) -> Iterator[tuple[str, str, float]]:
-    """How ``sigma`` goes with the error of each pixel, the root mean square of its channels, one scale left free."""
+    """Relate ``sigma`` to the error of each pixel, the root mean square of its channels, one scale left free."""
     regions = find_regions(ldr, truth)._asdict()
     logs = truth.clamp_min(2.0**-10).log2() - exposure.clamp_min(2.0**-10).log2()
     error = (logs - masked_mean(logs, regions["well_exposed"])).square().mean(dim=0).sqrt()

@@ -1,4 +1,4 @@
-"""Which system wins where? Trains what is missing, judges all on the test places, writes table and figure.
+"""Comparison of all systems: train what is missing, judge all on the test places, writes table and figure.
 
 Usage: python experiments/comparison/compare.py [--config FILE] [--out FOLDER] [--tables FOLDER]
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _record(table: Mapping[str, Mapping[str, Cell]], entries: Sequence[Entry]) -> dict[str, Any]:
-    """What ``results.json`` holds."""
+    """Return the content of ``results.json``."""
     return {
         "systems": {
             entry.label: {

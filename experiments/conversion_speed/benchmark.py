@@ -1,4 +1,4 @@
-"""How long the conversion of a photograph takes, and how much memory, by its size and by the network.
+"""Time and memory of the conversion of a photograph, by its size and by the network.
 
 Each row is measured in processes of their own, as `ldr2hdr convert` is one: JPEG in, OpenEXR out.
 """

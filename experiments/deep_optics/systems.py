@@ -31,7 +31,7 @@ _EPS: Final = 1 / 255
 
 @dataclass(frozen=True)
 class Design:
-    """What is the same for all arms.
+    """Settings that all arms share.
 
     Attributes:
         psf_px: Side of the PSF.

@@ -21,7 +21,7 @@ _LOG_L1: Final = LogL1()
 
 @dataclass(frozen=True)
 class Budget:
-    """How long, how fast and toward what every arm is trained.
+    """Length, rates and objective of every arm's training.
 
     The optics are learned in the first half of the steps, together with the decoder. Then they are made, as it were,
     and the decoder alone goes on.
@@ -50,7 +50,7 @@ class Budget:
 
 
 class Trained(NamedTuple):
-    """What a training run leaves.
+    """Outcome of a training run.
 
     Attributes:
         cpu_s: Seconds of one core that it took.

@@ -81,7 +81,7 @@ def measure(axis: str, cases: Sequence[Case], options: argparse.Namespace) -> No
 
 
 def measure_row(axis: str, case: Case, options: argparse.Namespace) -> dict[str, Any]:
-    """What an axis is about: memory, the order of the engines, or their times."""
+    """Return the subject of an axis: memory, the order of the engines, or their times."""
     if axis in ("memory", "sequence"):
         asked = (axis, json.dumps(asdict(case)))
         return {axis: {engine: ask_worker([*asked, engine], options) for engine in ENGINES}}
@@ -95,7 +95,7 @@ def measure_row(axis: str, case: Case, options: argparse.Namespace) -> dict[str,
 
 
 def work(kind: str, case: str, engine: Engine, *, device: torch.device) -> Any:
-    """What a process of its own is for: the ``memory`` of an engine, or a ``sequence`` that it begins."""
+    """Task of a process of its own: the ``memory`` of an engine, or a ``sequence`` that it begins."""
     if kind == "memory":
         return peak_memory(Case(**json.loads(case)), engine, device)
     return time_in_sequence(Case(**json.loads(case)), device, engine, rounds=7)
@@ -117,7 +117,7 @@ def run_again(arguments: Sequence[str], options: argparse.Namespace, **environme
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """What ran where."""
+    """Describe the versions and the machine."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.exists() else []
     model = next(

@@ -1,4 +1,4 @@
-"""What is timed: a meta-step of one size, and the lists of sizes that differ from the usual one in one respect."""
+"""Cases to time: a meta-step of one size, and the lists of sizes that differ from the usual one in one respect."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace

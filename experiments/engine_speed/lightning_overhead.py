@@ -1,4 +1,4 @@
-"""What does Lightning cost? ``trainer.fit`` beside a bare loop over the same engine and batches, in turn.
+"""Cost of Lightning: ``trainer.fit`` beside a bare loop over the same engine and batches, in turn.
 
 Usage: python experiments/engine_speed/lightning_overhead.py [--rounds N] [--steps N]
 """

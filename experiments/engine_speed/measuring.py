@@ -1,4 +1,4 @@
-"""How it is timed: engines in turn, beside what the machine can do and what else it did meanwhile."""
+"""Timing: engines in turn, beside what the machine can do and what else it did meanwhile."""
 
 import os
 import statistics

@@ -1,4 +1,4 @@
-"""What was found, as lines, tables and a figure."""
+"""Findings as lines, tables and a figure."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ def fit_line(sizes: Sequence[float], seconds: Sequence[float]) -> Line:
 
 
 def ratios(row: Row) -> list[float]:
-    """How much faster our engine was, in each pair of neighbouring runs."""
+    """Return the speed-up of our engine, in each pair of neighbouring runs."""
     return [other / ours for other, ours in zip(*(row["seconds"][engine] for engine in ENGINES), strict=True)]
 
 
@@ -105,7 +105,7 @@ def write_tables(rows: Sequence[Row], folder: Path) -> None:
 
 
 def machine_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """What the machine is, what it can do, and how busy others kept it."""
+    """Describe the machine, its speed, and how busy others kept it."""
     machine = rows[0]["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     commits = ", ".join(sorted({str(row["machine"]["commit"]) for row in rows}))
@@ -182,7 +182,7 @@ def costs(rows: Sequence[Row], axis: str, engine: str) -> tuple[list[int], list[
 
 
 def sequence_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """How an engine's time changed by having run the other one in the same process."""
+    """Describe the change of an engine's time by having run the other one in the same process."""
     for row in of_axis(rows, "sequence"):
         for first, spent in row["sequence"].items():
             before, after = (

@@ -1,4 +1,4 @@
-"""What one run says, and the file of all runs."""
+"""Outcome of one run, and the file of all runs."""
 
 import csv
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a run.
+    """End of a run.
 
     Attributes:
         method: Name in the study.

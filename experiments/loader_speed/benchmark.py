@@ -76,7 +76,7 @@ class Scenes(AbstractFileDataset):
 
 
 class Decoding(Dataset[Task]):
-    """What is written when speed is no concern, though with OpenCV's fast decoders: each task reads its files."""
+    """Tasks as written when speed is no concern, though with OpenCV's fast decoders: each task reads its files."""
 
     def __init__(self, records: tuple[SceneRecord, ...]) -> None:
         self.records = records

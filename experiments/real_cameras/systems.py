@@ -1,4 +1,4 @@
-"""What is judged on real photographs: fixed curves, the classical fit, and ldr2hdr with and without its network."""
+"""Systems judged on real photographs: fixed curves, the classical fit, and ldr2hdr with and without its network."""
 
 import csv
 import tempfile

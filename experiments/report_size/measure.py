@@ -1,4 +1,4 @@
-"""How large is a report, and how soon is it usable: python experiments/report_size/measure.py [--time].
+"""Size of a report, and the time until it is usable: python experiments/report_size/measure.py [--time].
 
 Without --time, evaluations with 40 samples are run where they are missing, their reports written and weighed; with it,
 the reports that are there are opened in Chromium.

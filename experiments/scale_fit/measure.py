@@ -1,4 +1,4 @@
-"""Which pairs of exposures and HDR does `fit_record` take? Virtual cameras, whose scale and EVs are known.
+"""Pairs of exposures and HDR that `fit_record` takes: virtual cameras, whose scale and EVs are known.
 
 Each camera looks at a view of a panorama at nine exposures, a stop apart. Pairs are the HDR with one, three or all of
 them; with the HDR of another panorama; and with the EV of the first, the middle or the last exposure wrong by a stop.

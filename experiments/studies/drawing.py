@@ -104,7 +104,7 @@ def _cell(series: DictConfig, panel: DictConfig, x: float | None) -> Cell:
 
 
 def _arms(points: Sequence[Point]) -> tuple[list[float], list[float]]:
-    """How far the intervals reach below and above the means."""
+    """Return the reach of the intervals below and above the means."""
     intervals = [point.row.summary.interval for point in points]
     return [i.mean - i.low for i in intervals], [i.high - i.mean for i in intervals]
 

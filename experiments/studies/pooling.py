@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
     @property
     def cell(self) -> Cell:
-        """What it is of; the test set is kept where an evaluation keeps the ranges."""
+        """Return the key of the table; the test set is kept where an evaluation keeps the ranges."""
         return self.summary.name, self.summary.ranges, self.summary.metric, self.summary.region
 
     @property

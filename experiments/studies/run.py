@@ -87,7 +87,7 @@ def judge(study: DictConfig, folder: Path, out: Path) -> None:
 
 
 def _cost(run: Run) -> dict[str, Any]:
-    """What a run says of itself, without its overrides: they are in the study's settings, and hold local paths."""
+    """Return a run's description, without its overrides: they are in the study's settings, and hold local paths."""
     return {key: value for key, value in read_record(run).items() if key != "overrides"}
 
 

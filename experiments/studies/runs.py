@@ -43,7 +43,7 @@ class Run:
 
     @property
     def record(self) -> Path:
-        """What the run cost; written once it is whole."""
+        """Path of the run's cost; written once it is whole."""
         return self.folder / "run.json"
 
 
@@ -89,7 +89,7 @@ def train(run: Run) -> bool:
 
 
 def read_record(run: Run) -> dict[str, Any]:
-    """What a whole run says of itself."""
+    """Description that a whole run has of itself."""
     return json.loads(run.record.read_text(encoding="utf-8"))
 
 

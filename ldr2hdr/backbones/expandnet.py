@@ -12,7 +12,7 @@ from ldr2hdr.backbones.blocks import LogHead
 
 # Side of the picture that the global branch sees
 _GLOBAL_PX: Final = 256
-# A mean, in units of sensor white, that tells nothing about the scale of a picture
+# A mean, in units of sensor white, that says nothing about the scale of a picture
 _NO_LIGHT: Final = 1e-6
 
 

@@ -1,4 +1,4 @@
-"""What brackets, and pixels of known light, tell of a camera's log inverse response."""
+"""Information about a camera's log inverse response, from brackets and from pixels of known light."""
 
 from typing import Final, NamedTuple
 
@@ -20,14 +20,14 @@ from ldr2hdr.calibration.rows import (
 )
 
 BRACKET_EVIDENCE: Final = 0.01
-"""What a row of a bracket counts: local tone mapping errs alike in about a hundred rows."""
+"""Weight of a row of a bracket: local tone mapping errs alike in about a hundred rows."""
 SAME_SCENE_EVIDENCE: Final = 0.1
 """The same for a curve that is to merge the very bracket it comes from, whose tone it may follow.
 
 Labels of 40 virtual brackets (192 px) err by .355 stops, by .350 with .03, those of Debevec and Malik by .429; small
 pictures need the more."""
 LABEL_EVIDENCE: Final = 0.03
-"""What a level of a labelled picture counts: as above, bands of `response=prior` hold at .1 nat of error in tone."""
+"""Weight of a level of a labelled picture: as above, bands of `response=prior` hold at .1 nat of error in tone."""
 # Error of a row that no number of pixels averages out (local tone mapping), in nats
 _MODEL_DEVIATION: Final = 0.10
 # Error of a level by rounding and black level
@@ -65,7 +65,7 @@ def bracket_information(
     *,
     evidence: float = BRACKET_EVIDENCE,
 ) -> CurveInformation:
-    """Return what a bracket tells of its camera's response.
+    """Return what a bracket says about its camera's response.
 
     Args:
         frames: Aligned 8-bit pictures of one still scene; or their joint histograms, for pictures that are streamed.
@@ -103,14 +103,14 @@ def fit_rows(rows: BracketRows, prior: CurvePrior, *, num_frames: int, evidence:
 def rows_information(
     rows: BracketRows, weight: Float[Tensor, " r"], prior: CurvePrior, *, num_frames: int
 ) -> CurveInformation:
-    """Return what rows tell by given weights, such as those of a fit to more rows: leaving frames out costs no fit."""
+    """Return what rows say by given weights, such as those of a fit to more rows: leaving frames out costs no fit."""
     return _Design.of(rows, prior.knots, num_frames).equations(weight).information()
 
 
 def labelled_information(
     levels: Int[Tensor, "k 3 m"], log_exposure: Float[Tensor, "k 3 m"], prior: CurvePrior
 ) -> CurveInformation:
-    """Return what pixels of known light tell of the logarithm of exposure by level.
+    """Return what pixels of known light say about the logarithm of exposure by level.
 
     Unlike a bracket's, this is information about the curve's height too: in a prior whose curves are all 0 at level
     250, a factor of the light has no place.

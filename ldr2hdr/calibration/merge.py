@@ -157,7 +157,7 @@ def merge_exposures(
     log_curve: Float[Tensor, "256 3"],
     is_valid: Bool[Tensor, "n h w"] | None = None,
 ) -> MergedExposure:
-    """Merge exposures of one scene by a given curve, each level weighted by what it tells.
+    """Merge exposures of one scene by a given curve, each level weighted by its information.
 
     The error of a level in log exposure is that of rounding and noise, times the slope of the curve there, beside
     what no level is free of; a dark level, whose step is a large part of a stop, counts little. Towards white the

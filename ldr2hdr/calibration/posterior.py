@@ -1,4 +1,4 @@
-"""Log inverse response of a camera as a Gaussian: what data tell is information, which adds up over brackets.
+"""Log inverse response of a camera as a Gaussian: what data say is information, which adds up over brackets.
 
 With ``g`` the natural logarithm of exposure by level, 0 at level 250, the unknown is ``g`` at the prior's knots, one
 channel after the other. Data give a precision and an information vector, from any number of brackets by summing;
@@ -17,7 +17,7 @@ from ldr2hdr.calibration.curve import MAX_LEVEL
 from ldr2hdr.calibration.prior import CurvePrior, JointGaussian, hat_basis
 
 BRACKET_EVIDENCE_RATIO: Final = 3.0
-"""How many times more a row of a bracket tells than it counts, for the spread alone.
+"""Ratio of what a row of a bracket says to what it counts, for the spread alone.
 
 Curves drawn from the prior lie within the 95 % band at 95 % of levels where each frame's tone errs by .1 nat as a
 smooth function of the light, at 99 % where none errs, for which 30 would do (24 brackets of three frames, 192 px)."""
@@ -48,7 +48,7 @@ class CurvePosterior(NamedTuple):
 
 
 def pool(parts: Iterable[CurveInformation]) -> CurveInformation:
-    """Return what several brackets of one camera tell together.
+    """Return what several brackets of one camera say together.
 
     Raises:
         ValueError: If there is none.
@@ -67,7 +67,7 @@ def curve_posterior(
     Args:
         information: Of all brackets.
         prior: Of the camera.
-        evidence_ratio: How many times more the data tell than the evidence that they were given; the curve stays,
+        evidence_ratio: How many times more the data say than the evidence that they were given; the curve stays,
             its deviation is that of an estimate which trusts its data too little.
     """
     found = condition(prior.joint(), information, evidence_ratio=evidence_ratio)

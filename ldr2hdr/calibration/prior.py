@@ -21,7 +21,7 @@ PRIOR_FILE: Final = Path(__file__).parent / "prior.npz"
 _NUM_HELD_OUT: Final = 40
 # Level 0 is a quarter of the first level, where a curve that rises at all has a logarithm
 _LOWEST_LEVEL: Final = 0.25
-# Irradiance is told in steps of 2**-10: below, a curve is what interpolation makes of it
+# Irradiance is given in steps of 2**-10: below, a curve is what interpolation makes of it
 _FLOOR: Final = 2.0**-13
 
 
@@ -29,7 +29,7 @@ _FLOOR: Final = 2.0**-13
 _TOE: Final = 4.0
 _HEAD: Final = 8.0
 CHANNEL_DEVIATION: Final = 0.2
-"""How far a channel is from the camera's common curve, as a part of how far cameras are from the mean."""
+"""Distance of a channel from the camera's common curve, as a part of how far cameras are from the mean."""
 
 
 class JointGaussian(NamedTuple):

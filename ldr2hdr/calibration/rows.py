@@ -1,4 +1,4 @@
-"""Rows of a bracket: pairs of levels that two exposures of one scene show at the same places, and what they tell."""
+"""Rows of a bracket: pairs of levels that two exposures of one scene show at the same places, and their information."""
 
 import math
 from typing import Final, NamedTuple
@@ -42,10 +42,6 @@ class JointHistograms(NamedTuple):
     counts: Int[Tensor, "p 3 256 256"]
     frame: Int[Tensor, " p"]
     shorter_frame: Int[Tensor, " p"]
-
-    def plus(self, other: "JointHistograms") -> "JointHistograms":
-        """Return the histograms of two parts together."""
-        return self._replace(counts=self.counts + other.counts)
 
 
 class BracketRows(NamedTuple):

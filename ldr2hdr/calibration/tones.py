@@ -41,7 +41,7 @@ class Tones(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one exposure says of the light in the picture.
+    """Tones of one exposure: what it says about the light in the picture.
 
     Attributes:
         light: 1 where the camera clips.

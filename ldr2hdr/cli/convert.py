@@ -21,7 +21,7 @@ _ABOUT = """\
 Convert photographs (JPEG, PNG, TIFF, HEIC or camera RAW) to HDR pictures of linear light, Rec. 709 primaries.
 
 In the result, 1.0 is where the camera clipped; the highlights that it lost are above. Photographs are turned upright,
-their colour profiles are honoured, and what EXIF tells of camera, shot and place is kept. With a profile of the camera,
+their colour profiles are honoured, and what EXIF says of camera, shot and place is kept. With a profile of the camera,
 or a bracket by it, tones are that camera's.
 """
 _NOTES = """\
@@ -34,7 +34,7 @@ formats: exr (16-bit floats), hdr (Radiance), ultrahdr (the JPEG itself with a g
 "formats" avif (PQ), jxl (lossless), tiff (32-bit floats)
 
 channels of --trust: mask.clipped (1 where the photograph is white in a channel), mask.invented (share of a pixel's
-light that is above what the photograph tells), sigma (uncertainty in stops: it ranks pixels by the error to expect)
+light that is above what the photograph shows), sigma (uncertainty in stops: it ranks pixels by the error to expect)
 
 exit codes: 0 all written; 1 the checkpoint, the camera or some photographs failed (the others are written);
 2 wrong usage, such as an output that exists (nothing is written)
@@ -157,11 +157,13 @@ def _find_photos(words: Sequence[str]) -> list[Path]:
     Raises:
         ValueError: If a folder or a pattern gives none.
     """
+    from ldr2hdr.inference.merging.sets import list_photographs
+
     found: dict[Path, None] = {}
     for word in words:
         path = Path(word)
         if path.is_dir():
-            paths, what = _list_folder(path), "the folder holds no photograph (JPEG, PNG, TIFF, HEIC or camera RAW)"
+            paths, what = list_photographs(path), "the folder holds no photograph (JPEG, PNG, TIFF, HEIC or camera RAW)"
         elif glob.has_magic(word) and not path.exists():
             paths, what = sorted(Path(name) for name in glob.glob(word, recursive=True)), "no file is of this pattern"
             paths = [path for path in paths if path.is_file()]
@@ -171,17 +173,6 @@ def _find_photos(words: Sequence[str]) -> list[Path]:
             raise ValueError(f"{what}: {word}")
         found |= dict.fromkeys(paths)
     return list(found)
-
-
-def _list_folder(folder: Path) -> list[Path]:
-    """List the photographs in a folder; of a RAW file and what the camera developed from it, the latter."""
-    from ldr2hdr.data.datasets.files import list_files
-    from ldr2hdr.inference.profiles.brackets import PHOTO_SUFFIXES
-    from ldr2hdr.io import RAW_SUFFIXES
-
-    developed = list_files(folder, PHOTO_SUFFIXES)
-    stems = {path.stem for path in developed}
-    return sorted([*developed, *(path for path in list_files(folder, RAW_SUFFIXES) if path.stem not in stems)])
 
 
 def _require_exr(jobs: Sequence["Job"]) -> None:

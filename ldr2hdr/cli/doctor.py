@@ -7,7 +7,7 @@ from pathlib import Path
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 
 _ABOUT = """\
-Decode every picture of a data set and tell what would break training, what is doubtful and what is worth knowing:
+Decode every picture of a data set and report what would break training, what is doubtful and what is worth knowing:
 orphans, damaged files, duplicates and leaks between splits, wrong EVs, shifts, clipping, HDR that does not fit.
 
 Prints a table; writes doctor.json (everything) and doctor.html (one page with thumbnails, for any browser).

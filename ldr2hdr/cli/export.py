@@ -24,7 +24,7 @@ examples:
 
 in the file: input "ldr" (1, 3, height, width), float32, sRGB codes in [0, 1], red green blue, at least 16 pixels a
 side; output "exposure" of the same size, linear light of Rec. 709 primaries, 1 where the camera clips. All of a picture
-is computed at once: a large one needs as much memory as its network makes of it. The metadata tell units, the licence
+is computed at once: a large one needs as much memory as its network makes of it. The metadata state units, the licence
 and the sha256 of the checkpoint.
 
 exit codes: 0 written; 1 the checkpoint, the profile or the export failed (nothing is written); 2 wrong usage

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ldr2hdr.inference.profiles.model import AdaptedCamera, Model
 
 _ABOUT = """\
-Merge exposures of one scene to the light that all of them tell of: linear, Rec. 709 primaries, at full resolution.
+Merge exposures of one scene to the light that all of them saw: linear, Rec. 709 primaries, at full resolution.
 
 A folder of many brackets is split by time and by exposures that recur. Hand-held photographs are aligned, by parts of a
 pixel and turned; what moved in the scene is taken from one photograph, the reference. What is white in the darkest
@@ -128,7 +128,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 class _System(NamedTuple):
-    """What gives the response, and what fills."""
+    """Name the source of the response, and of what fills."""
 
     camera: "AdaptedCamera | None"
     model: "Model | None"

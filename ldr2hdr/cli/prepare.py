@@ -11,7 +11,7 @@ _ABOUT = """\
 Decode a data set once into a folder of files of which a crop reads its own part; task.prepared makes training use it.
 
 LDR pictures keep their codes, without loss. HDR pictures become half floats where the relative error is at most 2**-11,
-else single floats; index.json tells the measured error of each. A run that was killed goes on where it was: what is
+else single floats; index.json has the measured error of each. A run that was killed goes on where it was: what is
 whole, by its hash, is kept.
 """
 _NOTES = """\

@@ -63,12 +63,14 @@ def _parameters(node: object, prefix: str) -> Iterator[tuple[str, object, object
 
 
 def _types_of(target: str) -> Mapping[str, object]:
-    """Return the types of a target's parameters; nothing if it cannot be found, which building will tell."""
+    """Return the types of a target's parameters; nothing if it cannot be found, which building will report."""
     try:
         made: Any = locate(target)
         function = made.__init__ if inspect.isclass(made) else made
         return get_type_hints(function)
-    except (ErrorDuringImport, AttributeError, NameError, TypeError):
+    except NameError:  # some are of modules that are imported for type checkers alone
+        return {name: kind for name, kind in function.__annotations__.items() if not isinstance(kind, str)}
+    except (ErrorDuringImport, AttributeError, TypeError):
         return {}
 
 

@@ -63,7 +63,7 @@ def draw_panel(
 ) -> None:
     """Draw reconstructions of one photograph beside the truth, ever darker, above their errors.
 
-    Darkening tells what a highlight holds: one that was clipped turns grey, one that was recovered stays bright.
+    Darkening shows what a highlight holds: one that was clipped turns grey, one that was recovered stays bright.
     A pixel's error is the root mean square over its channels in stops, floored as in ``log2_rmse``, so that the
     map and the number below it say the same.
 

@@ -82,7 +82,7 @@ def convert_photo(
     """Read, reconstruct, write: the HDR file is there whole or not at all.
 
     Args:
-        job: What to convert to what; the extension tells the format.
+        job: What to convert to what; the extension gives the format.
         network: Of the camera, or of any; it works on tiles, on the device that it is on.
         strength: How much of what is above white is kept, see `limit_highlights`.
         is_half: Store 16-bit floats where the format has them and the values fit.

@@ -27,8 +27,8 @@ class Uncertainty(NamedTuple):
     Attributes:
         clipped: 1 where the photograph shows white in a channel (250 of 255 or more), 0 where all channels are below
             240, and a ramp between.
-        invented: Share of the pixel's light, summed over the channels, that is above what the photograph tells. A
-            clipped channel tells that there was as much as white or more: the rest is the network's. 0 to below 1.
+        invented: Share of the pixel's light, summed over the channels, that is above what the photograph shows. A
+            clipped channel shows that there was as much as white or more: the rest is the network's. 0 to below 1.
         sigma: Uncertainty in stops, see `assess`.
     """
 
@@ -46,7 +46,7 @@ def vary(ldr: Float[Tensor, "3 h w"]) -> tuple[Callable[[slice, slice], Tensor],
     """Return two photographs as good as the one given, as functions that give windows of them.
 
     They are those of `shifted`, the brighter one mirrored: what a network says of them should be the same, and how
-    far it is not tells how far it depends on chance. What it says of the second is mirrored too.
+    far it is not shows how far it depends on chance. What it says of the second is mirrored too.
     """
     width = ldr.shape[2]
 

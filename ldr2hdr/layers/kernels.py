@@ -122,7 +122,7 @@ def _cache_folder() -> Path:
 
 
 def _processor() -> str:
-    """What ``-march=native`` depends on: a home folder may be shared by machines of several kinds."""
+    """Return what ``-march=native`` depends on: a home folder may be shared by machines of several kinds."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

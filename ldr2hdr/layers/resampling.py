@@ -35,7 +35,7 @@ class _UpsampleConcat(Function):
         batch, channels, height, width = fine.shape
         kernels = usable_kernels(fine)
         fits = (len(coarse), 2 * coarse.shape[2], 2 * coarse.shape[3]) == (batch, height, width)
-        if kernels is None or not fits:  # torch tells what does not fit
+        if kernels is None or not fits:  # torch says what does not fit
             return torch.cat([fine, F.interpolate(coarse, scale_factor=2.0, mode="nearest")], dim=1)
         joined = empty_picture((batch, channels + coarse.shape[1], height, width), like=fine)
         kernels("join", [dense(fine), dense(coarse), joined], [batch * height, width, channels, coarse.shape[1]])

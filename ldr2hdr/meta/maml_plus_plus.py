@@ -101,7 +101,7 @@ class MAMLPlusPlusLearner(MAMLLearner):
 
 
 class _Reading(NamedTuple):
-    """What a tensor held at one of its versions, which torch counts."""
+    """Content of a tensor at one of its versions, which torch counts."""
 
     tensor: Tensor
     version: int

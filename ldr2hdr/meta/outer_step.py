@@ -1,4 +1,4 @@
-"""What tasks give to the outer step: a gradient each, and their sum over those that stayed finite."""
+"""Contributions of tasks to the outer step: a gradient each, and their sum over those that stayed finite."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

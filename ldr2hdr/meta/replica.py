@@ -59,7 +59,7 @@ class Replica:
 
 
 def _slots(model: nn.Module, kind: str) -> list[list[tuple[_Tensors, str]]]:
-    """Where each tensor of a model lives, several places for one that is shared; in the order of first appearance."""
+    """Return the places of each tensor of a model, several for one that is shared; in the order of first appearance."""
     places: dict[int, list[tuple[_Tensors, str]]] = {}
     for module in model.modules():
         tensors: _Tensors = getattr(module, kind)

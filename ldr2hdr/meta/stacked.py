@@ -26,7 +26,7 @@ class StackedEngine(FastEngine):
     """Inner steps of T tasks at once, as `FastEngine` takes those of one.
 
     Shots have a first dimension of T, and so have all results. Each task has a copy of everything that is learned, so
-    that its gradient can be told from the others': one that leaves the finite range must not spoil their sum.
+    that its gradient can be distinguished from the others': one that leaves the finite range must not spoil their sum.
 
     Args:
         adaptation: The inner loop and its model.
@@ -140,7 +140,7 @@ def _part(joined: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
 
 
 def _places(sizes: Sequence[int], num_tasks: int) -> Tensor:
-    """Where in a row of all parameters each number of the stacks comes from, one parameter's stack after another.
+    """Return the place of each number of the stacks in a row of all parameters, one parameter's stack after another.
 
     So each stack is dense, and its kernels need not be copied to stand beside each other.
     """

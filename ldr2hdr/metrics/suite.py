@@ -148,4 +148,4 @@ class MetricSuite:
 
 
 FAST: Final = MetricSuite(("pu_psnr", "log2_rmse"))
-"""What training and evaluation show; ``conf/metrics/fast.yaml``."""
+"""Metrics that training and evaluation show; ``conf/metrics/fast.yaml``."""

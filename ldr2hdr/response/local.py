@@ -65,7 +65,7 @@ class LocalRidgeResponse(AbstractResponse[Moments, Weights, Surroundings]):
     ratio to the other channels. At white, where the level says no more, log exposure is a second model, of how much
     white surrounds the pixel and what the other channels show, and at least what the first one ends with.
 
-    Not every camera does all this, and not every support can tell: blur and misalignment pull the fit of a curve
+    Not every camera does all this, and not every support can show it: blur and misalignment pull the fit of a curve
     toward the mean. So candidates are checked on the support, fitted to all folds but one and judged on that one:
     several strengths of the prior on the local weights, the curve alone, the prior curve with gain and gamma free, the
     prior curve itself, and the display gamma, which is what many programs encode by. The weights are the average of

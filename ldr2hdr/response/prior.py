@@ -1,4 +1,4 @@
-"""Response stage that starts from the curves of real cameras: a Gaussian prior, and what a support tells."""
+"""Response stage that starts from the curves of real cameras: a Gaussian prior, and what a support says."""
 
 import math
 
@@ -69,7 +69,7 @@ class PriorResponse(AbstractPointwiseResponse[CurveInformation, Float[Tensor, "2
 
     @torch.no_grad()
     def sufficient_statistics(self, support: Shots) -> CurveInformation:
-        """Reduce the support to what its pixels between black and white tell of the curve.
+        """Reduce the support to what its pixels between black and white say about the curve.
 
         Args:
             support: K examples ``(K, 3, H, W)``; exposure 1 is white.

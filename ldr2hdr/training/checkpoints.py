@@ -27,7 +27,7 @@ _LEARNER_PREFIX: Final = "learner."
 
 LAST: Final = "last.ckpt"
 PREVIOUS: Final = "previous.ckpt"
-"""What was ``last.ckpt`` before."""
+"""Name of the file that was ``last.ckpt`` before."""
 
 TO_RESUME_FROM: Final = (LAST, PREVIOUS, "best.ckpt")
 """In this order; a later one if those before are damaged."""
@@ -151,7 +151,7 @@ def _warn(message: str, *arguments: object) -> None:
 
 
 def _find_damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint; torch does not look at its checksums, and a flipped bit would be a weight."""
+    """Return the damage of a checkpoint; torch does not look at its checksums, and a flipped bit would be a weight."""
     try:
         with zipfile.ZipFile(path) as archive:
             part = archive.testzip()

@@ -1,4 +1,4 @@
-"""What is done with a configuration before a run besides running it."""
+"""Extras of a run: its configuration printed, its tags enforced."""
 
 from dataclasses import dataclass
 

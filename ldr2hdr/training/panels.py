@@ -20,7 +20,7 @@ from ldr2hdr.radiometry import LOG_OFFSET, luminance
 from ldr2hdr.tasks import Shots
 
 MAX_ERROR_STOPS: Final = 3.0
-"""Where the colours of errors end; what is worse looks the same."""
+"""End of the colours of errors; what is worse looks the same."""
 
 _KEY: Final = 0.18
 _TILE_PX: Final = 192

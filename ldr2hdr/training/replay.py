@@ -96,7 +96,7 @@ def _first_difference(earlier: Path, again: Path) -> str:
     for folder in (earlier, again):
         path = folder / "csv" / "metrics.csv"
         if not path.is_file():
-            return f"{path} is not there to tell where they part"
+            return f"{path} is missing, so where they part is unknown"
         with path.open(newline="", encoding="utf-8") as file:
             tables.append(list(csv.DictReader(file)))
     for was, now in zip_longest(*tables, fillvalue={}):
@@ -131,7 +131,7 @@ def _has(config: DictConfig, key: str) -> bool:
 
 
 def _config(manifest: Mapping[str, Any]) -> object:
-    """What a manifest says was run, without what is the same for any command."""
+    """Return what was run according to a manifest, without what is the same for any command."""
     config = OmegaConf.to_container(OmegaConf.create(manifest["config"]))
     return {key: value for key, value in cast(dict[str, Any], config).items() if key not in (*_OF_THE_COMMAND, "ckpt")}
 

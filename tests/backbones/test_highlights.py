@@ -113,6 +113,7 @@ def test_cells_are_means_of_their_area_and_are_spread_out_linearly() -> None:
     torch.testing.assert_close(spread_out(means, window=part, size=(60, 84)), expected[:, :, *part])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [2, 4])
 def test_a_photograph_of_more_pixels_has_the_same_highlights(factor: int) -> None:
     """More than a third of it is clipped in all channels; within a tenth of a stop but at its edge."""
@@ -134,6 +135,7 @@ def test_a_photograph_of_more_pixels_has_the_same_highlights(factor: int) -> Non
     assert few.max() > 0.8
 
 
+@pytest.mark.slow
 def test_no_step_along_the_edge_of_a_smooth_lamp() -> None:
     """At the width of 24 megapixels, by a stop over white: neighbours differ by less than a sixth of a stop."""
     exposure = lamp(900, 6000)

@@ -73,6 +73,7 @@ def test_every_option_builds(compose_train, tmp_path, picture_folder, group, opt
     assert training.module.configure_optimizers()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*EXPERIMENTS} - {*OF_EVALUATION}))
 def test_every_experiment_takes_a_step(compose_train, tmp_path, name):
     small = ("data.tasks_per_batch=1", "data.num_train_tasks=1", "data.num_val_tasks=1", "data.num_workers=0")

@@ -9,10 +9,12 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from ldr2hdr.build import CONF_DIR, build_learner, build_source, build_suite
-from ldr2hdr.evaluate import _aggregate, _check_settings, _score, _tables
+from ldr2hdr.evaluation.judging import _aggregate, _check_settings, _score, _tables
 from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.evaluation.systems import _algorithm, build_systems
 from ldr2hdr.io import write_image
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

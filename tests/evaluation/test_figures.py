@@ -9,8 +9,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from ldr2hdr.build import CONF_DIR
-from ldr2hdr.evaluate import _check_settings
 from ldr2hdr.evaluation.figures import draw_panel, encode_srgb, error_stops
+from ldr2hdr.evaluation.judging import _check_settings
 from ldr2hdr.io import ImageError
 from ldr2hdr.metrics.functional import log2_rmse
 from ldr2hdr.tasks import Shots

@@ -1,7 +1,9 @@
 """What a script may change for all of Python, for it ends with it, is put back after each test."""
 
+import importlib
 import logging
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 import torch
@@ -16,3 +18,11 @@ def put_back() -> Iterator[None]:
     for logger, level in zip(quietened, levels, strict=True):
         logger.setLevel(level)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def study(request: pytest.FixtureRequest) -> Iterator[dict[str, ModuleType]]:
+    """The modules ``NAMES`` of the study in ``FOLDER``, which import each other as scripts do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(request.module.FOLDER))
+        yield {name: importlib.import_module(name) for name in request.module.NAMES}

@@ -1,6 +1,5 @@
 """The comparison of all systems: its configuration, its table, and one small run that is not done twice."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from ldr2hdr.build import CONF_DIR, build_learner
 from ldr2hdr.evaluation.comparison.judged import Column, Judged, Picture
 from ldr2hdr.evaluation.stages import Stage, read_stage
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "comparison"
 NAMES = ("trainings", "columns", "tabulating", "charting", "compare", "metahdr_protocol")
 STUDY = OmegaConf.load(FOLDER / "comparison.yaml")
@@ -27,14 +28,6 @@ BUDGET = {
 }
 # not "disabled", which would disable the loggers of all tests after these
 QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none"]
-
-
-@pytest.fixture(scope="module")
-def study():
-    """The modules of the study by name, which import each other as scripts do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield {name: importlib.import_module(name) for name in NAMES}
 
 
 @pytest.mark.parametrize("name", STUDY.trained)

@@ -1,7 +1,6 @@
 """The study of end-to-end optics: its parts, one small run, and that an interrupted run ends as any other."""
 
 import dataclasses
-import importlib
 import json
 import math
 from pathlib import Path
@@ -14,16 +13,10 @@ from ldr2hdr.evaluation.scoring import Summary
 from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "deep_optics"
 NAMES = ("views", "learned", "systems", "training", "judging", "drawing", "train")
-
-
-@pytest.fixture(scope="module")
-def study():
-    """The modules of the study by name, which import each other as scripts do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield {name: importlib.import_module(name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")

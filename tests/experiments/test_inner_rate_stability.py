@@ -8,6 +8,8 @@ import pytest
 from load_scripts import load_scripts
 from omegaconf import OmegaConf
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "inner_rate_stability"
 
 

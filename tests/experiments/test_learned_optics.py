@@ -10,6 +10,8 @@ from ldr2hdr.data.cameras.optics import delta_psf, normalise
 from ldr2hdr.data.cameras.optics_families import GlarePsf
 from ldr2hdr.data.cameras.optics_waves import CodedLens
 
+pytestmark = pytest.mark.slow
+
 learned = load_scripts(Path(__file__).parents[2] / "experiments" / "deep_optics", ("learned",))["learned"]
 
 

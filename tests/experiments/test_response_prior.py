@@ -9,6 +9,8 @@ from load_scripts import load_scripts
 
 from ldr2hdr.calibration.prior import PRIOR_FILE
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "response_prior"
 
 

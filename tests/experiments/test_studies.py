@@ -14,6 +14,8 @@ from ldr2hdr.evaluation.scoring import Score
 from ldr2hdr.evaluation.stages import Stage
 from ldr2hdr.metrics.bootstrap import Interval
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 STUDIES = sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.yaml") if path.parent.name[:5] != "inner")
 NAMES = ("runs", "cameras", "judging", "pooling", "reporting", "drawing", "run")

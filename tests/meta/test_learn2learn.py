@@ -4,9 +4,12 @@ import pickle
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from ldr2hdr.meta.learn2learn import MetaCurvatureTransform
+
+pytestmark = pytest.mark.slow
 
 OURS = "import ldr2hdr.meta.learn2learn"
 THEIRS = """

@@ -99,6 +99,7 @@ def test_numbers_of_outer_steps_are_not_negative(change: dict[str, int]) -> None
         learner_after(0, **change)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")  # to that of the second run
 def test_resuming_goes_on_where_the_weights_and_the_order_were(
     compose_train: Callable[..., DictConfig], tiny: tuple[str, ...], tmp_path: Path

@@ -17,6 +17,8 @@ from ldr2hdr.training.callbacks import RunManifest, manifest, panels, provenance
 from ldr2hdr.training.callbacks.panels import PanelLogger
 from ldr2hdr.training.module import MetaModule
 
+pytestmark = pytest.mark.slow
+
 
 def module(run_config="algo: {inner: {steps: 1}}\n"):
     learner = SupervisedLearner(nn.Linear(1, 1), nn.functional.l1_loss, inner=InnerLoop(lr=0.1, steps=1))

@@ -19,6 +19,8 @@ from ldr2hdr.training.checkpoints import read_checkpoint
 from ldr2hdr.training.earlier import require_present_keys, upgrade_config
 from ldr2hdr.training.replay import choose_config
 
+pytestmark = pytest.mark.slow
+
 RUN = Path(__file__).with_name("earlier_run")
 # at row 3, column 5 of the picture, and its mean
 PREDICTED = {

@@ -144,6 +144,7 @@ def test_validation_leaves_theta_bit_identical(train, tmp_path):
     assert all(p.requires_grad for p in run.module.learner.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")  # to that of the second run
 @pytest.mark.parametrize(("name", "num_workers"), [("last", 0), ("best", 0), ("last", 2)])
 def test_resuming_is_as_if_nothing_had_happened(train, trained, folder, tmp_path, name, num_workers):

@@ -8,6 +8,8 @@ from ldr2hdr.radiometry import luminance
 from ldr2hdr.tasks import Shots
 from ldr2hdr.training.panels import MAX_ERROR_STOPS, GlobalToneMap, colour_errors, compose_panel, encode_srgb
 
+pytestmark = pytest.mark.slow
+
 # middles of the six tiles, below the headings
 COLUMNS = [4 + 196 * column + 96 for column in range(6)]
 ROW = 22 + 96

@@ -13,7 +13,7 @@ from ldr2hdr.backbones.highlights.distribution import Excess
 from ldr2hdr.backbones.highlights.grids import larger
 
 DARKEST_STOPS: Final = -10.0
-"""What lies lower is dark: an 8-bit picture has no tones there."""
+"""Level below which a pixel is dark: an 8-bit picture has no tones there."""
 _BRIGHTEST_STOPS: Final = 0.5
 _LEAST_SCALE: Final = 0.05
 _NUM_PLANES: Final = 17

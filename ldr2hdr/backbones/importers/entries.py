@@ -1,7 +1,8 @@
 """Named tensors of a file, handed out once each after a look at them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,25 +65,39 @@ class Entries:
         return self._left[name]
 
 
-def take_layers(
-    entries: Entries, layers: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, Tensor]:
-    """Take the weight and the bias of convolutions, under new names.
+class Layer(NamedTuple):
+    """Convolution of a network: its name in the file, ours, channels in and out, side of its kernel."""
+
+    theirs: str
+    ours: str
+    before: int
+    after: int
+    side: int
+
+
+def read_layers(
+    path: Path, tensors: Mapping[str, Tensor], *, first: str, layers: Callable[[int], Iterable[Layer]]
+) -> tuple[int, dict[str, Tensor]]:
+    """Read a network that is made of convolutions alone.
 
     Args:
-        entries: What is taken from.
-        layers: Our name of each convolution by the name in the file.
-        shapes: Shape of each convolution's weight, by the name in the file; the bias has its first side.
+        path: Where it comes from, for messages.
+        tensors: What the file holds.
+        first: Name of the first convolution in the file, whose outputs are the network's width.
+        layers: Makes all convolutions of a network from its width.
 
     Returns:
-        ``NAME.weight`` and ``NAME.bias`` by our names.
+        The width, and ``NAME.weight`` and ``NAME.bias`` by our names.
 
     Raises:
-        ValueError: As for `Entries.take`.
+        ValueError: If an entry is missing, unknown, of another shape, or not finite.
     """
+    entries = Entries(path, tensors)
+    width = entries.shape(f"{first}.weight", num_dims=4)[0]
     taken: dict[str, Tensor] = {}
-    for theirs, ours in layers.items():
-        shape = shapes[theirs]
-        taken[f"{ours}.weight"] = entries.take(f"{theirs}.weight", shape)
-        taken[f"{ours}.bias"] = entries.take(f"{theirs}.bias", shape[:1])
-    return taken
+    for layer in layers(width):
+        shape = (layer.after, layer.before, layer.side, layer.side)
+        taken[f"{layer.ours}.weight"] = entries.take(f"{layer.theirs}.weight", shape)
+        taken[f"{layer.ours}.bias"] = entries.take(f"{layer.theirs}.bias", shape[:1])
+    entries.require_none_left()
+    return width, taken

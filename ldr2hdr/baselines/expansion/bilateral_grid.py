@@ -21,7 +21,7 @@ class _Corner(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """Where the pixels lie among the cells.
+    """Places of the pixels among the cells.
 
     Attributes:
         positions: Of each pixel along range, rows and columns, in cells.
@@ -45,7 +45,7 @@ def bilateral_filter(
 
     Args:
         values: What is averaged.
-        guide: What tells alike pixels; ``values`` themselves for the plain bilateral filter.
+        guide: Picture by which pixels count as alike; ``values`` themselves for the plain bilateral filter.
         sigma_px: Standard deviation of the Gaussian over the picture, in pixels.
         sigma_range: Standard deviation of the Gaussian over guide values.
 

@@ -1,4 +1,4 @@
-// Sends files, and tells how far the work is: the answer is a stream of lines, each a piece of JSON.
+// Sends files, and shows how far the work is: the answer is a stream of lines, each a piece of JSON.
 "use strict";
 
 (() => {

@@ -65,4 +65,4 @@ class _Handler(WSGIRequestHandler):
     timeout = _IDLE_S  # of a connection that nothing comes from
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: the page tells its own state."""
+        """Say nothing: the page shows its own state."""

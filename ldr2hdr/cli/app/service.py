@@ -204,7 +204,7 @@ class Desk:
 
         Args:
             uploads: The photographs, alone in their folder, which then is the camera's.
-            evs: Exposures in stops, in the order of the photographs; None if EXIF tells.
+            evs: Exposures in stops, in the order of the photographs; None to take EXIF's.
             on_share: Called with the share that is done.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Files that the browser sent: stored by names of ours, told of by their owner's."""
+"""Files that the browser sent: stored by names of ours, shown by their owner's."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +69,6 @@ def in_owners_words(text: str, uploads: Sequence[Upload]) -> str:
 
 
 def _clean(name: str | None) -> str:
-    """What an owner calls a file, fit to be shown and suggested for a download."""
+    """Return the owner's name of a file, fit to be shown and suggested for a download."""
     base = (name or "").replace("\\", "/").rpartition("/")[2]
     return "".join(character for character in base if character.isprintable())[-_MAX_NAME:] or "photograph"

@@ -116,7 +116,7 @@ class Page:
         if not secrets.compare_digest(token.encode(), self.settings.token.encode()):
             raise Forbidden("This page is of an earlier start of ldr2hdr; load it again.")
         if request.content_length is None:
-            raise LengthRequired("The size of what is sent must be told beforehand.")
+            raise LengthRequired("The size of what is sent must be stated beforehand.")
         most = self.settings.max_bytes
         if request.content_length > most + _FORM_BYTES:
             raise RequestEntityTooLarge(f"Too large: up to {most / 1e6:.3g} MB can be sent at once.")
@@ -174,7 +174,7 @@ class Page:
         return self._stream(files, lambda uploads, on_share: f"/?camera={self._desk.adapt(uploads, evs, on_share)}")
 
     def _stream(self, files: Sequence[FileStorage], task: _Task) -> Response:
-        """Put a task to the others, and tell of it until it is done."""
+        """Put a task to the others, and report on it until it is done."""
         try:
             told = self._put(files, task)
         except ImageError as error:

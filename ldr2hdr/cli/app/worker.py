@@ -1,4 +1,4 @@
-"""One task after the other, each told of to the page that asked for it."""
+"""One task after the other, each reported to the page that asked for it."""
 
 import json
 import logging
@@ -50,8 +50,8 @@ class Work:
         """Put a task behind those that are there.
 
         Args:
-            task: Gets what it tells its progress to, and gives the address of its result. A ValueError or OSError of
-                it is told to the page.
+            task: Gets what it reports its progress to, and gives the address of its result. A ValueError or OSError of
+                it is shown on the page.
 
         Raises:
             TooMany: If too many wait already.

@@ -54,7 +54,7 @@ class Camera:
     def light(self, exposure: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """The light that reaches the sensor, in the camera's own colours and through its lens, unclipped.
 
-        This is what merging ever more of its photographs converges to: no bracket by itself can tell a camera's white
+        This is what merging ever more of its photographs converges to: no bracket by itself can show a camera's white
         balance from the light's, nor what its corners lose and its lens spreads.
 
         Args:

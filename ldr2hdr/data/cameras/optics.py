@@ -1,7 +1,7 @@
 """Optics in front of the sensor: point-spread functions, and how they spread light.
 
 A point-spread function (PSF) says where the light of one scene point lands. What a highlight spills onto pixels
-that do not clip tells how bright it was: a filter in front of the lens can carry the light that the sensor loses.
+that do not clip shows how bright it was: a filter in front of the lens can carry the light that the sensor loses.
 
 A PSF is a square ``(3, k, k)`` of odd side, non-negative, of sum 1 in each channel: light is moved, not made. The
 pixel at ``k // 2`` is its centre.

@@ -1,6 +1,6 @@
 """Brackets of any number of exposures: one folder per scene, with or without an HDR picture.
 
-Layout: ``<scene>/<any name>.jpg`` (or PNG, TIFF), ``<scene>/<any name>.hdr`` (or EXR). The EVs are told by an
+Layout: ``<scene>/<any name>.jpg`` (or PNG, TIFF), ``<scene>/<any name>.hdr`` (or EXR). The EVs are given by an
 ``exposures.csv`` in the scene's folder or the root (columns ``file`` and ``exposure_time_s`` or ``ev``), by EXIF, by
 names such as ``a_-2.jpg`` or ``EV+1.5.png``, or estimated from the pixels.
 """

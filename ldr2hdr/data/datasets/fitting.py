@@ -47,7 +47,7 @@ class FittedPixels(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """What is remembered of a `ScaleFit`, with the EVs that it is of."""
+    """Remembered part of a `ScaleFit`, with the EVs that it is of."""
 
     scale: float
     deviations_stops: tuple[float, ...]

@@ -72,7 +72,7 @@ def _estimate_evs_of(states: tuple[tuple[Path, int, int], ...]) -> tuple[float, 
 def compare_with_pixels(record: SceneRecord) -> tuple[Problem, ...]:
     """Exposures whose step from the next darker one is not what the pixels show, by more than half of it.
 
-    A check for sets without HDR; with one, the fit of the scale tells it without knowing the response.
+    A check for sets without HDR; with one, the fit of the scale gives it without knowing the response.
 
     Raises:
         ImageError: If a file cannot be read.

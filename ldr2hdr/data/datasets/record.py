@@ -16,7 +16,7 @@ ProblemKind = Literal[
     "damaged",  # a file that cannot be read
     "duplicate",  # the same content, or the same role, twice
     "size_mismatch",  # pictures of one scene that differ in size
-    "ev_missing",  # no EV is told: it was estimated from the pixels, or an explicit list is incomplete
+    "ev_missing",  # no EV is stated: it was estimated from the pixels, or an explicit list is incomplete
     "ev_mismatch",  # two sources of EV contradict each other
     "misfit",  # no camera response leads from the HDR to the LDR
 ]
@@ -29,9 +29,9 @@ class Frame:
     Attributes:
         path: PNG, JPEG or TIFF.
         ev: Exposure in stops, +1 brighter, relative to the other exposures of the scene.
-        ev_source: Where ``ev`` is from. The one exposure of a scene that tells nothing has ``ev=0`` by definition,
+        ev_source: Where ``ev`` is from. The one exposure of a scene that states nothing has ``ev=0`` by definition,
             and the source ``pixels``: the scale of the HDR is fitted to it.
-        exposure_time_s: Where it is told.
+        exposure_time_s: Where it is stated.
     """
 
     path: Path
@@ -78,7 +78,7 @@ class SceneRecord:
     Attributes:
         id: Unique in the set.
         place: What the scene shows; records of one place are in one split.
-        camera: Name of the camera, or of the set where the files do not tell.
+        camera: Name of the camera, or of the set where the files do not say.
         exposures: Dark to bright; may be empty.
         hdr: None if the set has LDR only.
         split: As published with the set; None if nothing was.

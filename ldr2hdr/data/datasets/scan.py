@@ -30,7 +30,7 @@ class Candidate:
         listed: EVs by an explicit file, which go before EXIF.
         named: EVs by the layout or the names, which come after EXIF.
         split: As published.
-        camera: None for what EXIF tells.
+        camera: None for what EXIF says.
     """
 
     id: str
@@ -65,7 +65,7 @@ def examine(found: Iterable[Candidate | Problem], *, set_name: str) -> Scan:
 
     Args:
         found: What a reader found.
-        set_name: The camera's name where nothing tells it.
+        set_name: The camera's name where nothing says it.
     """
     records: list[SceneRecord] = []
     problems: list[Problem] = []
@@ -118,7 +118,7 @@ def _resolve(candidate: Candidate, headers: dict[Path, Header]) -> Resolved | Pr
     problems = []
     if candidate.listed is not None:
         missing = [path for path in paths if path not in candidate.listed.settings]
-        message = "the list of exposures does not tell its EV"
+        message = "the list of exposures does not state its EV"
         problems += [Problem("ev_missing", path, message) for path in missing]
     resolved = resolve_exposures(paths, told)
     if not resolved.exposures:
@@ -135,10 +135,10 @@ def _resolve_by_pixels(paths: Sequence[Path]) -> Resolved | Problem:
     except ImageError as error:
         return Problem.of_damage(paths, error)
     if not resolved.exposures:
-        message = "neither a list nor EXIF nor names tell the EVs of the exposures, and the pixels do not suffice"
+        message = "neither a list nor EXIF nor names state the EVs of the exposures, and the pixels do not suffice"
         return Problem("ev_missing", paths[0].parent, message)
     evs = ", ".join(f"{exposure.ev:+.2f}" for exposure in resolved.exposures)
-    message = f"neither a list nor EXIF nor names tell the EVs; estimated from the pixels: {evs}"
+    message = f"neither a list nor EXIF nor names state the EVs; estimated from the pixels: {evs}"
     return Resolved(resolved.exposures, (Problem("ev_missing", paths[0].parent, message),))
 
 

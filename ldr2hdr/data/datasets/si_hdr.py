@@ -1,7 +1,7 @@
 """SI-HDR: 181 scenes merged from raw exposures, with LDR pictures of them that clip 5 and 3 percent.
 
 Layout: ``reference/<id>.exr``; ``clip_95/<id>.png`` and ``clip_97/<id>.png``, as far as they are there. The HDR is
-linear, in units of 1/65536. Nothing tells the EVs of the LDR pictures: they are estimated.
+linear, in units of 1/65536. Nothing states the EVs of the LDR pictures: they are estimated.
 
 References:
     Hanji, Mantiuk, Eilertsen, Hajisharif and Unger, "Comparison of single image HDR reconstruction methods: the caveats

@@ -48,7 +48,7 @@ def find_near_copies(scenes: Sequence[SceneFacts], split_of: Mapping[str, Split]
     for start in range(0, len(scenes), _BLOCK):
         rows = slice(start, start + _BLOCK)
         alike = signatures[rows] @ signatures.T
-        # the scene of the later split is told: train is what it leaked from
+        # the scene of the later split is reported: train is what it leaked from
         alike[rank[None, :] >= rank[rows, None]] = -1.0
         best, partner = alike.max(dim=1)
         for row in (best > _ALIKE).nonzero().flatten().tolist():

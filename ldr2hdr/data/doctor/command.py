@@ -29,12 +29,12 @@ def examine_folder(
     Args:
         root: Folder of the set.
         out: Folder for the report, made if missing.
-        dataset: Name of its conf; None to tell it by the layout.
+        dataset: Name of its conf; None to find it by the layout.
         console: Shows a bar if it is a terminal.
         test_root: Folder of the set's test pictures, if that is another; of hdr_real alone.
 
     Raises:
-        ValueError: If the folder does not hold such a set, or the name is unknown, or the layout does not tell one.
+        ValueError: If the folder does not hold such a set, or the name is unknown, or the layout does not identify one.
         OSError: If the report cannot be written.
     """
     name = dataset or guess_set(root)

@@ -48,7 +48,7 @@ class SceneFacts(NamedTuple):
         exposures: Dark to bright, as in the record.
         hdr: None if there is none.
         is_usable: Whether training would take it as a pair.
-        curve: Log2 of sensor exposure for each level; None if nothing tells it.
+        curve: Log2 of sensor exposure for each level; None if it is unknown.
         signature: To compare with other scenes.
         thumbnails: JPEG by caption, up to five exposures first.
     """

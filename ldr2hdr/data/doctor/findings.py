@@ -35,7 +35,7 @@ KIND_TEXTS: Final[dict[Kind, str]] = {
     "size_mismatch": "sizes differ within a scene",
     "misfit": "HDR does not fit its exposures",
     "ev_mismatch": "EV contradicts the pixels",
-    "ev_missing": "EV not told",
+    "ev_missing": "EV not stated",
     "misaligned": "exposures shifted",
     "not_alignable": "exposures not alignable",
     "clipped": "exposure mostly black or white",
@@ -44,7 +44,7 @@ KIND_TEXTS: Final[dict[Kind, str]] = {
     "split": "split without scenes",
     "unused": "picture not part of the layout",
 }
-"""In the order in which they are told."""
+"""In the order in which they are reported."""
 
 _SEVERITY_OF_PROBLEM: Final[dict[ProblemKind, Severity]] = {
     "orphan": "warning",
@@ -61,7 +61,7 @@ class Finding(NamedTuple):
     """Something about a set that its user should know.
 
     Attributes:
-        severity: ``error`` would break training; of what is left out and told, a ``warning``.
+        severity: ``error`` would break training; of what is left out and reported, a ``warning``.
         kind: What sort.
         path: The file or folder.
         message: What was expected and what was found.

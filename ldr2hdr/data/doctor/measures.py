@@ -16,7 +16,7 @@ def measure_exposures(scenes: Sequence[SceneFacts]) -> Iterator[Row]:
     groups: dict[tuple[float, str], list[ExposureFacts]] = {}
     for scene in scenes:
         for exposure in scene.exposures:
-            # EVs that were estimated differ in every scene: only their order can be told together
+            # EVs that were estimated differ in every scene: only their order can be stated together
             ev = math.inf if exposure.ev_source == "pixels" else round(exposure.ev, 1)
             groups.setdefault((ev, exposure.ev_source), []).append(exposure)
     for (ev, source), exposures in sorted(groups.items()):

@@ -15,7 +15,7 @@ from ldr2hdr.tasks import Task, TaskBatch
 
 _VAL_RANGES: Final[tuple[Ranges, ...]] = ("seen", "unseen")
 VAL_NAMES: Final = ("val", "val_unseen")
-"""What the tasks of these ranges are called where they are logged."""
+"""Names under which the tasks of these ranges are logged."""
 
 
 class EpochIndices(Sampler[int]):
@@ -49,7 +49,7 @@ class TaskDataModule(L.LightningDataModule):
     """Batches of T tasks: support ``(T, K, 3, H, W)`` and query ``(T, Q, 3, H, W)``, once on the training device.
 
     Validation comes in two loaders, cameras of the seen and of the unseen ranges, in this order. The data sets of
-    tasks are made at once, so that what is wrong with them is told before a trainer starts.
+    tasks are made at once, so that what is wrong with them is reported before a trainer starts.
 
     Args:
         make_tasks: Makes the tasks of a split, called with the keywords ``split`` and ``ranges``.

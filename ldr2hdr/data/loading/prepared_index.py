@@ -19,7 +19,7 @@ class SourceExposure:
     Attributes:
         file: Its name below the set's root.
         sha256: Of the file.
-        ev: As the set tells it.
+        ev: As the set states it.
         ev_source: Where ``ev`` is from.
     """
 
@@ -36,7 +36,7 @@ class SourceHdr:
     Attributes:
         file: Its name below the set's root.
         sha256: Of the file.
-        scale: As the set tells it; sensor exposure at ``ev=0`` is ``scale`` times the linear value.
+        scale: As the set states it; sensor exposure at ``ev=0`` is ``scale`` times the linear value.
         exponent: Of the transfer, see `Transfer`.
         divisor: Of the transfer.
     """
@@ -136,7 +136,7 @@ class PreparedIndex:
 
     Attributes:
         dataset: Name of the set's reader.
-        is_complete: Whether all scenes were prepared, or told as skipped.
+        is_complete: Whether all scenes were prepared, or reported as skipped.
         scenes: Sorted by id.
         skipped: Files that could not be used, sorted.
     """

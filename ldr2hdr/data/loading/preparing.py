@@ -78,7 +78,7 @@ def prepare(
     """Decode all scenes of a set into a folder; what is there and passes its hash is kept.
 
     The folder after any number of killed runs and a finished one is, bit for bit, that of a single run. Where files
-    are corrupt, the other scenes are prepared all the same, so that all faults are told at once.
+    are corrupt, the other scenes are prepared all the same, so that all faults are reported at once.
 
     Args:
         dataset: The set.

@@ -20,7 +20,7 @@ from ldr2hdr.tasks import Shots, Task
 
 
 class _Choice(NamedTuple):
-    """What is drawn of a task before the size of the pictures is known; the generator draws on."""
+    """Draws of a task made before the size of the pictures is known; the generator draws on."""
 
     record: SceneRecord
     numbers: tuple[int, ...]

@@ -115,7 +115,7 @@ class MergeLabels(AbstractLabelSource):
     that picture's clipping point, a lower bound of the truth.
 
     Attributes:
-        response: How the camera's curve is recovered: ``prior``, by what the pictures tell beside a prior of real
+        response: How the camera's curve is recovered: ``prior``, by what the pictures say beside a prior of real
             cameras; or ``debevec_malik1997``, as published.
         align: Align the pictures first, for brackets shot by hand. Each label lies on its own picture.
         max_shift_px: Largest shift between pictures that are neighbours in exposure.

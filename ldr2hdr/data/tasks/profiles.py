@@ -18,7 +18,7 @@ class ProfileTasks(AbstractRenderedTasks):
     """``task=profile``: a bracket of ONE scene teaches, photographs of other scenes by the same camera are asked.
 
     What is to be recovered is the light in the camera's own colours (`Camera.light`): it is all that the merge of a
-    bracket, from which people make profiles, tells.
+    bracket, from which people make profiles, says.
 
     Attributes:
         evs: The bracket in stops around the camera's own exposure; the support is the ``shots`` nearest to it.

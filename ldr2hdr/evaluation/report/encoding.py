@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int32, Shaped
+from jaxtyping import Float, Int32
 
 # Half a step is 0.27 % of the light, at most 0.3 of an 8-bit sRGB level at any exposure up to MAX_EV
 STEPS_PER_STOP: Final = 128
@@ -49,12 +49,6 @@ def encode_light(exposure: Float[np.ndarray, "h w 3"]) -> Int32[np.ndarray, "3 h
     light = np.clip(np.nan_to_num(exposure, nan=0.0), 0, _BRIGHTEST)
     codes = STEPS_PER_STOP * np.log2(light / FLOOR + 1)
     return np.ascontiguousarray(np.moveaxis(np.round(codes).astype(np.int32), -1, 0))
-
-
-def decode_light(codes: Shaped[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
-    """Invert :func:`encode_light`; the browser does the same."""
-    light: np.ndarray = FLOOR * (2.0 ** (codes / STEPS_PER_STOP) - 1)
-    return light
 
 
 def pack(

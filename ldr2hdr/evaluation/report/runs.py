@@ -124,7 +124,7 @@ def read_runs(folders: Iterable[Path]) -> Runs:
 
 
 def name_runs(folders: Sequence[Path]) -> list[str]:
-    """Name each folder by the last part of its path, and as many before it as tell the folders apart.
+    """Name each folder by the last part of its path, and as many before it as part the folders.
 
     Example:
         >>> name_runs([Path("/a/one/run"), Path("/a/two/run"), Path("/a/eval")])

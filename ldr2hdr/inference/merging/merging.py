@@ -296,7 +296,7 @@ def _rounded(levels: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _share(valid: Bool[np.ndarray, "h w"], moved: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """How much an exposure counts, without seams at the edges of what moved."""
+    """Return the weight of an exposure, without seams at the edges of what moved."""
     if not moved.any():
         return valid.astype(np.float32)
     return np.asarray(valid * (1 - cv2.blur(moved.astype(np.float32), (_FEATHER, _FEATHER))), np.float32)

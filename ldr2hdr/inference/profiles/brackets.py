@@ -19,7 +19,7 @@ from ldr2hdr.io.shot import Shot
 PHOTO_SUFFIXES: Final = (*LDR_SUFFIXES, ".heic", ".heif")
 """Developed photographs; a RAW file has another response than the pictures that its camera makes."""
 LONGEST_PX: Final = 512
-"""What gradient steps are taken on: the whole view, as in training, at some 0.2 megapixels."""
+"""Size of the pictures that gradient steps are taken on: the whole view, as in training, at some 0.2 megapixels."""
 _SHORTEST_PX: Final = 64
 _T = TypeVar("_T")
 
@@ -73,7 +73,7 @@ def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None, long
     """Read a folder of exposures of one scene: JPEG, PNG, TIFF or HEIC.
 
     How each was exposed is said by ``evs``, else by an ``exposures.csv`` in the folder (columns ``file`` and
-    ``exposure_time_s`` or ``ev``), else by EXIF: exposure time, and aperture and ISO where all files tell them.
+    ``exposure_time_s`` or ``ev``), else by EXIF: exposure time, and aperture and ISO where all files state them.
 
     Args:
         folder: The folder; what is in folders within is not looked at.
@@ -83,7 +83,7 @@ def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None, long
     Raises:
         ImageError: If a photograph cannot be read.
         RefusedBracket: If there are fewer than two, they differ in size or camera, are tiny or equally exposed, or
-            nothing tells how they were exposed.
+            nothing says how they were exposed.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -206,14 +206,14 @@ def _tell_by_exif(frames: Sequence[_Frame], folder: Path) -> dict[Path, float]:
         raise RefusedBracket(f"EXIF says that ISO is 65535 or more, and not how much, of {_names(capped)}; {advice}")
     untold = [frame.path for frame in frames if frame.shot.exposure_time_s is None]
     if untold:
-        raise RefusedBracket(f"EXIF tells no exposure time of {_names(untold)}; {advice}")
+        raise RefusedBracket(f"EXIF states no exposure time of {_names(untold)}; {advice}")
     for name, values in (
         ("aperture", [frame.shot.f_number for frame in frames]),
         ("ISO", [frame.shot.iso for frame in frames]),
     ):
         if None in values and len(set(values)) > 1:
             untold = [frame.path for frame, value in zip(frames, values, strict=True) if value is None]
-            raise RefusedBracket(f"EXIF tells the {name} of some photographs, but not of {_names(untold)}; {advice}")
+            raise RefusedBracket(f"EXIF states the {name} of some photographs, but not of {_names(untold)}; {advice}")
     return {frame.path: frame.shot.ev or 0.0 for frame in frames}
 
 

@@ -24,7 +24,7 @@ OnStep = Callable[[int, float, float], None]
 class Check(NamedTuple):
     """Error on the photograph that was kept out, in stops of log2-RMSE on its well-exposed pixels.
 
-    The reference is the merge of the other exposures of its bracket, where they tell it: the photograph is no part of
+    The reference is the merge of the other exposures of its bracket, where they show it: the photograph is no part of
     what it is judged by. One scale for the whole photograph is free.
 
     Attributes:
@@ -100,9 +100,9 @@ def check(
 ) -> Check:
     """Adapt to all photographs but one, and judge each inner step on that one.
 
-    Of one bracket, the darkest exposure is kept out, or where the others tell too little of it, the brightest or
-    another. The others are labelled with their own merge, which also tells what the photograph should show. So this
-    tells how well a photograph is predicted that nothing has seen, and not how right a merge is. As the merge of two is
+    Of one bracket, the darkest exposure is kept out, or where the others say too little of it, the brightest or
+    another. The others are labelled with their own merge, which also says what the photograph should show. So this
+    shows how well a photograph is predicted that nothing has seen, and not how right a merge is. As the merge of two is
     off by a tenth of a stop and more, another exposure is kept out if adapting seems not to help on the first. Of
     several brackets, all of the last one with three exposures is kept out, and one of them is judged by the others.
 
@@ -204,7 +204,7 @@ def error_stops(predictor: Predictor, judged: Shots, *, is_known: Bool[Tensor, "
 
 @torch.no_grad()
 def _disagreement(predictor: Predictor, kept_out: PairCheck) -> float:
-    """Compute the stops by which the exposure that was kept out and its neighbours disagree, where all are told."""
+    """Compute the stops by which the exposure that was kept out and its neighbours disagree, where all are known."""
     device = kept_out.support.ldr.device
     first, *others = (predictor(ldr[None].to(device))[0].clamp_min(_FLOOR).log2().cpu() for ldr in kept_out.ldr)
     is_told = is_well_exposed(levels_of(kept_out.ldr))

@@ -20,13 +20,13 @@ _BRIGHT, _DARK = 230, 25
 # Noise by the level that is foretold, in bands; no camera has less than this many levels once JPEG has been at it.
 _BAND: Final = 16
 _LEAST_NOISE: Final = 2.0
-# The quietest third of the pixels tells the noise, so that a third that moved does not: 0.43 standard deviations.
+# The quietest third of the pixels gives the noise, so that a third that moved does not: 0.43 standard deviations.
 _QUIET: Final = 1 / 3
 _STD_OF_QUIET: Final = 1 / 0.43
 # How far beyond noise, and by how many levels, a pixel is no part of a still scene.
 _TIMES_NOISE: Final = 6.0
 _LEAST_LEVELS: Final = 12.0
-# What is smaller is left alone: it is too little to mislead a response, and not told from JPEG at an edge.
+# What is smaller is left alone: it is too little to mislead a response, and not distinguished from JPEG at an edge.
 _OPENING_PX: Final = 3
 # Around what disagrees, that far, what moved may agree by chance.
 _MARGIN_PX: Final = 9

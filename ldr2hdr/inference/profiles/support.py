@@ -47,7 +47,7 @@ class HeldOut(NamedTuple):
     Attributes:
         support: The others, labelled with their own merge.
         judged: The photograph, and its sensor exposure by that merge, of which it is no part.
-        is_known: Where the others tell this exposure in all channels, and not by a bound alone.
+        is_known: Where the others give this exposure in all channels, and not by a bound alone.
         name: Of the photograph's file.
     """
 
@@ -105,7 +105,7 @@ def hold_out(bracket: Bracket, number: int) -> HeldOut:
         number: Of the photograph.
 
     Raises:
-        RefusedBracket: If the others cannot be merged, or tell too little of the photograph.
+        RefusedBracket: If the others cannot be merged, or say too little of the photograph.
     """
     others = bracket.select([index for index in range(len(bracket)) if index != number])
     name = bracket.paths[number].name
@@ -116,7 +116,7 @@ def hold_out(bracket: Bracket, number: int) -> HeldOut:
     share = float((find_regions(judged.ldr, exposure).well_exposed & is_known).float().mean())
     if share < _MIN_TOLD:
         raise RefusedBracket(
-            f"the others tell too little of {name} to check by it: {share:.1%} of its pixels, and {_MIN_TOLD:.0%} are "
+            f"the others say too little of {name} to check by it: {share:.1%} of its pixels, and {_MIN_TOLD:.0%} are "
             f"needed; take exposures that are closer together: {bracket.folder}"
         )
     return HeldOut(support, judged, is_known, name)
@@ -153,7 +153,7 @@ def _require_stated_evs(bracket: Bracket) -> None:
     """Compare the steps between exposures with what the pixels show as if the response were sRGB.
 
     What they show is off by the camera's contrast, about the same for all steps. A factor common to all steps looks
-    like contrast, and cannot be told unless it is large.
+    like contrast, and cannot be recognised unless it is large.
     """
     measured = estimate_evs(bracket.ldr)
     if measured is None:

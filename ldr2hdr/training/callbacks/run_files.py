@@ -60,7 +60,7 @@ def _run_config(pl_module: L.LightningModule) -> str:
 
 
 def _progress(trainer: L.Trainer, path: Path) -> dict[str, Any] | None:
-    """How far a checkpoint's training was, and how good that is; None for a file that does not say.
+    """Return how far a checkpoint's training was, and how good that is; None for a file that does not say.
 
     A training that got to its end is not lost to a file that came to harm; what cannot be read is not kept.
     """

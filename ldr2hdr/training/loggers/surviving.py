@@ -124,4 +124,4 @@ def _surviving(method: Callable[_P, _T], *, otherwise: Callable[[], _T]) -> Call
 
 
 def _nothing() -> None:
-    """What a call that failed returns."""
+    """Result of a call that failed."""

@@ -1,5 +1,6 @@
 """Weights & Biases; ``wandb`` itself is imported when a run begins, which takes a second."""
 
+import functools
 from typing import Any, ClassVar
 
 from lightning.pytorch import loggers
@@ -15,6 +16,11 @@ class WandbLogger(AbstractSurvivingLogger, loggers.WandbLogger):
     """
 
     keeps_checkpoints: ClassVar[bool] = True
+
+    @functools.wraps(loggers.WandbLogger.__init__)  # type: ignore[misc]  # settings are checked against its parameters
+    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **settings)
+        del self._wandb_init["anonymous"]  # Lightning states it, W&B warns that it will be removed
 
     def finalize(self, status: str) -> None:
         """End the W&B run; offline, that is a matter of a moment."""

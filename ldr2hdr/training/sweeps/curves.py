@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 METRICS: Final = ("csv/metrics.csv", "metrics.csv")
-"""Where a run's folder may have them."""
+"""Paths in a run's folder where they may be."""
 
 _COUNTERS: Final = ("epoch", "step")
 

@@ -37,11 +37,12 @@ def print_summary(jobs: Sequence[Job], folder: Path) -> bool:
 
 def _as_rich(jobs: Sequence[Job]) -> RichTable:
     table = tabulate(jobs)
-    shown = RichTable(title="PU21-PSNR of validation, dB; the best objective is bold")
+    found = "no job is ahead of all others by more than chance" if table.winner is None else "the winner is bold"
+    shown = RichTable(title=f"PU21-PSNR of validation, dB; {found} (? marks a tie)")
     for column in table.columns:
         shown.add_column(column, overflow="fold")
     for index, row in enumerate(table.rows):
-        # a reason is told in full below
+        # a reason is printed in full below
         cells = [*row[:-1], row[-1].partition(":")[0]]
-        shown.add_row(*map(escape, cells), style="bold" if index == table.best else None)
+        shown.add_row(*map(escape, cells), style="bold" if index == table.winner else None)
     return shown

@@ -15,7 +15,9 @@ from ldr2hdr.training.sweeps.table import Table, tabulate, tabulate_exactly
 NOTES: Final = (
     "PU21-PSNR of validation in dB, by cameras of the ranges seen in training and of unseen ones. before: no inner "
     "step; last, best: after the inner steps, at the last and at the best validation. objective: what the sweeper was "
-    "given; the best is bold."
+    "given. behind: its metric on the validation pictures at the end, less that of the job with the best objective, "
+    "mean over places [95 % interval]; ? marks a tie: the interval holds 0 or is unknown. A winner, bold, ties with "
+    "no job."
 )
 
 
@@ -37,11 +39,11 @@ def write_summary(folder: Path) -> list[Job]:
 
 
 def as_markdown(jobs: Sequence[Job]) -> str:
-    """Write the main metric as a table; the best objective is bold."""
+    """Write the main metric as a table; a winner is bold."""
     table = tabulate(jobs)
     lines = [_line(table.columns), _line(["---"] * len(table.columns))]
     for index, row in enumerate(table.rows):
-        lines.append(_line([f"**{cell}**" for cell in row] if index == table.best else row))
+        lines.append(_line([f"**{cell}**" for cell in row] if index == table.winner else row))
     return "\n".join([*lines, "", NOTES, ""])
 
 

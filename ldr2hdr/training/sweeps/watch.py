@@ -29,7 +29,7 @@ class SweepWatch(Callback):
     """Record each job of a multirun in its folder, and sum the sweep up when it ends.
 
     Hydra's own sweeper raises the error of the first failed job, and starts none of the batches that were left. Here a
-    failed job gives it NaN instead; other sweepers are told of the failure, as they have rules of their own for it. The
+    failed job gives it NaN instead; other sweepers learn of the failure, as they have rules of their own for it. The
     sweep's exit status is 1 if a job failed. A single run is left alone.
     """
 
@@ -80,11 +80,14 @@ class SweepWatch(Callback):
 def _conclude(folder: Path) -> bool:
     """Write and print the summary of a sweep; returns whether all jobs were completed."""
     from ldr2hdr.training.sweeps.printing import print_summary
+    from ldr2hdr.training.sweeps.showing import show_in_wandb
     from ldr2hdr.training.sweeps.summary import write_summary
 
     if not any(folder.rglob(OVERRIDES)):
-        return False  # it ended before the first job, by an error that was told
-    return print_summary(write_summary(folder), folder)
+        return False  # it ended before the first job, by an error that was reported
+    jobs = write_summary(folder)
+    show_in_wandb(jobs, folder)
+    return print_summary(jobs, folder)
 
 
 def _is_watched(config: DictConfig) -> bool:

@@ -14,7 +14,6 @@ from archives import (
     write_tensorlayer,
 )
 
-from ldr2hdr.backbones.importers import KINDS
 from ldr2hdr.backbones.importers.expandnet import import_expandnet
 from ldr2hdr.backbones.importers.hdrcnn import import_hdrcnn
 from ldr2hdr.backbones.importers.hdrunet import import_hdrunet
@@ -61,7 +60,7 @@ def ldr(generator):
     return pictures
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["expandnet", "hdrcnn", "hdrunet"])
 def kind(request):
     return request.param
 

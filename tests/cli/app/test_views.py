@@ -301,7 +301,7 @@ def test_exposures_may_be_told(client: Client, bracket: Path) -> None:
         files.append((path.with_suffix(".png").read_bytes(), path.name))
     *_, untold = events(post(client, "/bracket", *files))
     assert untold["state"] == "failed"
-    assert "EXIF tells no exposure time of 0.jpg, 1.jpg" in untold["message"]
+    assert "EXIF states no exposure time of 0.jpg, 1.jpg" in untold["message"]
     *_, told = events(post(client, "/bracket", *files, evs="−2, 0"))
     assert told["state"] == "done", told
     for wrong in ("bright, dark", "inf, 0"):

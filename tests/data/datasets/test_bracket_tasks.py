@@ -88,6 +88,7 @@ def test_every_scene_is_shown_once_before_one_is_shown_again(root, make):
     assert num > 3
 
 
+@pytest.mark.slow
 def test_only_places_of_the_split_are_shown(root, make):
     write(root, count=28)
     shown = {split: set(make(split=split).places) for split in ("train", "val", "test")}

@@ -10,6 +10,8 @@ from ldr2hdr import cli
 from ldr2hdr.build import CONF_DIR, RunError, build_training, one_screen_errors
 from ldr2hdr.data.tasks.brackets import BracketTasks
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("task.crop_px=16", "backbone.widths=[4,8]", "~callbacks.progress")
 OPTIONS = {path.stem for path in (Path(CONF_DIR) / "dataset").glob("*.yaml")}
 SCENE_SOURCES = {"panoramas", "hdr_folder"}

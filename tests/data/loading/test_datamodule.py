@@ -56,6 +56,7 @@ def test_every_epoch_brings_new_tasks():
     assert [batch.cameras for batch in batches] == [tuple(tasks[i + j].camera for j in range(4)) for i in (0, 8)]
 
 
+@pytest.mark.slow
 def test_workers_change_nothing():
     alone, helped = (list(datamodule(num_workers=n).train_dataloader()) for n in (0, 2))
     assert len(alone) == len(helped) == 2
@@ -65,6 +66,7 @@ def test_workers_change_nothing():
         assert ours.cameras == theirs.cameras
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_task():
     code = "from test_sampling import make; from test_datamodule import digest; print(digest(make()[7]))"
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "1"}
@@ -85,6 +87,7 @@ def test_processes_share_out_the_batches_of_one(world_size):
         assert torch.equal(batches, 16 * epoch + torch.arange(16).view(4, 4))
 
 
+@pytest.mark.slow
 def test_two_processes_see_what_one_sees():
     whole = list(datamodule().train_dataloader())
     parts = [list(datamodule(world=(rank, 2)).train_dataloader()) for rank in range(2)]

@@ -24,6 +24,8 @@ from ldr2hdr.data.tasks.brackets import BracketTasks
 from ldr2hdr.io import read_ldr
 from ldr2hdr.io.radiance import encode_hdr as encode_radiance
 
+pytestmark = pytest.mark.slow
+
 SIZE = 96
 EVS = {"LDR_exposure_-2": -2.0, "LDR_exposure_0": 0.0, "LDR_exposure_+2": 2.0}
 

@@ -103,6 +103,7 @@ def test_a_page_is_never_larger_than_it_may_be(evaluation, tmp_path):
         write_report(path, [evaluation], max_mb=0.01)
 
 
+@pytest.mark.slow
 def test_forty_scenes_of_five_systems_are_all_on_the_page(evaluation, tmp_path):
     """Noise at the size that an evaluation keeps by default, in a quarter of 25 MB: twice the width and height fit."""
     folder = tmp_path / "run"

@@ -16,6 +16,8 @@ from ldr2hdr.inference.profiles.files import read_profile
 from ldr2hdr.io import read_radiance
 from profiles.photographs import save_checkpoint, write_bracket, write_photo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenes: dict[str, Tensor], camera: Camera) -> Path:

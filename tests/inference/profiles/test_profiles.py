@@ -18,6 +18,8 @@ from ldr2hdr.io import ImageError
 from ldr2hdr.io.weights import digest_of
 from profiles.photographs import save_checkpoint, write_bracket, write_photo
 
+pytestmark = pytest.mark.slow
+
 KINDS = {
     "ridge": ("algo.inner.lr=0.5",),
     "prior": ("response=prior",),

@@ -19,6 +19,8 @@ from ldr2hdr.metrics.regions import find_regions
 from ldr2hdr.radiometry import expose
 from profiles.photographs import SIDE_PX, as_jpeg, draw_camera, write_bracket
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def good(bracket: Path) -> Bracket:

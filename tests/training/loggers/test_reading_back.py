@@ -15,6 +15,8 @@ from ldr2hdr.build import build_training
 from ldr2hdr.metrics.hdr import evaluate_pictures
 from loggers.wandb_file import read_records
 
+pytestmark = pytest.mark.slow
+
 SERIES = [f"{where}/task{number}" for where in ("val", "val_unseen") for number in (0, 1)]
 CURVES = [
     f"{where}/{metric}@{steps}"

@@ -9,6 +9,8 @@ from torch.utils.tensorboard import SummaryWriter
 from ldr2hdr.build import build_training
 from ldr2hdr.training.loggers.surviving import _GUARDED, AbstractSurvivingLogger
 
+pytestmark = pytest.mark.slow
+
 DISK_FULL = OSError(28, "No space left on device")
 
 

@@ -8,6 +8,8 @@ import pytest
 from ldr2hdr.build import RunError, one_screen_errors
 from ldr2hdr.training.checkpoints import LAST
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def full_disk(largest_file):

@@ -10,6 +10,8 @@ from ldr2hdr.training.checkpointing import LastCheckpoint, WholeFiles
 from ldr2hdr.training.checkpoints import LAST, PREVIOUS, find_checkpoint
 from ldr2hdr.training.loggers.metrics_table import MetricsTable
 
+pytestmark = pytest.mark.slow
+
 CONTENT = {"config": "algo: maml\n", "state_dict": {"learner.w": torch.arange(1000.0)}, "global_step": 1}
 
 

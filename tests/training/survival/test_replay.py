@@ -8,6 +8,8 @@ import pytest
 
 from ldr2hdr.training.replay import choose_config, compare_runs, warn_of_differences
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def edited(undisturbed, tmp_path):

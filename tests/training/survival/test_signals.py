@@ -13,6 +13,8 @@ import torch
 from ldr2hdr.training.checkpointing import LastCheckpoint
 from ldr2hdr.training.checkpoints import LAST, PREVIOUS
 
+pytestmark = pytest.mark.slow
+
 # Seeded: steps of the kill and of the pre-emption, in the first epoch and in the second
 KILLED_AFTER = random.Random(0).randint(3, 5)
 STOPPED_AFTER = random.Random(0).randint(6, 9)

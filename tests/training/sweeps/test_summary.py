@@ -12,8 +12,9 @@ from ldr2hdr.evaluation.report.runs import read_runs
 from ldr2hdr.training.sweeps.folder import is_sweep, read_sweep
 from ldr2hdr.training.sweeps.job import Record
 from ldr2hdr.training.sweeps.printing import print_summary
+from ldr2hdr.training.sweeps.standing import rank
 from ldr2hdr.training.sweeps.summary import write_summary
-from ldr2hdr.training.sweeps.table import best_job, tabulate, varying_keys
+from ldr2hdr.training.sweeps.table import tabulate, varying_keys
 from sweeps.made import REASON, write_sweep
 
 
@@ -38,7 +39,8 @@ def test_the_table_tells_before_last_and_best(sweep):
     assert [rows[0][key] for key in ("unseen before", "unseen last", "minutes")] == ["–", "19.00", "1.0"]
     assert [rows[2][key] for key in ("algo", "x", "best", "status")] == ["anil", "1", "–", f"failed: {REASON}"]
     assert rows[3]["status"].startswith("no end recorded")
-    assert table.best == 1
+    assert [row["behind"] for row in rows] == ["-2.50 [-3.00, -2.00]", "–", "–", "–"]
+    assert table.winner == 1
 
 
 def test_the_best_follows_the_metric(sweep):
@@ -49,8 +51,25 @@ def test_the_best_follows_the_metric(sweep):
         return replace(job, record=record)
 
     jobs = read_sweep(sweep)[:3]
-    assert best_job([with_objective(job, value) for job, value in zip(jobs, (0.5, 0.4, math.nan), strict=True)]) == 1
-    assert best_job([with_objective(job, None) for job in jobs]) is None
+    assert rank([with_objective(job, value) for job, value in zip(jobs, (0.5, 0.4, math.nan), strict=True)]).first == 1
+    assert rank([with_objective(job, None) for job in jobs]).first is None
+
+
+@pytest.mark.parametrize("scores", [(25, 25, 27, 24), (27, 20, 27, 26), None])
+def test_a_tie_has_no_winner(tmp_path, capsys, scores):
+    """The second job has the best objective; the first one's pictures are as good, or nothing is known of them."""
+    folder = write_sweep(tmp_path)
+    path = folder / "0_algo=maml,paths.x=a/b" / "task_scores.csv"
+    if scores is None:
+        path.unlink()
+    else:
+        rows = [f"val,0,phone,place{number},0,{score}" for number, score in enumerate(scores)]
+        path.write_text("\n".join(["set,task,camera,place,picture,pu_psnr@3", *rows]))
+    jobs = write_summary(folder)
+    assert tabulate(jobs).winner is None
+    assert "**" not in (folder / "summary.md").read_text(encoding="utf-8")
+    print_summary(jobs, folder)
+    assert "no job is ahead of all others" in capsys.readouterr().out
 
 
 def test_the_summary_is_written_beside_the_jobs(sweep):
@@ -62,6 +81,7 @@ def test_the_summary_is_written_beside_the_jobs(sweep):
     assert [row["seconds"] for row in rows] == ["60.0", "90.0", "1.0", ""]
     text = (sweep / "summary.md").read_text(encoding="utf-8")
     assert "| **25.50** |" in text
+    assert [row["behind"] for row in rows] == ["-2.5", "", "", ""]
     assert REASON.replace("|", "\\|") in text
     assert cv2.imread(str(sweep / "summary.png")).std() > 0
     assert not list(sweep.glob(".*"))
