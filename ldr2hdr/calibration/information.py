@@ -19,8 +19,8 @@ from ldr2hdr.calibration.rows import (
     count_joint_levels,
 )
 
-BRACKET_EVIDENCE: Final = 0.01
-"""What a row of a bracket counts: local tone mapping errs alike in about a hundred rows."""
+BRACKET_EVIDENCE: Final = 0.02
+"""What a row of a bracket counts: local tone mapping errs alike in about fifty rows."""
 SAME_SCENE_EVIDENCE: Final = 0.1
 """The same for a curve that is to merge the very bracket it comes from, whose tone it may follow.
 
