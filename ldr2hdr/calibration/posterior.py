@@ -19,9 +19,9 @@ from ldr2hdr.calibration.prior import CurvePrior, JointGaussian, hat_basis
 BRACKET_EVIDENCE_RATIO: Final = 3.0
 """How many times more a row of a bracket tells than it counts, for the spread alone.
 
-Curves drawn from the prior lie within the 95 % band at 95 % of levels where each frame's tone errs by .1 nat as a
-smooth function of the light, at 99 % where none errs, for which 30 would do (24 brackets of three frames, 192 px)."""
-
+Real curves that the prior has not seen, 40 of DoRF, lie within the 95 % band of one bracket of their camera at 95 % of
+levels where tones of two frames differ by .1 nat as a smooth function of the light, at 98 % where none differ
+(experiments/response_prior/coverage.py)."""
 SCENE_DEVIATION: Final = 1.0
 """How far the curve that a scene shows is from its camera's, as a part of how far cameras are from the prior's mean.
 
