@@ -2,7 +2,7 @@
 
 Each camera has two lights with four exposures each. The three frames -2, 0 and +2 places around the middle of one
 light teach; those of the other light are judged, on the six neutral patches: for these, unlike for colours, a camera's
-colour matrix is one factor a channel, and that factor is free.
+colour matrix is one factor a channel, and that factor is free. The prior is refitted without the camera that is judged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from scoring import Errors
 from stacks import Case, Stack
 from systems import Converter
 from tables import Row
+from unseen import without_camera
 
 _PATCHES = (4, 6)
 _HALF_PATCH_PX = 12
@@ -30,12 +31,19 @@ class _Light(NamedTuple):
     times: np.ndarray
 
 
-def chart_rows(root: Path, converter: Converter) -> Iterator[Row]:
-    """Yield errors of every system on every camera's chart, in each light by what the other one taught."""
+def chart_rows(root: Path, converter: Converter, *, curves: Path) -> Iterator[Row]:
+    """Yield errors of every system on every camera's chart, in each light by what the other one taught.
+
+    Args:
+        root: A folder for each camera.
+        converter: All systems.
+        curves: The real curves ``dorf201.npz``, for priors without the camera.
+    """
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         lights = [_read_light(folder, number) for number in (1, 2)]
-        for judged, teaching in ((0, 1), (1, 0)):
-            yield from _judge(folder.name, lights[judged], lights[teaching], converter, label=f"light {judged + 1}")
+        with without_camera(folder.name, converter, curves=curves, charts=root):
+            for judged, teaching in ((0, 1), (1, 0)):
+                yield from _judge(folder.name, lights[judged], lights[teaching], converter, label=f"light {judged + 1}")
 
 
 def _judge(camera: str, judged: _Light, teaching: _Light, converter: Converter, *, label: str) -> Iterator[Row]:

@@ -2,7 +2,8 @@
 
 The folder holds stacks, each a folder with frames and ``exposures.csv``, and an ``index.csv`` that lists them. A
 photograph is converted alone (single), with a profile from another scene by the same person's camera (cross), and with
-two other frames of its scene (same). ``--chart FOLDER`` adds a colour chart photographed as JPEG and RAW.
+two other frames of its scene (same). ``--chart FOLDER`` adds a colour chart photographed as JPEG and RAW; it needs the
+``--curves``, of which the prior is fitted again without the camera that is judged.
 """
 
 import argparse
@@ -23,7 +24,7 @@ _TITLES = {
     "single": "Single photograph",
     "cross": "Profile from another scene by the same camera",
     "same": "Two other frames of the same scene",
-    "chart": "Colour chart, against RAW",
+    "chart": "Colour chart, against RAW, by priors that have not seen the camera",
 }
 
 
@@ -43,7 +44,7 @@ def main() -> None:
         for kind in [kind for kind in args.kinds if kind in cases]:
             rows += _judge(kind, progress.track(cases[kind], description=kind), converter)
     if args.chart is not None:
-        rows += chart_rows(args.chart, converter)
+        rows += chart_rows(args.chart, converter, curves=args.curves)
     args.out.mkdir(parents=True, exist_ok=True)
     about = provenance() | {"settings": {key: str(value) for key, value in vars(args).items()}}
     content = {"about": about, "rows": [row._asdict() for row in rows]}
@@ -72,7 +73,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="stacks or cameras whose name holds this")
     parser.add_argument("--max-pairs", type=int, help="most ordered pairs of one camera; all if left out")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.chart is not None and args.curves is None:
+        parser.error("--chart needs --curves, to refit the prior without the camera that is judged")
+    return args
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ class Converter:
     def __init__(self, ckpt: Path | None, curves: Path | None) -> None:
         self.model = ldr2hdr.load(ckpt)
         self._median = None if curves is None else _median_curve(curves)
+        self._last: tuple[Sequence[np.ndarray], tuple[BoundReconstructor, str]] = [], (self.model.single_shot(), "")
 
     def conversions(self, case: Case) -> Iterator[Conversion]:
         """Yield the photograph by every system that the case's support allows."""
@@ -80,7 +81,17 @@ class Converter:
         yield Conversion(WHOLE, whole, refusal)
 
     def _adapt(self, frames: Sequence[np.ndarray], times_s: np.ndarray) -> tuple[BoundReconstructor, str]:
-        """Return the network adapted to the frames, or the unadapted one with the reason why they were refused."""
+        """Return the network adapted to the frames, or the unadapted one with the reason why they were refused.
+
+        A bracket that teaches for several photographs in a row is adapted to once.
+        """
+        last, found = self._last
+        if len(last) != len(frames) or any(one is not other for one, other in zip(last, frames, strict=True)):
+            found = self._adapt_anew(frames, times_s)
+            self._last = frames, found
+        return found
+
+    def _adapt_anew(self, frames: Sequence[np.ndarray], times_s: np.ndarray) -> tuple[BoundReconstructor, str]:
         with tempfile.TemporaryDirectory() as name:
             write_bracket(Path(name), frames, times_s)
             try:

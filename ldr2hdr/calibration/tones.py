@@ -11,9 +11,10 @@ from torch import Tensor
 from ldr2hdr.calibration.curve import FIRST_WHITE, MAX_LEVEL, NUM_LEVELS
 
 _WHITE: Final = NUM_LEVELS - 1
-# Noise of a level by rounding, sensor and coder
-_LEVEL_DEVIATION: Final = 1.0
-_TONE_DEVIATION: Final = 0.05
+LEVEL_DEVIATION: Final = 1.0
+"""Noise of a level by rounding, sensor and coder."""
+TONE_DEVIATION: Final = 0.05
+"""Relative error of light that pixels share: of the curve, of times, of local tone mapping."""
 # Of a linear sensor: light of one electron (a small pixel holds 10000), and noise of reading, in units of white
 _ELECTRON: Final = 1e-4
 _READ_DEVIATION: Final = 3e-4
@@ -62,11 +63,18 @@ class Measured(NamedTuple):
         return self._replace(light=self.light * np.float32(factor))
 
 
-def tones_of_curve(log_curve: Float[Tensor, "256 3"]) -> Tones:
+def tones_of_curve(
+    log_curve: Float[Tensor, "256 3"],
+    *,
+    level_deviation: float = LEVEL_DEVIATION,
+    tone_deviation: float = TONE_DEVIATION,
+) -> Tones:
     """Return the tones of a log inverse response.
 
     Args:
         log_curve: Natural logarithm of exposure by level, not falling, 0 at level 250.
+        level_deviation: Noise, in levels.
+        tone_deviation: Relative error of light that pixels share.
 
     Raises:
         ValueError: If it falls or is not finite.
@@ -75,9 +83,9 @@ def tones_of_curve(log_curve: Float[Tensor, "256 3"]) -> Tones:
     if not bool(curve.isfinite().all()) or bool((curve.diff(dim=0) < 0).any()):
         raise ValueError("expected a finite curve that never falls")
     slope = torch.gradient(curve, dim=0)[0]
-    noise = (slope * _LEVEL_DEVIATION) ** 2
+    noise = (slope * level_deviation) ** 2
     light = (curve - curve[MAX_LEVEL]).exp()
-    return Tones(light.numpy().astype(np.float32), noise.numpy().astype(np.float32), _TONE_DEVIATION)
+    return Tones(light.numpy().astype(np.float32), noise.numpy().astype(np.float32), tone_deviation)
 
 
 def linear_tones() -> Tones:

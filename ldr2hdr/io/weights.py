@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ldr2hdr.io.files import replacing
@@ -40,7 +40,8 @@ def write_weights(path: Path, weights: Weights) -> None:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state.items()}
     metadata = {"format": _FORMAT, "config": weights.config, "sha256": digest_of(state, weights.config)}
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata)
+        # not by save_file, which lets nobody else read the file, whatever the umask
+        temporary.write_bytes(save(state, metadata))
 
 
 def read_weights(path: Path) -> Weights:

@@ -7,7 +7,15 @@ import torch
 from brackets import texture
 
 from ldr2hdr.calibration.information import bracket_information, fit_rows, rows_information
-from ldr2hdr.calibration.posterior import CurveInformation, curve_posterior, pool, posterior_mean
+from ldr2hdr.calibration.posterior import (
+    SCENE_DEVIATION,
+    CurveInformation,
+    condition,
+    curve_posterior,
+    of_camera,
+    pool,
+    posterior_mean,
+)
 from ldr2hdr.calibration.prior import CurvePrior, hat_basis, read_curve_prior
 from ldr2hdr.calibration.rows import bracket_rows, count_joint_levels, disagreement, row_errors
 
@@ -177,6 +185,63 @@ def test_brackets_add_up(prior: CurvePrior) -> None:
     assert (both <= one + 1e-12).all()
 
 
+@pytest.fixture
+def small() -> CurvePrior:
+    """A prior with an invertible covariance."""
+    root = torch.randn(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mean = torch.tensor([-3.0, -1.0, 0.0, 0.1]).double()
+    return CurvePrior(torch.tensor([0, 100, 250, 255]), mean, root @ root.T, torch.tensor(0.2).double())
+
+
+def scene_at(prior: CurvePrior, deviations: float, *, evidence: float) -> CurveInformation:
+    """A scene whose curve is so many deviations off the prior's mean, along its first principal direction."""
+    joint = prior.joint()
+    values, vectors = torch.linalg.eigh(joint.covariance)
+    theta = joint.mean + deviations * values[-1].sqrt() * vectors[:, -1]
+    precision = evidence * joint.covariance.inverse()
+    return CurveInformation(precision, precision @ theta)
+
+
+def test_a_scene_tells_of_its_camera_what_the_joint_law_of_both_says(small: CurvePrior) -> None:
+    """Camera x, scene z = x + d, data on z: the block of x, of the Gaussian over both that data condition."""
+    joint, scene = small.joint(), scene_at(small, 1.5, evidence=3.0)
+    covariance = joint.covariance
+    noise = scene.precision.inverse() + (1 + SCENE_DEVIATION**2) * covariance
+    gain = covariance @ noise.inverse()
+    seen = scene.precision.inverse() @ scene.information
+    found = condition(joint, of_camera(scene, small))
+    torch.testing.assert_close(found.mean, joint.mean + gain @ (seen - joint.mean))
+    torch.testing.assert_close(found.covariance, covariance - gain @ covariance)
+
+
+def test_a_scene_that_is_far_off_speaks_for_its_camera(small: CurvePrior) -> None:
+    def believed(deviations: float) -> float:
+        joint, scene = small.joint(), scene_at(small, deviations, evidence=1e6)
+        moved = condition(joint, of_camera(scene, small)).mean - joint.mean
+        whole = torch.linalg.solve(scene.precision, scene.information) - joint.mean
+        return float(moved.norm() / whole.norm())
+
+    assert (
+        believed(1.0) == pytest.approx(believed(2.0), abs=1e-4) == pytest.approx(1 / (1 + SCENE_DEVIATION**2), abs=1e-4)
+    )
+    assert believed(20.0) > 0.98
+
+
+def test_scenes_that_tell_all_of_themselves_leave_the_camera_unsure(small: CurvePrior) -> None:
+    scene = of_camera(scene_at(small, 1.0, evidence=1e6), small)
+    variances = [float(condition(small.joint(), pool([scene] * num)).covariance.trace()) for num in (1, 3)]
+    whole = float(small.joint().covariance.trace())
+    ratio = SCENE_DEVIATION**2
+    for num, variance in zip((1, 3), variances, strict=True):
+        assert variance / whole == pytest.approx(ratio / (ratio + num), rel=1e-3)
+
+
+def test_a_scene_that_tells_nothing_tells_nothing_of_the_camera(prior: CurvePrior) -> None:
+    num = len(prior.joint().mean)
+    nothing = CurveInformation(torch.zeros(num, num).double(), torch.zeros(num).double())
+    assert not any(part.any() for part in of_camera(nothing, prior))
+
+
 def test_histograms_add_up_over_strips(prior: CurvePrior) -> None:
     frames = photograph(gamma_curve(1.8), EVS)
     upper, lower = (count_joint_levels(strip, EVS) for strip in (frames[:, :, :50], frames[:, :, 50:]))
@@ -228,12 +293,9 @@ def test_rows_miss_their_own_curve_by_rounding_alone(prior: CurvePrior) -> None:
     assert errors.abs().median() > 0.9
 
 
-def test_the_posterior_is_the_textbook_one(prior: CurvePrior) -> None:
+def test_the_posterior_is_the_textbook_one(small: CurvePrior) -> None:
     """With an invertible prior, mean and covariance by the precisions' sum."""
-    generator = torch.Generator().manual_seed(0)
-    knots = torch.tensor([0, 100, 250, 255])
-    root = torch.randn(4, 4, generator=generator, dtype=torch.float64)
-    small = CurvePrior(knots, torch.tensor([-3.0, -1.0, 0.0, 0.1]).double(), root @ root.T, prior.tau)
+    knots, generator = small.knots, torch.Generator().manual_seed(1)
     design = torch.randn(30, 12, generator=generator, dtype=torch.float64)
     information = CurveInformation(design.T @ design, design.sum(0))
     joint = small.joint()

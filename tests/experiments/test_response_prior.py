@@ -5,9 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from load_scripts import load_scripts
 
-from ldr2hdr.calibration.prior import PRIOR_FILE
+from ldr2hdr.calibration.prior import PRIOR_FILE, hat_basis, read_curve_prior
 
 pytestmark = pytest.mark.slow
 
@@ -78,3 +79,25 @@ def test_a_chart_without_pictures_is_named(database, charts, capsys):
     (charts / "a" / "wb1i1e1-jpg.png").unlink()
     with pytest.raises(OSError, match=r"wb1i1e1-jpg\.png"):
         run(["--dorf", database, "--chart", charts], capsys)
+
+
+def test_the_band_holds_curves_that_do_not_come_from_the_prior():
+    """Powers, whose contrast is within what cameras have, in the simulation that measures the real held-out curves."""
+    coverage = load_scripts(FOLDER, ("coverage",))["coverage"]
+    level = torch.arange(256, dtype=torch.float64).clamp_min(0.25)
+    curves = [exponent * torch.log(level / 250) for exponent in (1.8, 2.2, 2.6)]
+    found = [
+        coverage.recover(curve, read_curve_prior(), tone_deviation=0.1, seed=seed) for seed, curve in enumerate(curves)
+    ]
+    assert sum(each.share for each in found) / len(found) > 0.9
+    assert all(each.error < 0.5 * each.error_before for each in found)
+
+
+def test_the_simulated_camera_has_the_curve_it_is_given():
+    coverage = load_scripts(FOLDER, ("coverage",))["coverage"]
+    prior = read_curve_prior()
+    curve = hat_basis(prior.knots) @ prior.mean
+    found = coverage.recover(curve, prior, tone_deviation=0.0, seed=0)
+    assert found.error < 0.03
+    assert found.error_before == 0
+    assert found.share > 0.99

@@ -1,6 +1,7 @@
 """Weights come back as they were written; what is damaged, changed or something else is refused."""
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -39,6 +40,16 @@ def test_what_was_written_is_read(file: Path) -> None:
     again = file.with_name("again.safetensors")
     write_weights(again, Weights(config, state))
     read_weights(again)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such modes")
+def test_a_file_follows_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_weights(tmp_path / "net.safetensors", Weights("key: 1\n", STATE))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "net.safetensors").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_changed_value_or_configuration_is_refused(file: Path) -> None:

@@ -162,7 +162,8 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         seen = Small(small[:, :3], small[:, 3:6], small[:, 6:9], small[:, 9:10])
         full, part = F.avg_pool2d(seen.full, 2), F.avg_pool2d(seen.clipped - seen.full, 2)
         weights = full.expand(-1, 3, -1, -1) + _LEAST_SHARE, part.clamp_min(0) + _LEAST_SHARE
-        clipped, bright, choice = _smooth(_smooth(means[:, 10:])).split([3, 3, 1], dim=1)
+        around = _smooth(_smooth(means[:, 10:]))
+        clipped, bright, choice = around[:, :3], around[:, 3:6], around[:, 6:]
         return Looked(size, self.net(seen), weights, clipped / (bright + _LEAST_SHARE), choice)
 
     def reconstruct(

@@ -10,15 +10,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ldr2hdr.calibration.merge import merge_DebevecMalik1997, recover_response_DebevecMalik1997
+from ldr2hdr.calibration.curve import levels_of
+from ldr2hdr.calibration.merge import merge_exposures, recover_curve
+from ldr2hdr.calibration.rows import count_joint_levels
 from ldr2hdr.data.datasets.pixels import read_exposures
 from ldr2hdr.data.datasets.record import HdrReference, Problem, SceneRecord
 from ldr2hdr.io import ImageError
 from ldr2hdr.io.exr import write_exr
 
-_FORMAT_VERSION: Final = 1
-# Pixels that the response is recovered from, and those that are merged at a time
-_MAX_PIXELS: Final = 2**20
+_FORMAT_VERSION: Final = 2
+# Pixels that the response is recovered from, at most, and those that are merged at a time
+_MAX_COMPARED: Final = 2**20
+_MAX_MERGED: Final = 2**20
 # As for labels=merge: pictures of different scenes disagree by more
 _MAX_RESIDUAL_STOPS: Final = 0.5
 
@@ -50,12 +53,22 @@ def merge_record(record: SceneRecord, *, cache_dir: Path) -> SceneRecord | Probl
 
 def _merge(pictures: Float[Tensor, "n 3 h w"], evs: Float[Tensor, " n"]) -> Float[Tensor, "3 h w"]:
     height, width = pictures.shape[-2:]
-    step = math.ceil(math.sqrt(height * width / _MAX_PIXELS))
-    response = recover_response_DebevecMalik1997(pictures[..., ::step, ::step], evs)
-    if response.residual_stops > _MAX_RESIDUAL_STOPS:
+    step = math.ceil(math.sqrt(height * width / _MAX_COMPARED))
+    levels = levels_of(pictures[..., ::step, ::step]).to(torch.uint8)
+    found = recover_curve(count_joint_levels(levels, evs), evs)
+    if found.disagreement_stops > _MAX_RESIDUAL_STOPS:
         raise ValueError(
-            f"they disagree about the scene by {response.residual_stops:.2f} stops, and {_MAX_RESIDUAL_STOPS} may be"
+            f"they disagree about the scene by {found.disagreement_stops:.2f} stops, and {_MAX_RESIDUAL_STOPS} may be"
         )
-    rows = max(1, _MAX_PIXELS // width)
-    strips = (pictures[:, :, top : top + rows] for top in range(0, height, rows))
-    return torch.cat([merge_DebevecMalik1997(strip, evs, response=response).exposure for strip in strips], dim=1)
+    rows = max(1, _MAX_MERGED // width)
+    strips = [_merge_rows(pictures, evs, found.log_curve, slice(top, top + rows)) for top in range(0, height, rows)]
+    return torch.cat(strips, dim=1)
+
+
+def _merge_rows(
+    pictures: Float[Tensor, "n 3 h w"], evs: Float[Tensor, " n"], log_curve: Float[Tensor, "256 3"], rows: slice
+) -> Float[Tensor, "3 r w"]:
+    """Merge some rows; a pixel's weight depends on its neighbours too."""
+    first = max(0, rows.start - 1)
+    merged = merge_exposures(pictures[:, :, first : rows.stop + 1], evs, log_curve=log_curve).exposure
+    return merged[:, rows.start - first :][:, : rows.stop - rows.start]

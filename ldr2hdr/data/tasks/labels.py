@@ -16,16 +16,14 @@ from torch import Tensor
 
 from ldr2hdr.calibration.alignment import align_Ward2003, shift_pictures
 from ldr2hdr.calibration.curve import levels_of
-from ldr2hdr.calibration.information import SAME_SCENE_EVIDENCE, fit_rows
 from ldr2hdr.calibration.merge import (
     MergedExposure,
     merge_DebevecMalik1997,
     merge_exposures,
+    recover_curve,
     recover_response_DebevecMalik1997,
 )
-from ldr2hdr.calibration.posterior import posterior_mean
-from ldr2hdr.calibration.prior import read_curve_prior
-from ldr2hdr.calibration.rows import bracket_rows, count_joint_levels, disagreement
+from ldr2hdr.calibration.rows import count_joint_levels
 from ldr2hdr.radiometry import expose
 
 Pictures: TypeAlias = Float[Tensor, "k 3 h w"]
@@ -85,16 +83,8 @@ class _Recovered(NamedTuple):
 
 
 def _recover_by_prior(ldr: Pictures, evs: Float[Tensor, " k"], is_valid: Bool[Tensor, "k h w"]) -> _Recovered:
-    """Recover the response as the posterior of a prior that real cameras taught."""
-    prior = read_curve_prior()
-    histograms = count_joint_levels(levels_of(ldr).to(torch.uint8), evs, is_valid=is_valid)
-    rows = bracket_rows(histograms, evs)
-    # whether there is one scene is asked of the curve that fits best, not of one that the prior holds back
-    log_curve, free = (
-        posterior_mean(fit_rows(rows, prior, num_frames=len(evs), evidence=evidence).information, prior)
-        for evidence in (SAME_SCENE_EVIDENCE, 1.0)
-    )
-    return _Recovered(partial(merge_exposures, log_curve=log_curve.to(ldr.device)), disagreement(rows, free))
+    found = recover_curve(count_joint_levels(levels_of(ldr).to(torch.uint8), evs, is_valid=is_valid), evs)
+    return _Recovered(partial(merge_exposures, log_curve=found.log_curve), found.disagreement_stops)
 
 
 def _recover_by_DebevecMalik1997(

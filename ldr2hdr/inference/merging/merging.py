@@ -14,7 +14,7 @@ from torch import Tensor
 from ldr2hdr.calibration.curve import FIRST_WHITE, MIN_LEVEL
 from ldr2hdr.calibration.deghosting import HALO_PX, Spread, find_moved, measure_spreads
 from ldr2hdr.calibration.fusion import Fused, fuse
-from ldr2hdr.calibration.information import bracket_information
+from ldr2hdr.calibration.information import SAME_SCENE_EVIDENCE, bracket_information
 from ldr2hdr.calibration.posterior import posterior_mean
 from ldr2hdr.calibration.prior import read_curve_prior
 from ldr2hdr.calibration.registration import Motion, register
@@ -262,7 +262,8 @@ class Scene:
         stops = torch.tensor(evs)
         histograms = count_joint_levels(torch.from_numpy(levels).movedim(-1, 1), stops, is_valid=valid)
         prior = read_curve_prior()
-        return tones_of_curve(posterior_mean(bracket_information(histograms, stops, prior), prior))
+        information = bracket_information(histograms, stops, prior, evidence=SAME_SCENE_EVIDENCE)
+        return tones_of_curve(posterior_mean(information, prior))
 
 
 def choose_reference(frames: Sequence[Frame]) -> int:

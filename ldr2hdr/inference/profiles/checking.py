@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ldr2hdr.calibration.information import fit_rows
-from ldr2hdr.calibration.posterior import CurveInformation, pool
+from ldr2hdr.calibration.posterior import CurveInformation, of_camera, pool
 from ldr2hdr.calibration.prior import CurvePrior
 from ldr2hdr.calibration.rows import BracketRows, row_errors
 from ldr2hdr.inference.profiles.scenes import Scene, judge, judged_weight, signs, weighted_median
@@ -85,11 +85,17 @@ class CurveCheck(NamedTuple):
 
 
 class _Trial(NamedTuple):
-    """Rows that are kept out, and what the others say."""
+    """Rows that are kept out, and what the others say: other scenes each of itself, or the same scene."""
 
     rows: BracketRows
     sign: Float[Tensor, " r"]
-    others: CurveInformation
+    others: tuple[CurveInformation, ...]
+    is_same_scene: bool
+
+    def told(self, strength: float, prior: CurvePrior) -> CurveInformation:
+        """Return what the others say of the scene that is kept out, or is part of it, so many times as strongly."""
+        parts = [scale(other, strength) for other in self.others]
+        return pool(parts if self.is_same_scene else [of_camera(part, prior) for part in parts])
 
 
 def check_curves(scenes: Sequence[Scene], prior: CurvePrior, curve_of: CurveOf) -> CurveCheck | None:
@@ -108,7 +114,7 @@ def check_curves(scenes: Sequence[Scene], prior: CurvePrior, curve_of: CurveOf) 
     before = _judge(trials, initial)
     if before is None:
         return None
-    curves = {strength: [curve_of(scale(trial.others, strength)) for trial in trials] for strength in _STRENGTHS[kind]}
+    curves = {strength: [curve_of(trial.told(strength, prior)) for trial in trials] for strength in _STRENGTHS[kind]}
     found = {strength: _judge(trials, of_others) or before for strength, of_others in curves.items()}
     best = min(found, key=lambda strength: (found[strength].error, abs(math.log(strength))))
     rows = _judge_rows(trials, curves[best], initial)
@@ -127,20 +133,23 @@ def _trials(scenes: Sequence[Scene], prior: CurvePrior) -> tuple[Kind, list[_Tri
     if scene.parts:
         return "parts", list(_trials_of_parts(scene, prior))
     own = {frame: scene.rows.select(scene.rows.involves(frame)) for frame in scene.frames}
-    return "exposures", [_Trial(rows, signs(rows, frame), scene.without(frame, prior)) for frame, rows in own.items()]
+    return "exposures", [
+        _Trial(rows, signs(rows, frame), (scene.without(frame, prior),), is_same_scene=True)
+        for frame, rows in own.items()
+    ]
 
 
 def _trials_of_scenes(scenes: Sequence[Scene]) -> Iterator[_Trial]:
     for number, scene in enumerate(scenes):
-        others = [other.fit.information for place, other in enumerate(scenes) if place != number]
-        yield _Trial(scene.rows, torch.ones_like(scene.rows.log_ratio), pool(others))
+        others = tuple(other.fit.information for place, other in enumerate(scenes) if place != number)
+        yield _Trial(scene.rows, torch.ones_like(scene.rows.log_ratio), others, is_same_scene=False)
 
 
 def _trials_of_parts(scene: Scene, prior: CurvePrior) -> Iterator[_Trial]:
     fits = [fit_rows(rows, prior, num_frames=len(scene.bracket)).information for rows in scene.parts]
     for number, rows in enumerate(scene.parts):
-        others = [fit for place, fit in enumerate(fits) if place != number]
-        yield _Trial(rows, torch.ones_like(rows.log_ratio), pool(others))
+        others = tuple(fit for place, fit in enumerate(fits) if place != number)
+        yield _Trial(rows, torch.ones_like(rows.log_ratio), others, is_same_scene=True)
 
 
 def _judge(trials: Sequence[_Trial], curves: Sequence[Float[Tensor, "256 3"]]) -> Judgement | None:

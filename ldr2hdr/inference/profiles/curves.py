@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ldr2hdr.calibration.posterior import CurveInformation, pool
+from ldr2hdr.calibration.posterior import CurveInformation, of_camera, pool
 from ldr2hdr.calibration.prior import read_curve_prior
 from ldr2hdr.inference.profiles.brackets import Bracket, RefusedBracket
 from ldr2hdr.inference.profiles.checking import GAPS_STOPS, NUM_BANDS, CurveCheck, check_curves, scale
@@ -78,8 +78,8 @@ def check_scenes(scenes: Sequence[Scene], response: PriorResponse) -> CurveCheck
 
 
 def information_of(scenes: Sequence[Scene], check: CurveCheck | None) -> CurveInformation:
-    """Return what all scenes say together, as strongly as the check found best."""
-    return scale(pool([scene.fit.information for scene in scenes]), 1.0 if check is None else check.strength)
+    """Return what all scenes say together of their camera, each as strongly as the check found best."""
+    return _told(scenes, 1.0 if check is None else check.strength)
 
 
 @torch.no_grad()
@@ -91,8 +91,7 @@ def verify(scenes: Sequence[Scene], check: CurveCheck | None, response: PriorRes
     strength = 1.0 if check is None else check.strength
     found = response.posterior(information_of(scenes, check))
     own = torch.stack([response.posterior(scale(scene.fit.information, strength)).log_curve for scene in scenes])
-    pooled = pool([scene.fit.information for scene in scenes])
-    deviation = response.posterior(scale(pooled, min(strength, 1.0))).deviation
+    deviation = response.posterior(_told(scenes, min(strength, 1.0))).deviation
     if len(scenes) > 1:
         deviation = torch.maximum(deviation, own.std(dim=0))
     unknown = math.nan
@@ -111,6 +110,11 @@ def verify(scenes: Sequence[Scene], check: CurveCheck | None, response: PriorRes
         cast_before=unknown if check is None else check.before.cast,
         scenes=tuple(map(_facts, scenes)),
     )
+
+
+def _told(scenes: Sequence[Scene], strength: float) -> CurveInformation:
+    prior = read_curve_prior()
+    return pool([of_camera(scale(scene.fit.information, strength), prior) for scene in scenes])
 
 
 def _change(scenes: Sequence[Scene], response: PriorResponse) -> float:

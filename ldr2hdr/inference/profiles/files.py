@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ldr2hdr.inference.profiles.fitting import Check
@@ -69,8 +69,8 @@ def write_profile(path: Path | str, profile: Profile) -> None:
         "sha256": digest_of(tensors, about),
     }
     with replacing(path) as temporary:
-        temporary.touch()  # where that is not allowed, the operating system says so
-        save_file(tensors, temporary, metadata)
+        # not by save_file, which lets nobody else read the file, whatever the umask
+        temporary.write_bytes(save(tensors, metadata))
 
 
 def read_profile(path: Path | str) -> Profile:

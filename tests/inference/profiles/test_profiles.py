@@ -1,6 +1,7 @@
 """A profile says after loading what it said before; what is damaged, strange or another model's is refused."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -193,11 +194,21 @@ def test_it_is_written_whole_or_not_at_all(
     def fail(*arguments: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(profiles, "save_file", fail)
+    monkeypatch.setattr(profiles, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         write_profile(saved, adapted.profile)
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == ["a.ldr2hdr"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such modes")
+def test_a_file_follows_the_umask(tmp_path: Path, adapted: AdaptedCamera) -> None:
+    before = os.umask(0o022)
+    try:
+        write_profile(tmp_path / "p.ldr2hdr", adapted.profile)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "p.ldr2hdr").stat().st_mode & 0o777 == 0o644
 
 
 def test_no_folder_and_no_permission(tmp_path: Path, adapted: AdaptedCamera) -> None:
