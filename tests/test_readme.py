@@ -28,9 +28,8 @@ def test_there_are_commands_to_try() -> None:
 
 
 def _is_there(path: str) -> bool:
-    hosted = path.removeprefix("../../actions/").removesuffix(
-        "/badge.svg"
-    )  # on GitHub, whose address for a workflow holds its file's name
+    # on GitHub, whose addresses for a workflow and its badge hold its file's name
+    hosted = path.removeprefix("../../actions/").removesuffix("/badge.svg")
     return (ROOT / (path if hosted == path else f".github/{hosted}")).exists()
 
 

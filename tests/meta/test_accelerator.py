@@ -23,6 +23,8 @@ from ldr2hdr.response.local import LocalRidgeResponse
 from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
 from ldr2hdr.tasks import Shots, TaskBatch
 
+pytestmark = pytest.mark.slow
+
 BACKBONES = {
     "unet": lambda: UNet((4, 6)),
     "unet_group": lambda: UNet((4, 6), norm="group"),

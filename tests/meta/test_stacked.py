@@ -8,6 +8,8 @@ from test_engines import ALGORITHMS, CLASSES, UNROLLED, make
 from ldr2hdr.meta.outer_step import OuterStep
 from ldr2hdr.tasks import Shots, TaskBatch
 
+pytestmark = pytest.mark.slow
+
 
 def assert_same(found: OuterStep, expected: OuterStep) -> None:
     assert torch.equal(found.is_counted, expected.is_counted)
