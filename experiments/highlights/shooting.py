@@ -27,7 +27,7 @@ _LEAST_PX: Final = 300
 _SHOT: Final = (-17.0, -11.0)
 _READ: Final = (-24.0, -15.0)
 _OTHER_SHAPES: Final = (1.5, 16 / 9, 1.0)
-# Least mean stops over white that are drawn, and the least and most by which a view's are multiplied
+# Least level that is drawn, in stops over white, and the least and most by which a view's is multiplied
 _LEAST_LEVEL: Final = 0.15
 _FACTORS: Final = (0.3, 4.0)
 
@@ -89,17 +89,19 @@ def shoot(scene: Scene, *, curves: Curves, recipe: Recipe, generator: np.random.
 def _relight(
     stops: Float[np.ndarray, "3 h w"], recipe: Recipe, generator: np.random.Generator
 ) -> Float[np.ndarray, "3 h w"]:
-    """Multiply the stops over white by one factor, so that their mean is in part drawn, and not the place's own.
+    """Give what all channels clip more light or less, so that its mean level is in part drawn, and not the place's own.
 
     How bright a real lamp or window is hardly follows from how much of the picture it clips, as it does in views of
-    few places: what a network learns of that from them misleads it on photographs.
+    few places: what a network learns of that from them misleads it on photographs. Channels change alike, and so hues
+    stay.
     """
-    is_over = stops > 0
-    own = float(stops[is_over].mean()) if is_over.any() else 0.0
+    common = stops.min(axis=0).clip(0)
+    is_full = common > 0
+    own = float(common[is_full].mean()) if is_full.any() else 0.0
     drawn = max(generator.normal(recipe.level_stops, recipe.level_deviation), _LEAST_LEVEL)
     factor = (own + recipe.level * (drawn - own)) / max(own, _LEAST_LEVEL)
     stretch = 1 + generator.uniform(0, recipe.stretch)
-    return np.where(is_over, stops * np.float32(np.clip(factor, *_FACTORS) * stretch), stops)
+    return stops + np.float32(np.clip(factor, *_FACTORS) * stretch - 1) * common
 
 
 def shoot_held_out(
