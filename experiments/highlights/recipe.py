@@ -42,7 +42,7 @@ def _option(default: Any, about: str, choices: tuple[str, ...] | None = None) ->
 class Recipe:
     """Numbers of a training; each is an option of `train.py`."""
 
-    steps: int = _option(1000, "of the optimiser")
+    steps: int = _option(800, "of the optimiser")
     batch: int = _option(12, "views of a step")
     lr: float = _option(2e-3, "highest learning rate")
     seed: int = _option(1, "of the network, the views and the cameras")
