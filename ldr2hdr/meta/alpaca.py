@@ -289,7 +289,7 @@ def _variance(basis: Float[Tensor, "b f h w"], covariance: Float[Tensor, "m m"])
     blocks = torch.stack([covariance[at : at + size, at : at + size] for at in (0, size, 2 * size)])
     pixels = basis.flatten(2)[:, None]
     variance = ((blocks @ pixels) * pixels).sum(dim=2)
-    return variance.clamp_min(0).unflatten(2, basis.shape[2:])
+    return variance.clamp_min(0).view(len(basis), 3, *basis.shape[2:])
 
 
 def _is_one_scene(support: Shots) -> Bool[Tensor, ""]:

@@ -1,6 +1,7 @@
 """Tasks of several kinds in one data set: what a learner meets that is to serve them all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from ldr2hdr.data.cameras.camera import CameraFamily
 from ldr2hdr.data.cameras.ranges import Ranges
@@ -9,7 +10,7 @@ from ldr2hdr.data.scenes.sources import AbstractSceneSource
 from ldr2hdr.data.tasks.labels import AbstractLabelSource, TruthLabels
 from ldr2hdr.data.tasks.mixing import MixedTasks
 from ldr2hdr.data.tasks.profiles import ProfileTasks
-from ldr2hdr.data.tasks.sampling import CameraTasks, SceneTasks
+from ldr2hdr.data.tasks.sampling import AbstractRenderedTasks, CameraTasks, SceneTasks
 
 
 def mix_kinds(
@@ -48,14 +49,29 @@ def mix_kinds(
     Raises:
         ValueError: As for each kind, and if a weight names no kind.
     """
-    common = {"split": split, "ranges": ranges, "shots": shots, "queries": queries, "crop_px": crop_px}
-    common |= {"camera_device": camera_device}
+
+    def of_kind(
+        make: Callable[..., AbstractRenderedTasks], number: int, labels: AbstractLabelSource, **bracket: Sequence[float]
+    ) -> Callable[[], AbstractRenderedTasks]:
+        return partial(
+            make,
+            source,
+            cameras,
+            split=split,
+            ranges=ranges,
+            seed=seed + number,
+            label_source=labels,
+            shots=shots,
+            queries=queries,
+            crop_px=crop_px,
+            camera_device=camera_device,
+            **bracket,
+        )
+
     makers = {
-        "camera": lambda: CameraTasks(source, cameras, seed=seed, label_source=TruthLabels(), **common),
-        "scene": lambda: SceneTasks(source, cameras, seed=seed + 1, label_source=label_source, evs=scene_evs, **common),
-        "profile": lambda: ProfileTasks(
-            source, cameras, seed=seed + 2, label_source=label_source, evs=profile_evs, **common
-        ),
+        "camera": of_kind(CameraTasks, 0, TruthLabels()),
+        "scene": of_kind(SceneTasks, 1, label_source, evs=scene_evs),
+        "profile": of_kind(ProfileTasks, 2, label_source, evs=profile_evs),
     }
     if not weights or not set(weights) <= set(makers):
         raise ValueError(f"task.weights must name some of {', '.join(makers)}, got {', '.join(weights) or 'none'}")
