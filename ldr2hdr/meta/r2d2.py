@@ -15,6 +15,7 @@ from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.tasks import Shots, Statistics
 
 
+@runtime_checkable
 class SolvableHead(Protocol):
     """Last layer that is linear in the logarithm of what it gives."""
 

@@ -43,12 +43,20 @@ class PriorResponse(AbstractPointwiseResponse[CurveInformation, Float[Tensor, "2
         tau: Start of a channel's deviation from the common curve, in units of the cameras' spread.
         gain_deviation: Start of gamma, in nats.
         evidence: Start of what the support counts, relative to what calibration gives it.
+        is_fixed: Whether all of these stay what real cameras taught, whatever else is trained.
 
     Raises:
         ValueError: If an argument is not positive.
     """
 
-    def __init__(self, tau: float = CHANNEL_DEVIATION, gain_deviation: float = 0.2, evidence: float = 1.0) -> None:
+    def __init__(
+        self,
+        tau: float = CHANNEL_DEVIATION,
+        gain_deviation: float = 0.2,
+        evidence: float = 1.0,
+        *,
+        is_fixed: bool = False,
+    ) -> None:
         super().__init__()
         if min(tau, gain_deviation, evidence) <= 0:
             raise ValueError(
@@ -62,6 +70,7 @@ class PriorResponse(AbstractPointwiseResponse[CurveInformation, Float[Tensor, "2
         self.log_tau = nn.Parameter(torch.tensor(math.log(tau)))
         self.log_gain_deviation = nn.Parameter(torch.tensor(math.log(gain_deviation)))
         self.log_evidence = nn.Parameter(torch.tensor(math.log(evidence)))
+        self.requires_grad_(not is_fixed)
         self.register_buffer("knots", factors.knots, persistent=False)
         self.register_buffer("residual", factors.residual, persistent=False)
         self.knots: Tensor

@@ -7,12 +7,14 @@ import torch
 from torch import nn
 
 from ldr2hdr.backbones.blocks import norm_layer
+from ldr2hdr.backbones.context import ContextFeatures
 from ldr2hdr.backbones.resnet import ResNet
 from ldr2hdr.backbones.unet import UNet
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "unet": lambda norm="pixel": UNet((4, 8, 16), norm=norm),
     "resnet": lambda norm="pixel": ResNet(4, 2, norm=norm),
+    "context": lambda norm="pixel": ContextFeatures((4, 8), num_learned=3, hidden=4, context_px=16, norm=norm),
 }
 every_backbone = pytest.mark.parametrize("name", BACKBONES)
 

@@ -13,6 +13,8 @@ from ldr2hdr.data.cameras.metering import MeanMetering
 from ldr2hdr.data.cameras.stages import ClipFamily, GainsFamily
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
 from ldr2hdr.data.tasks.base import AbstractTasks
+from ldr2hdr.data.tasks.kinds import mix_kinds
+from ldr2hdr.data.tasks.labels import TruthLabels
 from ldr2hdr.data.tasks.profiles import ProfileTasks
 from ldr2hdr.data.tasks.sampling import CameraTasks, SceneTasks
 
@@ -201,3 +203,27 @@ def test_tasks_shot_on_a_gpu_are_those_of_the_cpu(kind):
         for expected, got in zip(on_cpu, on_gpu, strict=True):
             # a rounding error may turn a level
             assert ((got.cpu() - expected).abs() < 1e-5 + 1e-5 * expected).float().mean() > 0.999
+
+
+def mixed(weights):
+    return make(
+        mix_kinds,
+        label_source=TruthLabels(),
+        scene_evs=(-4.0, -2.0, 0.0, 2.0),
+        profile_evs=(-2.0, 0.0, 2.0),
+        weights=weights,
+    )
+
+
+def test_mixed_kinds_are_those_of_their_own_data_sets():
+    tasks = mixed({"camera": 2, "scene": 1, "profile": 1})
+    own = [make(seed=0), make(SceneTasks, seed=1), make(ProfileTasks, seed=2)]
+    first = [tasks[index] for index in range(4)]
+    assert sum(any(same(task, alone[0]) for alone in own) for task in first) == 3
+    assert sum(same(task, own[0][1]) for task in first) == 1
+
+
+@pytest.mark.parametrize("weights", [{}, {"bracket": 1.0}])
+def test_mixed_kinds_need_a_known_one(weights):
+    with pytest.raises(ValueError, match=r"task\.weights"):
+        mixed(weights)
