@@ -58,7 +58,7 @@ def test_what_the_others_tell_is_about_what_all_tell(good: Bracket) -> None:
 def test_others_that_are_white_or_black_where_it_matters_tell_nothing(good: Bracket) -> None:
     told = (good.ldr[1:2] > 0.05) & (good.ldr[1:2] < 0.95)
     dark, bright = (good.ldr[number].where(~told[0], level) for number, level in ((0, 0.0), (2, 1.0)))
-    with pytest.raises(RefusedBracket, match=r"(the others tell too little of 1.jpg|cannot be merged)"):
+    with pytest.raises(RefusedBracket, match=r"(the others say too little of 1.jpg|cannot be merged)"):
         hold_out(replace(good, ldr=torch.stack([dark, good.ldr[1], bright])), 1)
 
 
