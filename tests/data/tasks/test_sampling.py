@@ -216,7 +216,7 @@ def mixed(weights):
 
 
 def test_mixed_kinds_are_those_of_their_own_data_sets():
-    tasks = mixed({"camera": 2, "scene": 1, "profile": 1})
+    tasks = mixed({"camera": 2.0, "scene": 1.0, "profile": 1.0})
     own = [make(seed=0), make(SceneTasks, seed=1), make(ProfileTasks, seed=2)]
     first = [tasks[index] for index in range(4)]
     assert sum(any(same(task, alone[0]) for alone in own) for task in first) == 3
