@@ -162,7 +162,7 @@ def test_the_loss_is_the_mean_likelihood_over_clipped_samples(study):
 
 
 def test_the_rate_rises_stays_and_falls(study):
-    rates = [study["recipe"].Recipe().learning_rate(step) for step in (0, 49, 99, 300, 650, 1000)]
+    rates = [study["recipe"].Recipe(steps=1000).learning_rate(step) for step in (0, 49, 99, 300, 650, 1000)]
     assert rates == pytest.approx([2e-5, 1e-3, 2e-3, 2e-3, 0.51 * 2e-3, 0.02 * 2e-3])
 
 
