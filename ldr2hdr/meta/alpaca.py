@@ -1,18 +1,16 @@
 """ALPaCA: Bayesian linear regression on learned features gives the last layer, and how sure it is."""
 
-import copy
 import math
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ldr2hdr.meta.folding import FoldedNetwork, statistics_of
 from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.mixture import Information, Mixture, allow_for_drift, condition
-from ldr2hdr.meta.r2d2 import HeadStatistics, SolvableHead, SolvableNetwork
+from ldr2hdr.meta.solved_head import AbstractSolvedHead, HeadStatistics, SolvableHead, full_precision
 from ldr2hdr.tasks import Shots
 
 # Labels may ask for any factor where a picture is black or white; more than e to this they do not get, in nats.
@@ -96,7 +94,7 @@ class Prediction(NamedTuple):
     linear: Float[Tensor, "b 3 h w"]
 
 
-class BayesianHead(nn.Module):
+class BayesianHead(AbstractSolvedHead):
     r"""Network whose last layer is Bayesian linear regression on its features.
 
     With features :math:`f(x)` and a one, the logarithm of light over what the response stage gives is, per channel,
@@ -130,20 +128,14 @@ class BayesianHead(nn.Module):
         pixels: float,
         trust: float,
     ) -> None:
-        super().__init__()
+        super().__init__(network, algo="alpaca")
         numbers = (prior_deviation, drift_deviation, pixels, trust)
         if min(numbers) <= 0 or num_priors < 2:
             raise ValueError(
                 "algo.prior_deviation, algo.drift_deviation, algo.pixels and algo.trust must be positive and "
                 f"algo.num_priors at least 2, got {', '.join(map(str, numbers))} and {num_priors}"
             )
-        if not isinstance(network, SolvableNetwork):
-            raise ValueError(
-                "algo=alpaca needs a network that gives the features of its last layer, as backbone=context and "
-                f"backbone=unet do; this {type(network).__name__} does not"
-            )
-        self.network = network
-        features = network.head.conv.weight.shape[1]
+        features = self.solvable.head.conv.weight.shape[1]
         size = 3 * (features + 1)
         self.noise = nn.Conv2d(features, 3, 1)
         nn.init.zeros_(self.noise.weight)
@@ -161,23 +153,19 @@ class BayesianHead(nn.Module):
         self.log_label_deviation = nn.Parameter(torch.full((3,), -1.0))
         self.log_trust = nn.Parameter(torch.tensor(math.log(trust)))
 
-    def sufficient_statistics(self, support: Shots) -> HeadStatistics:
-        """Keep the support itself: its features depend on the parameters."""
-        return HeadStatistics(statistics_of(self.network, support), support)
-
     def forward(
         self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None
     ) -> Float[Tensor, "b 3 h w"]:
         """Predict by the mean of the last layer, with the distribution that a loss may ask for."""
         predicted = self.predict(ldr, statistics)
-        head = cast(SolvableNetwork, self.network).head
+        head = self.solvable.head
         return _Answer.of(head.render(predicted.mean, predicted.linear), predicted, head)
 
     def predict(self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None) -> Prediction:
         """Return the law of the logarithm of light, without support by the prior."""
-        network = cast(SolvableNetwork, self.network)
+        network = self.solvable
         features, linear = network.features(ldr, None if statistics is None else statistics.of_network)
-        with _full_precision(ldr):
+        with full_precision(ldr):
             features = features.to(linear.dtype)
             weights = self.prior() if statistics is None else self.posterior(statistics)
             mean, covariance = weights.mean().to(linear.dtype), weights.covariance() + self._drift()
@@ -186,15 +174,10 @@ class BayesianHead(nn.Module):
             variance = _variance(basis, covariance.to(linear.dtype)) + (2 * self._log_noise(features)).exp()
         return Prediction(predicted, variance, linear)
 
-    @torch.no_grad()
-    def fold(self, statistics: HeadStatistics) -> FoldedNetwork:
-        """Return the network with the mean of the last layer in the place of its own."""
-        network, conv = copy.deepcopy(self.network), cast(SolvableNetwork, self.network).head.conv
-        mean = self.posterior(statistics).mean().to(conv.weight.dtype).view(3, -1)
-        conv = cast(SolvableNetwork, network).head.conv
-        conv.weight.copy_(mean[:, :-1].view_as(conv.weight))
-        torch.as_tensor(conv.bias).copy_(mean[:, -1])
-        return FoldedNetwork(network, statistics.of_network)
+    def last_layer(self, statistics: HeadStatistics) -> Float[Tensor, "3 c_plus_1"]:
+        """Return the posterior mean of the weights and bias of each channel."""
+        mean = self.posterior(statistics).mean().to(self.solvable.head.conv.weight.dtype)
+        return mean.view(3, -1)
 
     def prior(self) -> Mixture:
         """Return the law of a camera's last layer: weights and bias of each channel in turn."""
@@ -205,9 +188,9 @@ class BayesianHead(nn.Module):
     def posterior(self, statistics: HeadStatistics) -> Mixture:
         """Return the law of this camera's last layer."""
         support = statistics.support
-        network = cast(SolvableNetwork, self.network)
+        network = self.solvable
         features, linear = network.features(support.ldr, statistics.of_network)
-        with _full_precision(linear):
+        with full_precision(linear):
             features = features.to(linear.dtype)
             target = network.head.log_factor(support.exposure, linear).clamp(-_MOST_NATS, _MOST_NATS)
             pictures = self._information(features, target, is_one_scene=_is_one_scene(support))
@@ -304,7 +287,3 @@ def _is_one_scene(support: Shots) -> Bool[Tensor, ""]:
 
 def _with_one(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c_plus_1 h w"]:
     return torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
-
-
-def _full_precision(like: Tensor) -> torch.autocast:
-    return torch.autocast(like.device.type, enabled=False)

@@ -1,41 +1,16 @@
 """R2-D2: the last layer is not adapted by steps, but solved for in closed form."""
 
-import copy
 import math
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.meta.base import Predictor
-from ldr2hdr.meta.folding import FoldedNetwork, statistics_of
 from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
-from ldr2hdr.tasks import Shots, Statistics
-
-
-@runtime_checkable
-class SolvableHead(Protocol):
-    """Last layer that is linear in the logarithm of what it gives."""
-
-    conv: nn.Conv2d
-
-    def render(self, log_factor: Tensor, linear: Tensor) -> Tensor:
-        """Return the prediction for an output of the convolution."""
-
-    def log_factor(self, exposure: Tensor, linear: Tensor) -> Tensor:
-        """Return the output of the convolution that would give a prediction."""
-
-
-@runtime_checkable
-class SolvableNetwork(Protocol):
-    """Network that shows the features which its last layer sees."""
-
-    head: SolvableHead
-
-    def features(self, ldr: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
-        """Return features ``(B, C, H, W)`` for the head, and the linearised pictures."""
+from ldr2hdr.meta.solved_head import AbstractSolvedHead, HeadStatistics, full_precision
 
 
 class R2D2Learner(MAMLLearner):
@@ -84,14 +59,7 @@ class R2D2Learner(MAMLLearner):
         return cast(RidgeHead, self.model).network
 
 
-class HeadStatistics(NamedTuple):
-    """Statistics for a solved head: the support itself, and those of the network's closed-form part."""
-
-    of_network: Statistics
-    support: Shots
-
-
-class RidgeHead(nn.Module):
+class RidgeHead(AbstractSolvedHead):
     """A network whose last layer is fitted to the support, differentiably.
 
     Args:
@@ -103,20 +71,10 @@ class RidgeHead(nn.Module):
     """
 
     def __init__(self, network: nn.Module, ridge_weight: float) -> None:
-        super().__init__()
+        super().__init__(network, algo="r2d2")
         if ridge_weight <= 0:
             raise ValueError(f"algo.ridge_weight must be positive, got {ridge_weight}")
-        if not isinstance(network, SolvableNetwork):
-            raise ValueError(
-                "algo=r2d2 needs a network that gives the features of its last layer, as backbone=unet and "
-                f"backbone=resnet do; this {type(network).__name__} does not"
-            )
-        self.network = network
         self.log_ridge_weight = nn.Parameter(torch.tensor(math.log(ridge_weight)))
-
-    def sufficient_statistics(self, support: Shots) -> HeadStatistics:
-        """Keep the support itself: its features depend on the parameters."""
-        return HeadStatistics(statistics_of(self.network, support), support)
 
     def forward(
         self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None
@@ -124,33 +82,28 @@ class RidgeHead(nn.Module):
         """Predict by the fitted last layer, or by the network's own without support."""
         if statistics is None:
             return self.network(ldr, None)
-        network = cast(SolvableNetwork, self.network)
+        network = self.solvable
         features, linear = network.features(ldr, statistics.of_network)
         fitted = self.fit(statistics)
-        with _full_precision(ldr):
+        with full_precision(ldr):
             log_factor = _with_one(features.to(fitted.dtype)) @ fitted
         return network.head.render(log_factor.permute(0, 3, 1, 2), linear)
 
-    @torch.no_grad()
-    def fold(self, statistics: HeadStatistics) -> FoldedNetwork:
-        """Return the network with the fitted last layer in the place of its own."""
-        network, fitted = copy.deepcopy(self.network), self.fit(statistics).T
-        conv = cast(SolvableNetwork, network).head.conv
-        conv.weight.copy_(fitted[:, :-1].view_as(conv.weight))
-        torch.as_tensor(conv.bias).copy_(fitted[:, -1])
-        return FoldedNetwork(network, statistics.of_network)
+    def last_layer(self, statistics: HeadStatistics) -> Float[Tensor, "3 c_plus_1"]:
+        """Return the fitted weights and bias of each channel."""
+        return self.fit(statistics).T
 
     def fit(self, statistics: HeadStatistics) -> Float[Tensor, "c_plus_1 3"]:
         r"""Return weights and bias, :math:`W_0 + \arg\min_D \tfrac1N \|X (W_0 + D) - Y\|^2 + \lambda \|D\|^2`."""
-        network = cast(SolvableNetwork, self.network)
+        network = self.solvable
         features, linear = network.features(statistics.support.ldr, statistics.of_network)
-        with _full_precision(features):
+        with full_precision(features):
             return self._solve(features, linear, statistics.support.exposure)
 
     def _solve(
         self, features: Float[Tensor, "b c h w"], linear: Float[Tensor, "b 3 h w"], exposure: Float[Tensor, "b 3 h w"]
     ) -> Float[Tensor, "c_plus_1 3"]:
-        network = cast(SolvableNetwork, self.network)
+        network = self.solvable
         examples = _with_one(features.to(linear.dtype)).flatten(0, 2)
         target = network.head.log_factor(exposure, linear).permute(0, 2, 3, 1).flatten(0, 2)
         conv = network.head.conv
@@ -161,11 +114,6 @@ class RidgeHead(nn.Module):
         # a matrix that diverged gives NaN, which the guards see, instead of an exception
         difference, info = torch.linalg.solve_ex(gram + ridge, moment)
         return prior + torch.where(info == 0, difference, torch.nan)
-
-
-def _full_precision(like: Tensor) -> torch.autocast:
-    """Solve in the precision of the data whatever the network runs in; there is no solver for 16 bits."""
-    return torch.autocast(like.device.type, enabled=False)
 
 
 def _with_one(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c_plus_1"]:
