@@ -14,7 +14,7 @@ from ldr2hdr.backbones.highlights.backbone import AbstractHighlightBackbone
 from ldr2hdr.backbones.highlights.distribution import Statistic
 from ldr2hdr.backbones.locality import Locality
 from ldr2hdr.response.base import AbstractResponse
-from ldr2hdr.tasks import Shots, Statistics, Window, named_tensors, with_tensors
+from ldr2hdr.tasks import Shots, Statistics, Window, map_tensors
 
 _STRIP_ROWS: Final = 128
 
@@ -124,7 +124,7 @@ class BoundReconstructor(nn.Module):
         super().__init__()
         self.response = response
         self.backbone = backbone
-        self.weights = _map_tensors(weights, Tensor.detach)
+        self.weights = map_tensors(weights, Tensor.detach)
 
     @cached_property
     def locality(self) -> Locality | None:
@@ -217,12 +217,8 @@ class BoundReconstructor(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "BoundReconstructor":
         """Move the weights with the parameters, to a device or a type."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.weights = _map_tensors(self.weights, fn)
+        self.weights = map_tensors(self.weights, fn)
         return self
-
-
-def _map_tensors(tree: Any, fn: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401 (of the type it is given)
-    return with_tensors(tree, {name: fn(tensor) for name, tensor in named_tensors(tree).items()})
 
 
 def _thin(strip: Float[Tensor, "b 3 h w"]) -> Sequence[Float[Tensor, "b 3 _ w"]]:

@@ -1,6 +1,6 @@
 """Examples, tasks and batches of tasks: validated once, then passed around as they are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -160,6 +160,11 @@ def with_tensors(tree: _Tree, tensors: Mapping[str, Tensor]) -> _Tree:
     """Return statistics, or the like, of the same shape that hold other tensors, by the names of `named_tensors`."""
     filled: _Tree = _fill(tree, tensors, ())
     return filled
+
+
+def map_tensors(tree: _Tree, fn: Callable[[Tensor], Tensor]) -> _Tree:
+    """Return statistics, or the like, of the same shape that hold what a function makes of each tensor."""
+    return with_tensors(tree, {name: fn(tensor) for name, tensor in named_tensors(tree).items()})
 
 
 def _name(path: tuple[str, ...]) -> str:

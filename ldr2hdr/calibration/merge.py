@@ -181,7 +181,18 @@ def merge_DebevecMalik1997(
         Debevec and Malik, SIGGRAPH 1997, eq. 6.
     """
     levels = _levels(ldr, evs)
-    return _merge(levels, evs, log_exposure=response.log_exposure, weight=_confidence(levels), is_valid=is_valid)
+    valid = torch.ones_like(levels, dtype=torch.bool) if is_valid is None else is_valid[:, None].expand_as(levels)
+    _require_shown(valid)
+    log_exposures = look_up(response.log_exposure, levels) - (evs.double() * math.log(2))[:, None, None, None]
+    weight = _confidence(levels) * valid
+    is_weighted = weight.sum(dim=0) > 0
+    mean = (weight * log_exposures).sum(dim=0) / torch.where(is_weighted, weight.sum(dim=0), 1)
+    lowest = log_exposures.where((levels >= FIRST_WHITE) & valid, -torch.inf).amax(dim=0)
+    highest = log_exposures.where((levels == 0) & valid, torch.inf).amin(dim=0)
+    is_clipped = ~is_weighted & highest.isinf()
+    is_black = ~is_weighted & lowest.isinf()
+    bound = torch.where(is_clipped, lowest, torch.where(is_black, highest, (lowest + highest) / 2))
+    return MergedExposure(torch.where(is_weighted, mean, bound).exp().float(), is_clipped, is_black)
 
 
 def merge_exposures(
@@ -220,29 +231,6 @@ def merge_exposures(
         for part in (fused.light / tones.light[_WHITE], fused.is_clipped, fused.is_black)
     )
     return MergedExposure(light, is_clipped, is_black)
-
-
-def _merge(
-    levels: Int[Tensor, "n 3 h w"],
-    evs: Float[Tensor, " n"],
-    *,
-    log_exposure: Float[Tensor, "3 256"],
-    weight: Float[Tensor, "n 3 h w"],
-    is_valid: Bool[Tensor, "n h w"] | None,
-) -> MergedExposure:
-    """Weighted mean of log exposure, or bounds where nothing has weight."""
-    valid = torch.ones_like(levels, dtype=torch.bool) if is_valid is None else is_valid[:, None].expand_as(levels)
-    _require_shown(valid)
-    log_exposures = look_up(log_exposure, levels) - (evs.double() * math.log(2))[:, None, None, None]
-    weight = weight * valid
-    is_weighted = weight.sum(dim=0) > 0
-    mean = (weight * log_exposures).sum(dim=0) / torch.where(is_weighted, weight.sum(dim=0), 1)
-    lowest = log_exposures.where((levels >= FIRST_WHITE) & valid, -torch.inf).amax(dim=0)
-    highest = log_exposures.where((levels == 0) & valid, torch.inf).amin(dim=0)
-    is_clipped = ~is_weighted & highest.isinf()
-    is_black = ~is_weighted & lowest.isinf()
-    bound = torch.where(is_clipped, lowest, torch.where(is_black, highest, (lowest + highest) / 2))
-    return MergedExposure(torch.where(is_weighted, mean, bound).exp().float(), is_clipped, is_black)
 
 
 def _require_shown(valid: Bool[Tensor, "n *s"]) -> None:

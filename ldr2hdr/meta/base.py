@@ -166,12 +166,19 @@ class AbstractMetaLearner(nn.Module, ABC):
         steps = self.inner.steps if steps is None else steps
         return next(islice(self.trajectory(support, lr=lr), steps, None))
 
-    def trajectory(self, support: Shots, *, lr: float | None = None) -> Iterator[Predictor]:
+    def trajectory(
+        self, support: Shots, *, lr: float | None = None, statistics: Statistics = None
+    ) -> Iterator[Predictor]:
         """Yield the predictor after 0, 1, 2, ... inner steps, without end.
 
         Each is good until the next one is asked for: the steps share one set of parameters.
+
+        Args:
+            support: K examples ``(K, 3, H, W)``.
+            lr: As for ``adapt``.
+            statistics: For the closed-form part; of the support if None.
         """
-        statistics = self.statistics(support)
+        statistics = self.statistics(support) if statistics is None else statistics
         for adapted in self.engine(lr=lr).unroll(support, statistics, order="none"):
             yield partial(_predict, adapted.predict, statistics)
 

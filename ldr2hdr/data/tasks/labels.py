@@ -11,7 +11,7 @@ from functools import partial
 from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ldr2hdr.calibration.alignment import align_Ward2003, shift_pictures
@@ -149,28 +149,29 @@ class MergeLabels(AbstractLabelSource):
         try:
             if self.align:
                 shifts = align_Ward2003(ldr, evs, max_shift_px=self.max_shift_px).shifts_px
-            merge, residual_stops = _RECOVERIES[self.response](*_shifted(ldr, evs, shifts))
-            # onto each picture in turn, so that no label lacks a border
-            merged = []
-            for shift in shifts:
-                aligned, _, is_valid = _shifted(ldr, evs, shifts - shift)
-                merged.append(merge(aligned, evs, is_valid=is_valid).exposure)
+            aligned, is_valid = shift_pictures(ldr, shifts)
+            merge, residual_stops = _RECOVERIES[self.response](aligned, evs, is_valid)
+            self._require_one_scene(residual_stops)
+            # onto each picture in turn, so that no label lacks a border; once for those that lie alike
+            merged: dict[tuple[int, ...], Tensor] = {}
+            places = [tuple(shift) for shift in shifts.tolist()]
+            for place, shift in zip(places, shifts, strict=True):
+                if place not in merged:
+                    aligned, is_valid = shift_pictures(ldr, shifts - shift)
+                    merged[place] = merge(aligned, evs, is_valid=is_valid).exposure
+        except RefusedSupport:
+            raise
         except ValueError as error:
             raise RefusedSupport(f"labels=merge cannot merge this support: {error}") from error
+        return expose(torch.stack([merged[place] for place in places]), evs)
+
+    def _require_one_scene(self, residual_stops: float) -> None:
         if residual_stops > self.max_residual_stops:
             words = f"disagree about it by {residual_stops:.2f} stops, more than"
             raise RefusedSupport(
                 f"labels=merge needs exposures of one scene, got pictures that {words} max_residual_stops="
                 f"{self.max_residual_stops:g}; choose task=scene, or align=true for a bracket shot by hand"
             ) from ValueError(f"they show one scene, but {words} {self.max_residual_stops:g}")
-        return expose(torch.stack(merged), evs)
-
-
-def _shifted(
-    ldr: Pictures, evs: Float[Tensor, " k"], shifts: Int[Tensor, "k 2"]
-) -> tuple[Pictures, Float[Tensor, " k"], Bool[Tensor, "k h w"]]:
-    pictures, is_valid = shift_pictures(ldr, shifts)
-    return pictures, evs, is_valid
 
 
 class TeacherLabels(AbstractLabelSource):

@@ -145,9 +145,13 @@ def _read_frame(path: Path, longest_px: int) -> _Frame:
         raise RefusedBracket(
             f"expected photographs of at least {_SHORTEST_PX} pixels a side, got {width} x {height}: {path}"
         )
-    scale = min(1.0, longest_px / max(height, width))
-    small = F.interpolate(photo.ldr[None], (round(height * scale), round(width * scale)), mode="area")[0]
-    return _Frame(path, small, (height, width), photo.source.shot)
+    return _Frame(path, shrink(photo.ldr[None], longest_px)[0], (height, width), photo.source.shot)
+
+
+def shrink(ldr: Float[Tensor, "n 3 h w"], longest_px: int) -> Float[Tensor, "n 3 _ _"]:
+    """Shrink pictures whose longer side is longer than this, by the mean over what becomes a pixel."""
+    scale = min(1.0, longest_px / max(ldr.shape[2:]))
+    return F.interpolate(ldr, [round(side * scale) for side in ldr.shape[2:]], mode="area")
 
 
 def _describe_settings(shots: Sequence[Shot]) -> str:

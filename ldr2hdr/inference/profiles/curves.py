@@ -12,7 +12,7 @@ from ldr2hdr.calibration.posterior import CurveInformation, of_camera, pool
 from ldr2hdr.calibration.prior import read_curve_prior
 from ldr2hdr.inference.profiles.brackets import Bracket, RefusedBracket
 from ldr2hdr.inference.profiles.checking import GAPS_STOPS, NUM_BANDS, CurveCheck, check_curves, scale
-from ldr2hdr.inference.profiles.scenes import Scene, compare_exposures
+from ldr2hdr.inference.profiles.scenes import JUDGED, Scene, compare_exposures
 from ldr2hdr.inference.profiles.verification import MAX_SCENES, SceneFacts, Verification, shortened
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.prior import PriorResponse
@@ -120,7 +120,7 @@ def _told(scenes: Sequence[Scene], strength: float) -> CurveInformation:
 def _change(scenes: Sequence[Scene], response: PriorResponse) -> float:
     """Compute how far the curve is from the prior's, in stops."""
     after, before = (
-        response.posterior(information).log_curve[13:240] for information in (information_of(scenes, None), None)
+        response.posterior(information).log_curve[JUDGED] for information in (information_of(scenes, None), None)
     )
     return float((after - before).square().mean().sqrt()) / math.log(2)
 

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple
 
 import torch
@@ -14,7 +16,7 @@ from ldr2hdr.inference.profiles.support import HeldOut, align_bracket, cut_alike
 from ldr2hdr.meta.base import AbstractMetaLearner, Predictor
 from ldr2hdr.metrics.functional import log2_rmse, masked_mean
 from ldr2hdr.metrics.regions import find_regions
-from ldr2hdr.tasks import Shots, Statistics, named_tensors, with_tensors
+from ldr2hdr.tasks import Shots, Statistics, map_tensors
 
 _FLOOR: Final = 2.0**-10
 OnStep = Callable[[int, float, float], None]
@@ -143,20 +145,10 @@ def choose_steps(
     """
     device = next(learner.parameters()).device
     support = kept_out.support.to(device)
-    statistics = with_tensors(
-        kept_out.statistics, {name: part.to(device) for name, part in named_tensors(kept_out.statistics).items()}
-    )
-    single = _disagreement(learner.single_shot(), kept_out)
-    errors: list[float] = []
-    for step, adapted in zip(
-        range(max_steps + 1), learner.engine().unroll(support, statistics, order="none"), strict=False
-    ):
-        errors.append(_disagreement(lambda ldr: adapted.predict(ldr, statistics), kept_out))  # noqa: B023 (used at once)
-        if on_step is not None:
-            on_step(step, errors[-1], single)
-        if not math.isfinite(errors[-1]):
-            break
-    return Check(kept_out.name, single, tuple(errors))
+    statistics = map_tensors(kept_out.statistics, lambda part: part.to(device))
+    trajectory = islice(learner.trajectory(support, statistics=statistics), max_steps + 1)
+    find_error = partial(_disagreement, kept_out=kept_out)
+    return _judge_steps(kept_out.name, learner.single_shot(), trajectory, find_error, on_step)
 
 
 def fit(learner: AbstractMetaLearner, brackets: Sequence[Bracket], *, steps: int, statistics: Statistics = None) -> Fit:
@@ -219,15 +211,28 @@ def _check_on(learner: AbstractMetaLearner, kept_out: HeldOut, *, max_steps: int
     device = next(learner.parameters()).device
     support, judged = kept_out.support.to(device), kept_out.judged.to(device)
     is_known = kept_out.is_known.to(device)
-    single = error_stops(learner.single_shot(), judged, is_known=is_known)
+    find_error = partial(error_stops, judged=judged, is_known=is_known)
+    trajectory = islice(learner.trajectory(support), max_steps + 1)
+    return _judge_steps(kept_out.name, learner.single_shot(), trajectory, find_error, on_step)
+
+
+def _judge_steps(
+    name: str,
+    single_shot: Predictor,
+    trajectory: Iterator[Predictor],
+    find_error: Callable[[Predictor], float],
+    on_step: OnStep | None,
+) -> Check:
+    """Judge each predictor of a trajectory, until one is no longer finite."""
+    single = find_error(single_shot)
     errors: list[float] = []
-    for step, predictor in zip(range(max_steps + 1), learner.trajectory(support), strict=False):
-        errors.append(error_stops(predictor, judged, is_known=is_known))
+    for step, predictor in enumerate(trajectory):
+        errors.append(find_error(predictor))
         if on_step is not None:
             on_step(step, errors[-1], single)
         if not math.isfinite(errors[-1]):
             break
-    return Check(kept_out.name, single, tuple(errors))
+    return Check(name, single, tuple(errors))
 
 
 def _split(brackets: Sequence[Bracket]) -> Iterator[HeldOut]:

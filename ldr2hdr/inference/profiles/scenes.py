@@ -17,8 +17,8 @@ from ldr2hdr.inference.profiles.brackets import Bracket, RefusedBracket
 FRAME_PX: Final = 768
 """Longest side of the exposures that are compared: 0.4 megapixels, a thousand or more for each level."""
 _MAX_SHIFT_PX: Final = 48
-# Rows between these levels are judged: outside, black level and clipping decide
-_JUDGED_LEVELS: Final = (13.0, 239.0)
+JUDGED: Final = slice(13, 240)
+"""Levels at which a curve is judged: outside, black level and clipping decide."""
 # Pixels of a level at which a row counts half when a curve is judged
 _HALF_COUNT_PX: Final = 100.0
 _MIN_JUDGED: Final = 3.0
@@ -112,13 +112,12 @@ def compare_exposures(bracket: Bracket, prior: CurvePrior) -> Scene:
     rows = bracket_rows(histograms, bracket.evs)
     _require_common(rows, bracket)
     silent = sorted(set(range(len(bracket))) - set(_frames_of(rows)))
-    kept, wrong = _leave_out_wrong(rows, prior, num_frames=len(bracket))
+    kept, fit, wrong = _leave_out_wrong(rows, prior, num_frames=len(bracket))
     reasons = dict.fromkeys(silent, "no level between black and white in common with another exposure")
     reasons |= {
         frame: f"stated exposure is off by {offset:+.1f} stops, by the others" for frame, offset in wrong.items()
     }
     left_out = tuple(LeftOut(bracket.paths[frame].name, reason) for frame, reason in sorted(reasons.items()))
-    fit = fit_rows(kept, prior, num_frames=len(bracket))
     # wrong exposures are found among more than two, which need no parts
     parts = _parts(levels, aligned, bracket) if len(bracket) - len(silent) == 2 else []
     return Scene(bracket, kept, fit, tuple(parts), left_out)
@@ -148,9 +147,8 @@ def judge(rows: BracketRows, curve: Float[Tensor, "256 3"], sign: Float[Tensor, 
 
 def judged_weight(rows: BracketRows) -> tuple[Bool[Tensor, " r"], Float[Tensor, " r"]]:
     """Return which rows a curve is judged by, and how much each counts."""
-    low, high = _JUDGED_LEVELS
-    is_judged = (torch.minimum(rows.level, rows.shorter_level) >= low) & (
-        torch.maximum(rows.level, rows.shorter_level) <= high
+    is_judged = (torch.minimum(rows.level, rows.shorter_level) >= JUDGED.start) & (
+        torch.maximum(rows.level, rows.shorter_level) <= JUDGED.stop - 1
     )
     return is_judged, is_judged * rows.num_px / (rows.num_px + _HALF_COUNT_PX)
 
@@ -188,24 +186,27 @@ def _parts(levels: UInt8[Tensor, "n 3 h w"], aligned: Alignment, bracket: Bracke
     return found
 
 
-def _leave_out_wrong(rows: BracketRows, prior: CurvePrior, *, num_frames: int) -> tuple[BracketRows, dict[int, float]]:
-    """Leave out exposures that the others contradict, the worst first."""
+def _leave_out_wrong(
+    rows: BracketRows, prior: CurvePrior, *, num_frames: int
+) -> tuple[BracketRows, RowFit, dict[int, float]]:
+    """Leave out exposures that the others contradict, the worst first; the curve is fitted to what is kept."""
     wrong: dict[int, float] = {}
     while True:
-        offsets = _offsets(rows, prior, num_frames=num_frames)
+        fit = fit_rows(rows, prior, num_frames=num_frames)
+        is_enough = len(_frames_of(rows)) >= _MIN_FRAMES
+        offsets = _offsets(rows, fit, prior, num_frames=num_frames) if is_enough else {}
         if len(offsets) < _MIN_FRAMES:
-            return rows, wrong
+            return rows, fit, wrong
         worst = max(offsets, key=lambda frame: abs(offsets[frame]))
         others = torch.tensor([abs(offset) for frame, offset in offsets.items() if frame != worst])
         if abs(offsets[worst]) <= max(_WRONG_STOPS, _TIMES_OTHERS * float(others.quantile(0.5))):
-            return rows, wrong
+            return rows, fit, wrong
         wrong[worst] = offsets[worst]
         rows = rows.select(~rows.involves(worst))
 
 
-def _offsets(rows: BracketRows, prior: CurvePrior, *, num_frames: int) -> dict[int, float]:
+def _offsets(rows: BracketRows, fit: RowFit, prior: CurvePrior, *, num_frames: int) -> dict[int, float]:
     """Return the stops by which each stated exposure exceeds what the curve of the others makes of the pixels."""
-    fit = fit_rows(rows, prior, num_frames=num_frames)
     offsets = {}
     for frame in _frames_of(rows):
         curve = posterior_mean(_without(rows, fit, frame, prior, num_frames=num_frames), prior)

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import torch.nn.functional as F
-
 from ldr2hdr.calibration.posterior import CurveInformation
 from ldr2hdr.calibration.prior import read_curve_prior
-from ldr2hdr.inference.profiles.brackets import LONGEST_PX, Bracket, RefusedBracket
+from ldr2hdr.inference.profiles.brackets import LONGEST_PX, Bracket, RefusedBracket, shrink
 from ldr2hdr.inference.profiles.fitting import Check, Fit, OnStep, PairCheck, choose_steps, fit, prepare
 from ldr2hdr.inference.profiles.scenes import Scene
 from ldr2hdr.inference.profiles.support import label_bracket
@@ -72,6 +70,4 @@ def _keep_out(scenes: Sequence[Scene], brackets: Sequence[Bracket]) -> PairCheck
 
 
 def _shrink(bracket: Bracket) -> Bracket:
-    scale = min(1.0, LONGEST_PX / max(bracket.ldr.shape[2:]))
-    size = [round(side * scale) for side in bracket.ldr.shape[2:]]
-    return replace(bracket, ldr=F.interpolate(bracket.ldr, size, mode="area"))
+    return replace(bracket, ldr=shrink(bracket.ldr, LONGEST_PX))

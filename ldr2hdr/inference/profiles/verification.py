@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.inference.profiles.checking import GAPS_STOPS, NUM_BANDS
-from ldr2hdr.inference.profiles.scenes import LeftOut
+from ldr2hdr.inference.profiles.scenes import JUDGED, LeftOut
 
 MAX_SCENES: Final = 64
 MAX_FRAMES: Final = 1000
@@ -74,12 +74,12 @@ class Verification(NamedTuple):
         """
         if len(self.scenes) < 2:
             return None
-        return self.of_scenes[:, 13:240].var(dim=0).mean(dim=0).sqrt()
+        return self.of_scenes[:, JUDGED].var(dim=0).mean(dim=0).sqrt()
 
     @property
     def grey(self) -> Float[Tensor, " 3"]:
         """Return by how many stops each channel leaves grey, where a grey ramp has equal levels: the largest."""
-        cast = (self.curve - self.curve.mean(dim=1, keepdim=True))[13:240]
+        cast = (self.curve - self.curve.mean(dim=1, keepdim=True))[JUDGED]
         return cast.gather(0, cast.abs().argmax(dim=0, keepdim=True))[0]
 
 
