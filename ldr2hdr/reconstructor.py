@@ -13,6 +13,7 @@ from ldr2hdr.backbones.blocks import LogHead
 from ldr2hdr.backbones.highlights.backbone import AbstractHighlightBackbone
 from ldr2hdr.backbones.highlights.distribution import Statistic
 from ldr2hdr.backbones.locality import Locality
+from ldr2hdr.layers.precision import full_precision
 from ldr2hdr.response.base import AbstractResponse
 from ldr2hdr.tasks import Shots, Statistics, Window, map_tensors
 
@@ -34,7 +35,7 @@ class Reconstructor(nn.Module):
 
     def sufficient_statistics(self, support: Shots) -> Statistics:
         """Reduce the support to what the response stage needs of it; a function of the data alone."""
-        with _full_precision(support.ldr):
+        with full_precision(support.ldr):
             return cast(Statistics, self.response.sufficient_statistics(support))
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"], statistics: Statistics = None) -> Float[Tensor, "b 3 h w"]:
@@ -60,7 +61,7 @@ class Reconstructor(nn.Module):
         Returns:
             A network of one camera, which shares this one's parameters.
         """
-        with _full_precision(next(self.response.parameters(), torch.empty(0))):
+        with full_precision(next(self.response.parameters(), torch.empty(0))):
             weights = self.response.weights(statistics)
         return BoundReconstructor(self.response, self.backbone, weights)
 
@@ -86,7 +87,7 @@ class Reconstructor(nn.Module):
         return self.backbone
 
     def _linearize(self, ldr: Float[Tensor, "b 3 h w"], statistics: Statistics) -> Float[Tensor, "b 3 h w"]:
-        with _full_precision(ldr):
+        with full_precision(ldr):
             linear: Tensor = self.response(ldr, statistics)
         return linear
 
@@ -138,7 +139,7 @@ class BoundReconstructor(nn.Module):
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Reconstruct whole pictures in [0, 1]; the result is as that of `Reconstructor`."""
-        with _full_precision(ldr):
+        with full_precision(ldr):
             linear = self.response.linearize(ldr, self.weights)
         exposure: Tensor = self.backbone(ldr, linear)
         return exposure
@@ -211,7 +212,7 @@ class BoundReconstructor(nn.Module):
         of_response: Any,  # noqa: ANN401 (each response stage has global statistics of its own)
         window: Window,
     ) -> Float[Tensor, "b 3 h w"]:
-        with _full_precision(part):
+        with full_precision(part):
             return self.response.linearize(part, self.weights, global_statistics=of_response, window=window)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "BoundReconstructor":
@@ -226,8 +227,3 @@ def _thin(strip: Float[Tensor, "b 3 h w"]) -> Sequence[Float[Tensor, "b 3 _ w"]]
     if torch.compiler.is_exporting():
         return [strip]
     return [strip[:, :, top : top + _STRIP_ROWS] for top in range(0, strip.shape[2], _STRIP_ROWS)]
-
-
-def _full_precision(picture: Tensor) -> torch.autocast:
-    """Solve closed forms in the precision of their data, whatever the network runs in."""
-    return torch.autocast(picture.device.type, enabled=False)

@@ -5,7 +5,6 @@ A checkpoint of ``algo=alpaca`` without and with support, beside closed forms al
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.response.local import LocalRidgeResponse
 from ldr2hdr.response.prior import PriorResponse
 from ldr2hdr.tasks import Shots, Task
+from ldr2hdr.training.callbacks import write_json
 
 COLUMNS = {
     "camera, phone": ["task=camera", "labels=truth", "camera=phone"],
@@ -57,7 +57,7 @@ def main() -> None:
             values, places, rank = judge(learner, list(tasks_of(column, args, shots)))
             found[f"{column}, K={shots}"] = report(f"{column}, K={shots}", values, places, rank)
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "judged.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_json(args.out / "judged.json", found)
 
 
 def tasks_of(column: str, args: argparse.Namespace, shots: int) -> Iterator[Task]:

@@ -29,7 +29,7 @@ from ldr2hdr.build import choose_device
 from ldr2hdr.calibration.curve import levels_of
 from ldr2hdr.io.files import replacing
 from ldr2hdr.radiometry import CLIPPED_LEVEL
-from ldr2hdr.training.callbacks import provenance
+from ldr2hdr.training.callbacks import provenance, write_json
 
 _SAVE_EVERY_S = 60.0
 _SHOW_MEAN_OF = 50
@@ -212,8 +212,7 @@ def save(run: Run, out: Path, recipe: Recipe) -> None:
         torch.save(content, temporary)
     with replacing(out / "weights.safetensors") as temporary:
         save_file({name: value.cpu().contiguous() for name, value in run.average.items()}, temporary, about)
-    with replacing(out / "curve.json") as temporary:
-        temporary.write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")
+    write_json(out / "curve.json", curve)
 
 
 def restore(run: Run, path: Path, recipe: Recipe) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scoring import COLUMNS, score
 from stacks import Case, apply_curve, cross_cases, read_stacks, recover_response
+from systems import FIT, as_array
 from torch import Tensor
 
 from ldr2hdr.build import load_learner
@@ -49,7 +50,7 @@ def conversions(learner: AbstractMetaLearner, case: Case) -> Iterator[tuple[str,
     """Yield the photograph by every system."""
     frame = case.stack.frames[case.stack.query]
     frames, times_s = case.teaching()
-    yield "response fit (OpenCV's Debevec)", np.exp(apply_curve(recover_response(frames, times_s), frame))
+    yield FIT, np.exp(apply_curve(recover_response(frames, times_s), frame))
     picture, small = as_tensor(frame), torch.cat([as_tensor(shrink(one)) for one in frames])
     evs = torch.from_numpy(np.log2(times_s)).float()
     support = Shots(small, MergeLabels(max_residual_stops=np.inf).label(small, evs - evs.median()))
@@ -85,11 +86,6 @@ def shrink(frame: np.ndarray) -> np.ndarray:
 def as_tensor(frame: np.ndarray) -> Tensor:
     """Return an 8-bit picture as ``(1, 3, H, W)`` in [0, 1]."""
     return torch.from_numpy(frame.copy()).permute(2, 0, 1).float()[None] / 255
-
-
-def as_array(picture: Tensor) -> np.ndarray:
-    """Return linear light as ``(H, W, 3)``."""
-    return picture.as_subclass(Tensor)[0].permute(1, 2, 0).double().numpy()
 
 
 if __name__ == "__main__":

@@ -69,11 +69,11 @@ class Converter:
         network, refusal = self.model.single_shot(), ""
         if len(frames) > 1:
             with torch.inference_mode():
-                yield Conversion(SINGLE, _as_array(network(picture[None])))
+                yield Conversion(SINGLE, as_array(network(picture[None])))
             network, refusal = self._adapt(frames, times_s)
         with torch.inference_mode():
-            response = _as_array(network.response.linearize(picture[None], network.weights))
-            whole = _as_array(network(picture[None]))
+            response = as_array(network.response.linearize(picture[None], network.weights))
+            whole = as_array(network(picture[None]))
         yield from (part._replace(refusal=refusal) for part in _with_twice_white(RESPONSE, response, ldr))
         clipped = ldr >= CLIPPED_LEVEL
         stops = np.where(clipped.all(axis=-1, keepdims=True), *_MEAN_STOPS)
@@ -126,5 +126,6 @@ def _median_curve(path: Path) -> np.ndarray:
     return np.repeat((curve - curve[250])[:, None], 3, axis=1)
 
 
-def _as_array(picture: torch.Tensor) -> np.ndarray:
+def as_array(picture: torch.Tensor) -> np.ndarray:
+    """Return linear light as ``(H, W, 3)``."""
     return picture[0].permute(1, 2, 0).double().numpy()

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.layers.pixel_norm import PixelNorm
+from ldr2hdr.layers.precision import full_precision
 from ldr2hdr.radiometry import LOG_OFFSET
 
 
@@ -50,9 +51,8 @@ def convolve_exactly(conv: nn.Conv2d, features: Float[Tensor, "b c h w"]) -> Flo
     For what goes into an exponential: in bfloat16 it has errors of a percent, which the meta-gradient of a network that
     has learned does not stand.
     """
-    kind = features.device.type
-    if torch.is_autocast_enabled(kind):
-        with torch.autocast(kind, enabled=False):
+    if torch.is_autocast_enabled(features.device.type):
+        with full_precision(features):
             return cast(Tensor, conv(features.to(conv.weight.dtype)))
     return cast(Tensor, conv(features))
 

@@ -85,15 +85,15 @@ class ContextFeatures(AbstractHeadedBackbone):
         """Look at the picture at low resolution."""
         size = _small_size(inputs, self.context_px)
         multiple = 2 ** (len(self.down) + 1)
-        found = self.first(F.silu(self.stem(pad_to_multiple(_shrink(inputs, size), multiple))))
+        seen = pad_to_multiple(_shrink(inputs, size), multiple)
+        found = self.first(F.silu(self.stem(seen)))
         skips = []
         for block in self.down:
             skips.append(found)
             found = block(F.avg_pool2d(found, 2))
         for block in reversed(self.up):
             found = block(self.join(skips.pop(), found))
-        padded = (-(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple)
-        context = _resize(found, padded)[..., : size[0], : size[1]]
+        context = _resize(found, (seen.shape[2], seen.shape[3]))[..., : size[0], : size[1]]
         return _resize(context, (inputs.shape[2], inputs.shape[3]))
 
 

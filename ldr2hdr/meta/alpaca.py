@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ldr2hdr.layers.precision import full_precision
 from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.mixture import Information, Mixture, allow_for_drift, condition
-from ldr2hdr.meta.solved_head import AbstractSolvedHead, HeadStatistics, SolvableHead, full_precision
+from ldr2hdr.meta.solved_head import AbstractSolvedHead, HeadStatistics, SolvableHead
 from ldr2hdr.tasks import Shots
 
 # Labels may ask for any factor where a picture is black or white; more than e to this they do not get, in nats.

@@ -243,7 +243,7 @@ class FastEngine(AbstractEngine):
         self.replica.refresh()
         theta = self.theta()
         with torch.set_grad_enabled(order != "none"):
-            chosen = [_channels_last(theta[index]) for index in self.adaptation.adapted]
+            chosen = self.join([theta[index] for index in self.adaptation.adapted])
         if order == "none":
             chosen = [parameter.detach().requires_grad_() for parameter in chosen]
         return self.adaptation.rule.start(chosen)
@@ -251,9 +251,17 @@ class FastEngine(AbstractEngine):
     def at(self, adapted: Sequence[Tensor]) -> Adapted:
         """Return the model with these adapted parameters."""
         parameters = self.theta()
-        for index, parameter in zip(self.adaptation.adapted, adapted, strict=True):
+        for index, parameter in zip(self.adaptation.adapted, self.split(adapted), strict=True):
             parameters[index] = parameter
-        return Adapted(partial(self.replica, parameters), parameters)
+        return Adapted(partial(self.predict, parameters), parameters)
+
+    def predict(self, parameters: Sequence[Tensor], ldr: Tensor, statistics: Statistics) -> Tensor:
+        """Predict by these parameters."""
+        return self.replica(parameters, ldr, statistics)
+
+    def join(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return what an iterate is made of, from one tensor per adapted parameter."""
+        return [_channels_last(tensor) for tensor in tensors]
 
     def split(self, adapted: Sequence[Tensor]) -> list[Tensor]:
         """Return one tensor per adapted parameter of an iterate, or of its gradient."""

@@ -7,10 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.layers.precision import full_precision
 from ldr2hdr.meta.base import Predictor
 from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
-from ldr2hdr.meta.solved_head import AbstractSolvedHead, HeadStatistics, full_precision
+from ldr2hdr.meta.mixture import solve_or_nan
+from ldr2hdr.meta.solved_head import AbstractSolvedHead, HeadStatistics
 
 
 class R2D2Learner(MAMLLearner):
@@ -111,9 +113,7 @@ class RidgeHead(AbstractSolvedHead):
         gram = examples.T @ examples / len(examples)
         moment = examples.T @ (target - examples @ prior) / len(examples)
         ridge = self.log_ridge_weight.exp() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        # a matrix that diverged gives NaN, which the guards see, instead of an exception
-        difference, info = torch.linalg.solve_ex(gram + ridge, moment)
-        return prior + torch.where(info == 0, difference, torch.nan)
+        return prior + solve_or_nan(gram + ridge, moment)
 
 
 def _with_one(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c_plus_1"]:

@@ -83,8 +83,3 @@ class AbstractSolvedHead(nn.Module):
         conv.weight.copy_(solved[:, :-1].view_as(conv.weight))
         torch.as_tensor(conv.bias).copy_(solved[:, -1])
         return FoldedNetwork(network, statistics.of_network)
-
-
-def full_precision(like: Tensor) -> torch.autocast:
-    """Solve in the precision of the data whatever the network runs in; there is no solver for 16 bits."""
-    return torch.autocast(like.device.type, enabled=False)

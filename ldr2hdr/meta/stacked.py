@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from ldr2hdr.layers.fast_layers import stack_layers
-from ldr2hdr.meta.inner_loop import Adaptation, Adapted, FastEngine, Order, zeros_for_none
+from ldr2hdr.meta.inner_loop import Adaptation, FastEngine, Order, zeros_for_none
 from ldr2hdr.meta.inner_optimizers import AbstractRule, Iterate
 from ldr2hdr.meta.replica import Replica
 from ldr2hdr.tasks import Shots, Statistics, named_tensors, with_tensors
@@ -61,24 +61,9 @@ class StackedEngine(FastEngine):
         """Return the parameters, stacked where they are learned."""
         return [self._copies.get(id(parameter), parameter) for parameter in self.replica.theta()]
 
-    def start(self, *, order: Order) -> Iterate:
-        """Return the iterate at theta; for a rule that treats all numbers alike, one long tensor of all of them."""
-        self.replica.refresh()
-        theta = self.theta()
-        chosen = [theta[index] for index in self.adaptation.adapted]
-        if self._is_joined:
-            with torch.set_grad_enabled(order != "none"):
-                chosen = [torch.cat([tensor.flatten() for tensor in chosen])]
-        if order == "none":
-            chosen = [tensor.detach().requires_grad_() for tensor in chosen]
-        return self.adaptation.rule.start(chosen)
-
-    def at(self, adapted: Sequence[Tensor]) -> Adapted:
-        """Return the model with these adapted parameters."""
-        parameters = self.theta()
-        for index, parameter in zip(self.adaptation.adapted, self.split(adapted), strict=True):
-            parameters[index] = parameter
-        return Adapted(partial(self._predict, parameters), parameters)
+    def join(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return one long tensor of all that adapts, for a rule that treats all numbers alike."""
+        return [torch.cat([tensor.flatten() for tensor in tensors])] if self._is_joined else list(tensors)
 
     def split(self, adapted: Sequence[Tensor]) -> list[Tensor]:
         """Return one tensor per adapted parameter of what may be one of all of them."""
@@ -90,7 +75,7 @@ class StackedEngine(FastEngine):
     def at_theta(self) -> Callable[[Tensor, Statistics], Tensor]:
         """Return ``(ldr, statistics) -> prediction`` by theta."""
         self.replica.refresh()
-        return partial(self._predict, self.theta())
+        return partial(self.predict, self.theta())
 
     def loss(self, predict: Callable[[Tensor, Statistics], Tensor], shots: Shots, statistics: Statistics) -> Tensor:
         """Return the loss of each task."""
@@ -112,7 +97,9 @@ class StackedEngine(FastEngine):
             following: Iterate = vmap(step_one)(of_rule, iterate, zeros_for_none(gradient, iterate.parameters))
         return self.adaptation.finish(following, order=order)
 
-    def _predict(self, parameters: Sequence[Tensor], ldr: Tensor, statistics: Statistics) -> Tensor:
+    def predict(self, parameters: Sequence[Tensor], ldr: Tensor, statistics: Statistics) -> Tensor:
+        """Predict for each task by its own parameters."""
+
         def predict_one(parameters: list[Tensor], ldr: Tensor, tensors: dict[str, Tensor]) -> Tensor:
             return self.replica(parameters, ldr, with_tensors(statistics, tensors))
 

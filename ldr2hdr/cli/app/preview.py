@@ -1,6 +1,5 @@
 """One photograph for the viewer of the report: itself and its light, no larger than a screen."""
 
-import base64
 import math
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldr2hdr.evaluation.report.encoding import encode_light, pack
-from ldr2hdr.evaluation.report.pictures import Scene
+from ldr2hdr.evaluation.report.pictures import Scene, jpeg_uri
 from ldr2hdr.radiometry import encode_srgb
 
 _LONGEST_PX: Final = 1280
@@ -33,11 +32,11 @@ class Shown(NamedTuple):
     picture: str
 
 
-def shrink(picture: Float[Tensor, "3 h w"]) -> Float[np.ndarray, "3 _ _"]:
+def shrink(picture: Float[Tensor, "3 h w"], *, longest_px: int = _LONGEST_PX) -> Float[np.ndarray, "3 _ _"]:
     """Shrink by means over areas, which keep the light; a small picture stays as it is."""
     pixels = picture.movedim(0, -1).float().contiguous().numpy()
     height, width = pixels.shape[:2]
-    scale = _LONGEST_PX / max(height, width)
+    scale = longest_px / max(height, width)
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
@@ -76,19 +75,14 @@ def show_exposures(exposure: Float[np.ndarray, "3 h w"], *, darkest: int) -> tup
         exposure: Sensor exposure.
         darkest: In whole stops, at which nothing is clipped.
     """
-    height, width = exposure.shape[1:]
-    scale = min(1.0, _SMALL_PX / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(np.ascontiguousarray(np.moveaxis(exposure, 0, -1)), size, interpolation=cv2.INTER_AREA)
-    light = torch.from_numpy(np.asarray(small))
+    light = torch.from_numpy(shrink(torch.from_numpy(exposure), longest_px=_SMALL_PX)).movedim(0, -1)
     evs = sorted({darkest, darkest // 2, *_BRIGHTER_EVS})
     return tuple(Shown(ev, _as_jpeg(encode_srgb((light * 2.0**ev).clamp(0, 1)).numpy())) for ev in evs)
 
 
 def _as_jpeg(codes: Float[np.ndarray, "h w 3"]) -> str:
     levels = np.ascontiguousarray(np.rint(codes[..., ::-1] * 255).astype(np.uint8))
-    _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
+    return jpeg_uri(levels, quality=_QUALITY)
 
 
 def _darkest_ev(brightest: float) -> int:

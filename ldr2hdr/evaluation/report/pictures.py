@@ -149,7 +149,12 @@ def _thumbnail(levels: np.ndarray) -> str:
         (max(1, round(width * scale)), max(1, round(height * scale))),
         interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
     )
-    _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 78])
+    return jpeg_uri(small, quality=78)
+
+
+def jpeg_uri(levels: np.ndarray, *, quality: int) -> str:
+    """Return ``(H, W, 3)`` levels of blue, green and red as the data URI of a JPEG."""
+    _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
 
 
