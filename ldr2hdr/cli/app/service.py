@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from ldr2hdr.backbones.highlights.backbone import AbstractHighlightBackbone
 from ldr2hdr.backbones.highlights.distribution import Statistic
@@ -142,7 +143,7 @@ class Desk:
             converted = convert_photo(job, network, on_share=on_share)
         words = f"by {known.title if known else 'any camera (single-shot)'}"
         chosen = self.highlights if highlights is None else highlights
-        pictures = _pictures(photo, job.output)
+        pictures = _pictures(photo, read_radiance(job.output))
         result = Result(upload.path.parent, upload, converted, *pictures, camera, words, highlights=chosen)
         return _keep(self.results, result, most=_MAX_RESULTS)
 
@@ -182,7 +183,7 @@ class Desk:
         notes = in_owners_words("; ".join(notes_on(merged, lost)), uploads)
         words = _describe_merge(merged, reference=reference.name, camera=known)
         named = reference._replace(name=uploads[0].name)
-        pictures = _pictures(photo, output)
+        pictures = _pictures(photo, merged.exposure)
         result = Result(output.parent, named, _as_converted(merged, output, notes), *pictures, choices.camera, words)
         return _keep(self.results, result._replace(is_merged=True), most=_MAX_RESULTS)
 
@@ -215,11 +216,14 @@ class Desk:
         """
         folder = uploads[0].path.parent
         with naming(*uploads):
-            for number, upload in enumerate(uploads, start=1):
-                read_photo(upload.path, max_pixels=self._max_pixels)  # which read_bracket has no limit of its own for
-                on_share(_READING * number / len(uploads))
             is_checked = len(uploads) > 2 or self._model.compares_pairs
-            adapted = self._model.adapt(folder, evs=evs, is_checked=is_checked)
+            adapted = self._model.adapt(
+                folder,
+                evs=evs,
+                is_checked=is_checked,
+                max_pixels=self._max_pixels,
+                on_share=lambda share: on_share(_READING * share),
+            )
         for upload in uploads:
             upload.path.unlink()
         adapted.save(folder / _PROFILE)
@@ -231,8 +235,8 @@ class Desk:
         return None if key is None else self.cameras[key]
 
 
-def _pictures(photo: Float[np.ndarray, "3 _ _"], output: Path) -> tuple[Scene, tuple[Shown, ...]]:
-    light = shrink(read_radiance(output))
+def _pictures(photo: Float[np.ndarray, "3 _ _"], exposure: Float[Tensor, "3 _ _"]) -> tuple[Scene, tuple[Shown, ...]]:
+    light = shrink(exposure)
     scene = make_scene(photo, light)
     return scene, show_exposures(light, darkest=scene.about["darkest"])
 

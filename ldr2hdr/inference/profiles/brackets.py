@@ -13,7 +13,9 @@ from torch import Tensor
 
 from ldr2hdr.data.datasets.ev import EXPOSURES_FILE, tell_by_csv
 from ldr2hdr.data.datasets.files import LDR_SUFFIXES, list_files
+from ldr2hdr.inference.tiling import OnShare
 from ldr2hdr.io import read_photo
+from ldr2hdr.io.files import MAX_PIXELS
 from ldr2hdr.io.shot import Shot
 
 PHOTO_SUFFIXES: Final = (*LDR_SUFFIXES, ".heic", ".heif")
@@ -69,7 +71,14 @@ class _Frame:
     shot: Shot
 
 
-def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None, longest_px: int = LONGEST_PX) -> Bracket:
+def read_bracket(
+    folder: Path | str,
+    *,
+    evs: Sequence[float] | None = None,
+    longest_px: int = LONGEST_PX,
+    max_pixels: int = MAX_PIXELS,
+    on_share: OnShare | None = None,
+) -> Bracket:
     """Read a folder of exposures of one scene: JPEG, PNG, TIFF or HEIC.
 
     How each was exposed is said by ``evs``, else by an ``exposures.csv`` in the folder (columns ``file`` and
@@ -79,6 +88,8 @@ def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None, long
         folder: The folder; what is in folders within is not looked at.
         evs: In stops, one for each photograph in the order of the file names.
         longest_px: Size of the pictures, which are shrunk to it.
+        max_pixels: Larger photographs are refused before they are decoded.
+        on_share: Called with the share of the photographs that is read, after each.
 
     Raises:
         ImageError: If a photograph cannot be read.
@@ -94,7 +105,11 @@ def read_bracket(folder: Path | str, *, evs: Sequence[float] | None = None, long
             f"a bracket needs at least two photographs (JPEG, PNG, TIFF or HEIC) of one scene at different exposures, "
             f"found {len(paths)}: {folder}"
         )
-    frames = [_read_frame(path, longest_px) for path in paths]
+    frames = []
+    for path in paths:
+        frames.append(_read_frame(path, longest_px, max_pixels=max_pixels))
+        if on_share is not None:
+            on_share(len(frames) / len(paths))
     size = _require_equal("size", {frame.path: frame.size for frame in frames})
     camera = _require_equal("camera", {frame.path: frame.shot.camera for frame in frames})
     source: Literal["option", "file", "exif"]
@@ -138,8 +153,8 @@ def _assemble(
 _SOURCES: Final = {"option": "--ev", "file": EXPOSURES_FILE, "exif": "EXIF"}
 
 
-def _read_frame(path: Path, longest_px: int) -> _Frame:
-    photo = read_photo(path)
+def _read_frame(path: Path, longest_px: int, *, max_pixels: int) -> _Frame:
+    photo = read_photo(path, max_pixels=max_pixels)
     height, width = photo.ldr.shape[1:]
     if min(height, width) < _SHORTEST_PX:
         raise RefusedBracket(

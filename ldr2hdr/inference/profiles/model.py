@@ -14,7 +14,7 @@ from ldr2hdr.backbones.highlights.distribution import Statistic
 from ldr2hdr.build import choose_device, load_learner
 from ldr2hdr.calibration.posterior import CurveInformation
 from ldr2hdr.inference.convert import reconstruct_photo
-from ldr2hdr.inference.profiles.brackets import Bracket, read_bracket
+from ldr2hdr.inference.profiles.brackets import LONGEST_PX, Bracket, read_bracket
 from ldr2hdr.inference.profiles.curves import check_scenes, compare_brackets, curve_response, information_of, verify
 from ldr2hdr.inference.profiles.files import Profile, read_profile, write_profile
 from ldr2hdr.inference.profiles.fitting import Check, Fit, OnStep, check, fit, prepare
@@ -22,8 +22,10 @@ from ldr2hdr.inference.profiles.scenes import FRAME_PX
 from ldr2hdr.inference.profiles.statistics import rebuild
 from ldr2hdr.inference.profiles.stepping import try_steps
 from ldr2hdr.inference.profiles.verification import Verification
+from ldr2hdr.inference.tiling import OnShare
 from ldr2hdr.inference.weights import SHIPPED
 from ldr2hdr.io import read_photo
+from ldr2hdr.io.files import MAX_PIXELS
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.meta.folding import Foldable
 from ldr2hdr.reconstructor import BoundReconstructor, Reconstructor
@@ -105,6 +107,8 @@ class Model:
         max_steps: int = 0,
         is_checked: bool = True,
         on_step: OnStep | None = None,
+        max_pixels: int = MAX_PIXELS,
+        on_share: OnShare | None = None,
     ) -> AdaptedCamera:
         """Adapt to the camera of one bracket or several.
 
@@ -120,6 +124,8 @@ class Model:
             is_checked: Keep something out to check by. Without, no inner step is taken: there is the closed-form part
                 alone.
             on_step: Called with the number of each inner step that is checked, its error in stops, and that without.
+            max_pixels: Larger photographs are refused before they are decoded.
+            on_share: Called with the share of the photographs that is read; whatever it raises ends the work.
 
         Raises:
             ImageError: If a photograph cannot be read.
@@ -132,10 +138,20 @@ class Model:
             )
         steps = max_steps if is_checked else 0
         response = curve_response(self.learner.model)
+        longest_px = LONGEST_PX if response is None else FRAME_PX
+        read = [
+            read_bracket(
+                folder,
+                evs=evs,
+                longest_px=longest_px,
+                max_pixels=max_pixels,
+                on_share=on_share and _part_of(on_share, number, len(brackets)),
+            )
+            for number, folder in enumerate(brackets)
+        ]
         if response is not None:
-            read = [read_bracket(folder, evs=evs, longest_px=FRAME_PX) for folder in brackets]
             return self._adapt_to_pairs(read, response, steps, is_checked=is_checked, on_step=on_step)
-        prepared = prepare([read_bracket(folder, evs=evs) for folder in brackets])
+        prepared = prepare(read)
         found = check(self.learner, prepared, max_steps=steps, on_step=on_step) if is_checked else None
         fitted = fit(self.learner, prepared, steps=0 if found is None else found.best_steps)
         return self._store(fitted, prepared[0].camera, found, None)
@@ -263,6 +279,10 @@ def _require_curve(model: nn.Module, statistics: Statistics) -> None:
 
 def _picture(photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:
     return photo if isinstance(photo, Tensor) else read_photo(photo).ldr
+
+
+def _part_of(on_share: OnShare, number: int, count: int) -> OnShare:
+    return lambda share: on_share((number + share) / count)
 
 
 def _device_of(model: nn.Module) -> torch.device:

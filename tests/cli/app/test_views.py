@@ -22,6 +22,7 @@ from werkzeug.test import Client, EnvironBuilder, TestResponse, run_wsgi_app
 
 import ldr2hdr
 from ldr2hdr import cli
+from ldr2hdr.cli.app import service
 from ldr2hdr.cli.app.page import Settings
 from ldr2hdr.cli.app.service import Desk, MergeChoices
 from ldr2hdr.cli.app.uploads import Upload
@@ -230,10 +231,14 @@ def test_only_the_latest_results_are_kept(client: Client, desk: Desk, tmp_path: 
     assert len(kept(tmp_path)) == len(desk.results) == 4
 
 
-def test_a_bracket_teaches_the_camera(client: Client, bracket: Path, photo: Path, model: Model, tmp_path: Path) -> None:
+def test_a_bracket_teaches_the_camera(
+    client: Client, bracket: Path, photo: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of two photographs none can be kept out, so nothing is checked."""
     files = [(path.read_bytes(), path.name) for path in sorted(bracket.iterdir())[:2]]
-    *_, last = events(post(client, "/bracket", *files))
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "read_photo", None)  # adapting reads each photograph, once
+        *_, last = events(post(client, "/bracket", *files))
     assert last["state"] == "done", last
     page = client.get(last["location"])
     assert "Acme Nova 7, from 2 photographs" in page.text
@@ -252,10 +257,10 @@ def test_of_three_photographs_one_checks_the_others(
 ) -> None:
     """The check itself, and that a bracket is refused that would not help, are `ldr2hdr.inference.profiles`'s."""
 
-    def adapt(self: Model, folder: Path, *, evs: object, is_checked: bool) -> AdaptedCamera:
+    def adapt(self: Model, folder: Path, *, is_checked: bool, **options: Any) -> AdaptedCamera:
         assert is_checked
         assert sorted(path.name for path in folder.iterdir()) == ["00.jpg", "01.jpg", "02.jpg"]
-        unchecked = real(self, folder, evs=evs, is_checked=False)
+        unchecked = real(self, folder, is_checked=False, **options)
         check = Check("01.jpg", 0.3, (0.25, 0.2))
         return replace(unchecked, profile=unchecked.profile._replace(check=check, steps=1))
 
@@ -270,7 +275,7 @@ def test_of_three_photographs_one_checks_the_others(
 def test_two_photographs_are_checked_if_the_model_compares_pairs(
     client: Client, bracket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def adapt(self: Model, folder: Path, *, evs: object, is_checked: bool) -> AdaptedCamera:
+    def adapt(self: Model, folder: Path, *, is_checked: bool, **options: object) -> AdaptedCamera:
         assert is_checked
         raise ValueError("as far as it goes")
 
@@ -325,9 +330,11 @@ def merge(client: Client, paths: Sequence[Path], **fields: str) -> list[dict[str
 
 
 def test_a_bracket_becomes_what_merge_makes_of_it(
-    client: Client, exposures: list[Path], ckpt: Path, tmp_path: Path
+    client: Client, exposures: list[Path], ckpt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *told, last = merge(client, exposures, reference="2")
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "read_radiance", None)  # the page shows what was merged, not a file of it
+        *told, last = merge(client, exposures, reference="2")
     assert last["state"] == "done", last
     shares = [event["share"] for event in told]
     assert shares == sorted(shares)

@@ -146,3 +146,12 @@ def test_an_iso_beyond_sixteen_bits(tmp_path: Path) -> None:
     untold = [{0x829A: IFDRational(1, time), 0x8827: 65535} for time in (60, 30)]
     with pytest.raises(RefusedBracket, match=r"ISO is 65535 or more, and not how much, of 0.jpg, 1.jpg; give --ev"):
         read_bracket(write_frames(tmp_path / "c", untold))
+
+
+def test_a_limit_of_pixels_and_the_share_that_is_read(bracket: Path) -> None:
+    shares: list[float] = []
+    read_bracket(bracket, max_pixels=128 * 128, on_share=shares.append)
+    assert shares == [1 / 3, 2 / 3, 1.0]
+    with pytest.raises(ImageError, match=r"128 .*0\.jpg"):
+        read_bracket(bracket, max_pixels=128 * 128 - 1, on_share=shares.append)
+    assert len(shares) == 3

@@ -93,8 +93,10 @@ def test_of_two_brackets_the_last_is_judged(
     tmp_path: Path, model: Model, scenes: dict[str, Tensor], camera: Camera, bracket: Path
 ) -> None:
     second = write_bracket(tmp_path / "second", scenes["venice_sunset"], camera)
-    phi = model.adapt(bracket, second, max_steps=0)
+    shares: list[float] = []
+    phi = model.adapt(bracket, second, max_steps=0, on_share=shares.append)
     assert phi.profile.num_frames == 6
+    assert shares == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1.0])
     support = fitting.label_bracket(prepare([read_bracket(bracket)])[0])
     kept = hold_out(prepare([read_bracket(second)])[0], 0)
     expected = error_stops(model.learner.adapt(support, steps=0), kept.judged, is_known=kept.is_known)
