@@ -1,5 +1,6 @@
 """Report: one page that needs nothing else, written by ``page.html``."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,9 @@ from ldr2hdr.evaluation.report.runs import Evaluation, Runs, Training, read_runs
 from ldr2hdr.evaluation.report.tables import rows_of_differences, rows_of_means
 from ldr2hdr.io.files import replacing
 from ldr2hdr.io.html import render
+from ldr2hdr.training.sweeps.standing import rank
 from ldr2hdr.training.sweeps.summary import NOTES
+from ldr2hdr.training.sweeps.table import Table as SweepTable
 from ldr2hdr.training.sweeps.table import tabulate
 
 DEFAULT_MAX_MB: Final = 25.0
@@ -59,12 +62,12 @@ def write_report(
         ValueError: If a folder holds no run, or there is no room for tables and charts.
     """
     runs = read_runs(folders)
-    tables = _gather(runs.evaluations)
-    room = int(max_mb * _MB) - _VIEWER_BYTES - len(_page(title, runs, tables, Chosen([], 0)).encode(errors="replace"))
+    write = functools.partial(_page, title, runs, _gather(runs.evaluations), _tabulate_sweeps(runs))
+    room = int(max_mb * _MB) - _VIEWER_BYTES - len(write(Chosen([], 0)).encode(errors="replace"))
     if room < 0:
         raise ValueError(f"tables and charts alone need more than {max_mb} MB by {-room} bytes; raise --max-mb")
     chosen = choose_scenes(runs.evaluations, max_bytes=room, max_scenes=max_scenes)
-    text = _page(title, runs, tables, chosen)
+    text = write(chosen)
     with replacing(path) as temporary:
         # a file name may hold bytes that are no text
         temporary.write_text(text, encoding="utf-8", errors="replace")
@@ -80,7 +83,11 @@ def _gather(evaluations: Sequence[Evaluation]) -> Tables:
     return tables
 
 
-def _page(title: str, runs: Runs, tables: Tables, chosen: Chosen) -> str:
+def _tabulate_sweeps(runs: Runs) -> list[tuple[str, SweepTable]]:
+    return [(sweep.name, tabulate(sweep.jobs, rank(sweep.jobs))) for sweep in runs.sweeps]
+
+
+def _page(title: str, runs: Runs, tables: Tables, sweeps: list[tuple[str, SweepTable]], chosen: Chosen) -> str:
     abouts: list[Evaluation | Training] = [*runs.evaluations, *runs.trainings]
     has_several = len({key.support for key in tables}) > 1
     return render(
@@ -89,7 +96,7 @@ def _page(title: str, runs: Runs, tables: Tables, chosen: Chosen) -> str:
         policy=_POLICY,
         tiles=_count(runs, tables),
         abouts=[(run, _facts(run)) for run in abouts],
-        sweeps=[(sweep.name, tabulate(sweep.jobs)) for sweep in runs.sweeps],
+        sweeps=sweeps,
         notes=NOTES,
         panels=[_panel(key, rows, with_support=has_several) for key, rows in tables.items()],
         with_support=has_several,

@@ -9,12 +9,13 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from ldr2hdr.training.sweeps.job import Job
-from ldr2hdr.training.sweeps.table import describe_status, name_job, tabulate, varying_keys
+from ldr2hdr.training.sweeps.standing import Standing
+from ldr2hdr.training.sweeps.table import Table, describe_status, name_job, tabulate, varying_keys
 
 _LOG_WIDTH: Final = 200
 
 
-def print_summary(jobs: Sequence[Job], folder: Path) -> bool:
+def print_summary(jobs: Sequence[Job], standing: Standing, *, folder: Path) -> bool:
     """Print the table, where the files are, and the jobs that were not completed with their reasons, these to stderr.
 
     Returns:
@@ -23,7 +24,7 @@ def print_summary(jobs: Sequence[Job], folder: Path) -> bool:
     console = Console()
     if not console.is_terminal:  # in a log, names in pieces could not be searched for
         console = Console(width=_LOG_WIDTH)
-    console.print(_as_rich(jobs))
+    console.print(_as_rich(tabulate(jobs, standing)))
     console.print(f"summary.csv, summary.md and summary.png are in {folder}", soft_wrap=True, markup=False)
     bad = [job for job in jobs if job.record.status != "completed"]
     if bad:
@@ -35,8 +36,7 @@ def print_summary(jobs: Sequence[Job], folder: Path) -> bool:
     return not bad
 
 
-def _as_rich(jobs: Sequence[Job]) -> RichTable:
-    table = tabulate(jobs)
+def _as_rich(table: Table) -> RichTable:
     found = "no job is ahead of all others by more than chance" if table.winner is None else "the winner is bold"
     shown = RichTable(title=f"PU21-PSNR of validation, dB; {found} (? marks a tie)")
     for column in table.columns:

@@ -9,17 +9,19 @@ from omegaconf import OmegaConf
 
 from ldr2hdr.training.loggers.surviving import Panel, Table
 from ldr2hdr.training.sweeps.job import Job
+from ldr2hdr.training.sweeps.standing import Standing
 from ldr2hdr.training.sweeps.table import tabulate_exactly
 
 _CONFIG: Final = ".hydra/config.yaml"
 _SETTINGS: Final = ("project", "offline", "entity")  # of the jobs' runs that the summary's run shares
 
 
-def show_in_wandb(jobs: Sequence[Job], folder: Path) -> bool:
+def show_in_wandb(jobs: Sequence[Job], standing: Standing, *, folder: Path) -> bool:
     """Log the table and the plot to W&B in a run of their own, in the group of the jobs' runs.
 
     Args:
         jobs: Jobs of the sweep.
+        standing: Of these.
         folder: Folder of the sweep, with ``summary.png``.
 
     Returns:
@@ -32,7 +34,7 @@ def show_in_wandb(jobs: Sequence[Job], folder: Path) -> bool:
 
     name = f"sweep {folder.name}"
     logger = WandbLogger(**settings, name=name, group=folder.name, job_type="sweep", save_dir=str(folder))
-    table = tabulate_exactly(jobs)
+    table = tabulate_exactly(jobs, standing)
     logger.show_table(Table("sweep", 0, table.columns, table.rows))
     logger.show_panel(Panel("sweep", 0, iio.imread(folder / "summary.png")[..., :3], name))
     logger.finalize("success")

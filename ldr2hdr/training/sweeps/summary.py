@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from ldr2hdr.io.files import replacing
-from ldr2hdr.training.sweeps.folder import read_sweep
 from ldr2hdr.training.sweeps.job import Job
 from ldr2hdr.training.sweeps.plot import draw_sweep
+from ldr2hdr.training.sweeps.standing import Standing
 from ldr2hdr.training.sweeps.table import Table, tabulate, tabulate_exactly
 
 NOTES: Final = (
@@ -21,26 +21,16 @@ NOTES: Final = (
 )
 
 
-def write_summary(folder: Path) -> list[Job]:
-    """Sum up the jobs of a sweep; may be called again at any time, also while it runs.
-
-    Returns:
-        The jobs.
-
-    Raises:
-        ValueError: If there is no job, or a file is not what it should be.
-    """
-    jobs = read_sweep(folder)
-    _write(folder / "summary.csv", _as_csv(tabulate_exactly(jobs)))
-    _write(folder / "summary.md", as_markdown(jobs))
+def write_summary(jobs: Sequence[Job], standing: Standing, *, folder: Path) -> None:
+    """Sum up the jobs of a sweep in its folder; may be called again at any time, also while it runs."""
+    _write(folder / "summary.csv", _as_csv(tabulate_exactly(jobs, standing)))
+    _write(folder / "summary.md", _as_markdown(tabulate(jobs, standing)))
     with replacing(folder / "summary.png") as temporary:
         draw_sweep(jobs).savefig(temporary, dpi=110, format="png")
-    return jobs
 
 
-def as_markdown(jobs: Sequence[Job]) -> str:
-    """Write the main metric as a table; a winner is bold."""
-    table = tabulate(jobs)
+def _as_markdown(table: Table) -> str:
+    """Write the table with a winner in bold."""
     lines = [_line(table.columns), _line(["---"] * len(table.columns))]
     for index, row in enumerate(table.rows):
         lines.append(_line([f"**{cell}**" for cell in row] if index == table.winner else row))

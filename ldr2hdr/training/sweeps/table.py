@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from ldr2hdr.metrics.bootstrap import Interval, is_undecided
 from ldr2hdr.training.sweeps.job import Job
-from ldr2hdr.training.sweeps.standing import is_more_better, rank
+from ldr2hdr.training.sweeps.standing import Standing, is_more_better
 
 NOTHING: Final = "–"
 MAIN_METRIC: Final = "val/pu_psnr"
@@ -40,12 +40,12 @@ def name_job(job: Job, keys: Sequence[str]) -> str:
     return f"{job.record.number}: {own}" if own else str(job.record.number)
 
 
-def tabulate_exactly(jobs: Sequence[Job]) -> Table:
+def tabulate_exactly(jobs: Sequence[Job], standing: Standing) -> Table:
     """Every validation metric with all its digits, for programs: without inner steps, the last and best after them."""
     keys, metrics = varying_keys(jobs), all_metrics(jobs)
     columns = ["job", *keys, *(f"{metric} {ending}" for metric in metrics for ending in _ENDINGS)]
     columns += ["objective", "behind", "behind low", "behind high", "seconds", "status", "folder"]
-    rows, standing = [], rank(jobs)
+    rows = []
     for job, behind in zip(jobs, standing.differences, strict=True):
         values = [value for metric in metrics for value in job.reached(metric, is_more_better=is_more_better(metric))]
         values += [job.record.objective, *((None,) * 3 if behind is None else behind[:3]), job.record.seconds]
@@ -55,11 +55,11 @@ def tabulate_exactly(jobs: Sequence[Job]) -> Table:
     return Table(columns, rows, standing.winner)
 
 
-def tabulate(jobs: Sequence[Job]) -> Table:
+def tabulate(jobs: Sequence[Job], standing: Standing) -> Table:
     """PU21-PSNR in dB, for people."""
     keys = varying_keys(jobs)
     columns = ["job", *keys, *(f"{short}{ending}" for short in _SHORT.values() for ending in _ENDINGS)]
-    rows, standing = [], rank(jobs)
+    rows = []
     for job, behind in zip(jobs, standing.differences, strict=True):
         cells = [str(job.record.number), *(job.settings.get(key, NOTHING) for key in keys)]
         for metric in _SHORT:

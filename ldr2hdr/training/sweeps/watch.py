@@ -41,7 +41,7 @@ class SweepWatch(Callback):
         for part in ("launcher", "sweeper"):
             _require_plugin(part, config.hydra[part]._target_)
         # of a callable without state: a launcher may send this object to other processes
-        atexit.register(_conclude, Path(str(config.hydra.sweep.dir)).absolute())
+        atexit.register(conclude, Path(str(config.hydra.sweep.dir)).absolute())
 
     def on_job_start(self, config: DictConfig, **kwargs: object) -> None:
         """Leave a record, so that a job that is killed has one too."""
@@ -72,22 +72,26 @@ class SweepWatch(Callback):
         Raises:
             SystemExit: If a job failed; Hydra itself would end with 0.
         """
-        atexit.unregister(_conclude)
-        if not _conclude(Path(str(config.hydra.sweep.dir)).absolute()):
+        atexit.unregister(conclude)
+        if not conclude(Path(str(config.hydra.sweep.dir)).absolute()):
             raise SystemExit(1)
 
 
-def _conclude(folder: Path) -> bool:
+def conclude(folder: Path) -> bool:
     """Write and print the summary of a sweep; returns whether all jobs were completed."""
+    from ldr2hdr.training.sweeps.folder import read_sweep
     from ldr2hdr.training.sweeps.printing import print_summary
     from ldr2hdr.training.sweeps.showing import show_in_wandb
+    from ldr2hdr.training.sweeps.standing import rank
     from ldr2hdr.training.sweeps.summary import write_summary
 
     if not any(folder.rglob(OVERRIDES)):
         return False  # it ended before the first job, by an error that was reported
-    jobs = write_summary(folder)
-    show_in_wandb(jobs, folder)
-    return print_summary(jobs, folder)
+    jobs = read_sweep(folder)
+    standing = rank(jobs)
+    write_summary(jobs, standing, folder=folder)
+    show_in_wandb(jobs, standing, folder=folder)
+    return print_summary(jobs, standing, folder=folder)
 
 
 def _is_watched(config: DictConfig) -> bool:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from loggers.wandb_file import read_records
 
+from ldr2hdr.training.sweeps.folder import read_sweep
 from ldr2hdr.training.sweeps.showing import show_in_wandb
+from ldr2hdr.training.sweeps.standing import rank
 from ldr2hdr.training.sweeps.summary import write_summary
 from ldr2hdr.training.sweeps.table import tabulate_exactly
 from sweeps.made import write_sweep
@@ -38,8 +40,10 @@ def test_the_table_is_an_artefact_in_the_group_of_the_jobs(sweep, capfd):
     pytest.importorskip("wandb")
     config = "logger:\n  wandb: {project: mine, offline: true, name: '${choice_names:algo}'}\n"
     (sweep / "1_algo=fomaml" / ".hydra" / "config.yaml").write_text(config)
-    jobs = write_summary(sweep)
-    assert show_in_wandb(jobs, sweep)
+    jobs = read_sweep(sweep)
+    standing = rank(jobs)
+    write_summary(jobs, standing, folder=sweep)
+    assert show_in_wandb(jobs, standing, folder=sweep)
     (path,) = (sweep / "wandb").glob("offline-run-*/run-*.wandb")
     assert "removed" not in capfd.readouterr().err, "a setting is deprecated"
     records = read_whole(path)
@@ -49,12 +53,13 @@ def test_the_table_is_an_artefact_in_the_group_of_the_jobs(sweep, capfd):
     (entry,) = artefact.manifest.contents
     assert (artefact.type, entry.path) == ("run_table", "sweep.table.json")
     (file,) = path.parent.rglob("sweep_*.table.json")
-    content, table = json.loads(file.read_text(encoding="utf-8")), tabulate_exactly(jobs)
+    content, table = json.loads(file.read_text(encoding="utf-8")), tabulate_exactly(jobs, standing)
     assert (content["columns"], content["data"]) == (table.columns, table.rows)
     (picture,) = path.parent.rglob("*.png")
     np.testing.assert_array_equal(iio.imread(picture), iio.imread(sweep / "summary.png")[..., :3])
 
 
 def test_without_it_nothing_is_logged(sweep):
-    assert not show_in_wandb(write_summary(sweep), sweep)
+    jobs = read_sweep(sweep)
+    assert not show_in_wandb(jobs, rank(jobs), folder=sweep)
     assert not (sweep / "wandb").exists()

@@ -9,12 +9,13 @@ import pytest
 
 from ldr2hdr.evaluation.report import write_report
 from ldr2hdr.evaluation.report.runs import read_runs
+from ldr2hdr.training.sweeps import standing
 from ldr2hdr.training.sweeps.folder import is_sweep, read_sweep
 from ldr2hdr.training.sweeps.job import Record
 from ldr2hdr.training.sweeps.printing import print_summary
 from ldr2hdr.training.sweeps.standing import rank
-from ldr2hdr.training.sweeps.summary import write_summary
 from ldr2hdr.training.sweeps.table import tabulate, varying_keys
+from ldr2hdr.training.sweeps.watch import conclude
 from sweeps.made import REASON, write_sweep
 
 
@@ -32,7 +33,7 @@ def test_jobs_come_by_number_wherever_their_folders_are(sweep):
 
 def test_the_table_tells_before_last_and_best(sweep):
     jobs = read_sweep(sweep)
-    table = tabulate(jobs)
+    table = tabulate(jobs, rank(jobs))
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [rows[0][key] for key in ("before", "last", "best")] == ["21.00", "23.00", "24.00"]
     assert [rows[1][key] for key in ("before", "last", "best")] == ["19.00", "25.50", "25.50"]
@@ -65,15 +66,13 @@ def test_a_tie_has_no_winner(tmp_path, capsys, scores):
     else:
         rows = [f"val,0,phone,place{number},0,{score}" for number, score in enumerate(scores)]
         path.write_text("\n".join(["set,task,camera,place,picture,pu_psnr@3", *rows]))
-    jobs = write_summary(folder)
-    assert tabulate(jobs).winner is None
+    conclude(folder)
     assert "**" not in (folder / "summary.md").read_text(encoding="utf-8")
-    print_summary(jobs, folder)
     assert "no job is ahead of all others" in capsys.readouterr().out
 
 
 def test_the_summary_is_written_beside_the_jobs(sweep):
-    write_summary(sweep)
+    conclude(sweep)
     with (sweep / "summary.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["val/pu_psnr best"] for row in rows] == ["24.0", "25.5", "", ""]
@@ -87,14 +86,28 @@ def test_the_summary_is_written_beside_the_jobs(sweep):
     assert not list(sweep.glob(".*"))
 
 
+def test_jobs_are_compared_once(sweep, tmp_path, monkeypatch):
+    """However many tables show it: one other job has scores."""
+    compared = []
+    bootstrap = standing.bootstrap_difference
+    monkeypatch.setattr(
+        standing, "bootstrap_difference", lambda *scores, **how: compared.append(scores) or bootstrap(*scores, **how)
+    )
+    conclude(sweep)
+    assert len(compared) == 1
+    write_report(tmp_path / "page.html", [sweep])
+    assert len(compared) == 2
+
+
 def test_the_terminal_lists_what_did_not_end_well(sweep, capsys):
-    assert not print_summary(read_sweep(sweep), sweep)
+    assert not conclude(sweep)
     shown = capsys.readouterr()
     assert "2 of 4 jobs did not end well" in shown.err
     assert REASON in shown.err
     assert "2: algo=anil x=1" in shown.err
     assert "fomaml" in shown.out
-    assert print_summary(read_sweep(sweep)[:2], sweep)
+    ended = read_sweep(sweep)[:2]
+    assert print_summary(ended, rank(ended), folder=sweep)
 
 
 def test_a_report_takes_a_sweep(sweep, tmp_path):
