@@ -67,8 +67,8 @@ def pool(parts: Iterable[CurveInformation]) -> CurveInformation:
     return CurveInformation(torch.stack(precisions).sum(0), torch.stack(informations).sum(0))
 
 
-def of_camera(scene: CurveInformation, prior: CurvePrior) -> CurveInformation:
-    """Return what a scene tells of its camera's curve, which the scene's own differs from.
+def of_camera(scenes: Iterable[CurveInformation], prior: CurvePrior) -> list[CurveInformation]:
+    """Return what each scene tells of its camera's curve, which the scene's own differs from.
 
     The scene's deviation has mean 0 and the prior's law times `SCENE_DEVIATION`, less along principal directions in
     which the scene is farther from the prior's mean than scenes go. However much a scene tells of its own curve, the
@@ -78,6 +78,10 @@ def of_camera(scene: CurveInformation, prior: CurvePrior) -> CurveInformation:
     values, vectors = torch.linalg.eigh(joint.covariance)
     varies = values > _NO_VARIANCE * values[-1]
     root = vectors[:, varies] * values[varies].sqrt()
+    return [_of_camera(scene, joint, root) for scene in scenes]
+
+
+def _of_camera(scene: CurveInformation, joint: JointGaussian, root: Float[Tensor, "m p"]) -> CurveInformation:
     surprise = root.T @ (scene.information - scene.precision @ joint.mean)
     of_scene = torch.linalg.solve(_identity(root.T @ root) + root.T @ scene.precision @ root, surprise)
     variance = (SCENE_DEVIATION * _LARGEST_OF_SCENES / of_scene.abs().clamp_min(_LARGEST_OF_SCENES)) ** 2

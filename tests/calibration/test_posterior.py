@@ -209,7 +209,7 @@ def test_a_scene_tells_of_its_camera_what_the_joint_law_of_both_says(small: Curv
     noise = scene.precision.inverse() + (1 + SCENE_DEVIATION**2) * covariance
     gain = covariance @ noise.inverse()
     seen = scene.precision.inverse() @ scene.information
-    found = condition(joint, of_camera(scene, small))
+    found = condition(joint, *of_camera([scene], small))
     torch.testing.assert_close(found.mean, joint.mean + gain @ (seen - joint.mean))
     torch.testing.assert_close(found.covariance, covariance - gain @ covariance)
 
@@ -217,7 +217,7 @@ def test_a_scene_tells_of_its_camera_what_the_joint_law_of_both_says(small: Curv
 def test_a_scene_that_is_far_off_speaks_for_its_camera(small: CurvePrior) -> None:
     def believed(deviations: float) -> float:
         joint, scene = small.joint(), scene_at(small, deviations, evidence=1e6)
-        moved = condition(joint, of_camera(scene, small)).mean - joint.mean
+        moved = condition(joint, *of_camera([scene], small)).mean - joint.mean
         whole = torch.linalg.solve(scene.precision, scene.information) - joint.mean
         return float(moved.norm() / whole.norm())
 
@@ -228,7 +228,7 @@ def test_a_scene_that_is_far_off_speaks_for_its_camera(small: CurvePrior) -> Non
 
 
 def test_scenes_that_tell_all_of_themselves_leave_the_camera_unsure(small: CurvePrior) -> None:
-    scene = of_camera(scene_at(small, 1.0, evidence=1e6), small)
+    (scene,) = of_camera([scene_at(small, 1.0, evidence=1e6)], small)
     variances = [float(condition(small.joint(), pool([scene] * num)).covariance.trace()) for num in (1, 3)]
     whole = float(small.joint().covariance.trace())
     ratio = SCENE_DEVIATION**2
@@ -236,10 +236,17 @@ def test_scenes_that_tell_all_of_themselves_leave_the_camera_unsure(small: Curve
         assert variance / whole == pytest.approx(ratio / (ratio + num), rel=1e-3)
 
 
+def test_scenes_together_tell_what_each_tells_alone(small: CurvePrior) -> None:
+    scenes = [scene_at(small, deviations, evidence=3.0) for deviations in (0.5, 3.0)]
+    for together, scene in zip(of_camera(scenes, small), scenes, strict=True):
+        (alone,) = of_camera([scene], small)
+        assert all(map(torch.equal, together, alone))
+
+
 def test_a_scene_that_tells_nothing_tells_nothing_of_the_camera(prior: CurvePrior) -> None:
     num = len(prior.joint().mean)
     nothing = CurveInformation(torch.zeros(num, num).double(), torch.zeros(num).double())
-    assert not any(part.any() for part in of_camera(nothing, prior))
+    assert not any(part.any() for told in of_camera([nothing], prior) for part in told)
 
 
 def test_histograms_add_up_over_strips(prior: CurvePrior) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
 import torch
@@ -85,17 +85,25 @@ class CurveCheck(NamedTuple):
 
 
 class _Trial(NamedTuple):
-    """Rows that are kept out, and what the others say: other scenes each of itself, or the same scene."""
+    """Rows that are kept out, and the numbers of what is said without them."""
 
     rows: BracketRows
     sign: Float[Tensor, " r"]
-    others: tuple[CurveInformation, ...]
-    is_same_scene: bool
+    others: tuple[int, ...]
 
-    def told(self, strength: float, prior: CurvePrior) -> CurveInformation:
-        """Return what the others say of the scene that is kept out, or is part of it, so many times as strongly."""
-        parts = [scale(other, strength) for other in self.others]
-        return pool(parts if self.is_same_scene else [of_camera(part, prior) for part in parts])
+
+class _Trials(NamedTuple):
+    """All that is kept out, one at a time, and what is said: by scenes each of itself, or of one scene."""
+
+    kind: Kind
+    said: list[CurveInformation]
+    each: list[_Trial]
+
+    def told(self, strength: float, prior: CurvePrior) -> list[CurveInformation]:
+        """Return for each trial what the others say of what is kept out, so many times as strongly."""
+        parts = [scale(one, strength) for one in self.said]
+        parts = of_camera(parts, prior) if self.kind == "scenes" else parts
+        return [pool([parts[number] for number in trial.others]) for trial in self.each]
 
 
 def check_curves(scenes: Sequence[Scene], prior: CurvePrior, curve_of: CurveOf) -> CurveCheck | None:
@@ -109,16 +117,17 @@ def check_curves(scenes: Sequence[Scene], prior: CurvePrior, curve_of: CurveOf) 
         prior: That the scenes were compared by.
         curve_of: Estimator of the model.
     """
-    kind, trials = _trials(scenes, prior)
-    initial = [curve_of(None)] * len(trials)
-    before = _judge(trials, initial)
+    trials = _trials(scenes, prior)
+    initial = [curve_of(None)] * len(trials.each)
+    before = _judge(trials.each, initial)
     if before is None:
         return None
-    curves = {strength: [curve_of(trial.told(strength, prior)) for trial in trials] for strength in _STRENGTHS[kind]}
-    found = {strength: _judge(trials, of_others) or before for strength, of_others in curves.items()}
+    strengths = _STRENGTHS[trials.kind]
+    curves = {strength: [curve_of(told) for told in trials.told(strength, prior)] for strength in strengths}
+    found = {strength: _judge(trials.each, of_others) or before for strength, of_others in curves.items()}
     best = min(found, key=lambda strength: (found[strength].error, abs(math.log(strength))))
-    rows = _judge_rows(trials, curves[best], initial)
-    return CurveCheck(kind, best, found[best], before, _by_level(rows), _by_gap(rows))
+    rows = _judge_rows(trials.each, curves[best], initial)
+    return CurveCheck(trials.kind, best, found[best], before, _by_level(rows), _by_gap(rows))
 
 
 def scale(information: CurveInformation, strength: float) -> CurveInformation:
@@ -126,30 +135,29 @@ def scale(information: CurveInformation, strength: float) -> CurveInformation:
     return CurveInformation(*(strength * part for part in information))
 
 
-def _trials(scenes: Sequence[Scene], prior: CurvePrior) -> tuple[Kind, list[_Trial]]:
+def _trials(scenes: Sequence[Scene], prior: CurvePrior) -> _Trials:
     if len(scenes) > 1:
-        return "scenes", list(_trials_of_scenes(scenes))
+        return _trials_of("scenes", [scene.rows for scene in scenes], [scene.fit.information for scene in scenes])
     (scene,) = scenes
     if scene.parts:
-        return "parts", list(_trials_of_parts(scene, prior))
-    own = {frame: scene.rows.select(scene.rows.involves(frame)) for frame in scene.frames}
-    return "exposures", [
-        _Trial(rows, signs(rows, frame), (scene.without(frame, prior),), is_same_scene=True)
-        for frame, rows in own.items()
+        fits = [fit_rows(rows, prior, num_frames=len(scene.bracket)).information for rows in scene.parts]
+        return _trials_of("parts", scene.parts, fits)
+    said = [scene.without(frame, prior) for frame in scene.frames]
+    own = [scene.rows.select(scene.rows.involves(frame)) for frame in scene.frames]
+    trials = [
+        _Trial(rows, signs(rows, frame), (number,))
+        for number, (frame, rows) in enumerate(zip(scene.frames, own, strict=True))
     ]
+    return _Trials("exposures", said, trials)
 
 
-def _trials_of_scenes(scenes: Sequence[Scene]) -> Iterator[_Trial]:
-    for number, scene in enumerate(scenes):
-        others = tuple(other.fit.information for place, other in enumerate(scenes) if place != number)
-        yield _Trial(scene.rows, torch.ones_like(scene.rows.log_ratio), others, is_same_scene=False)
-
-
-def _trials_of_parts(scene: Scene, prior: CurvePrior) -> Iterator[_Trial]:
-    fits = [fit_rows(rows, prior, num_frames=len(scene.bracket)).information for rows in scene.parts]
-    for number, rows in enumerate(scene.parts):
-        others = tuple(fit for place, fit in enumerate(fits) if place != number)
-        yield _Trial(rows, torch.ones_like(rows.log_ratio), others, is_same_scene=True)
+def _trials_of(kind: Kind, rows: Sequence[BracketRows], said: list[CurveInformation]) -> _Trials:
+    numbers = range(len(rows))
+    trials = [
+        _Trial(rows[out], torch.ones_like(rows[out].log_ratio), tuple(number for number in numbers if number != out))
+        for out in numbers
+    ]
+    return _Trials(kind, said, trials)
 
 
 def _judge(trials: Sequence[_Trial], curves: Sequence[Float[Tensor, "256 3"]]) -> Judgement | None:

@@ -114,7 +114,7 @@ def verify(scenes: Sequence[Scene], check: CurveCheck | None, response: PriorRes
 
 def _told(scenes: Sequence[Scene], strength: float) -> CurveInformation:
     prior = read_curve_prior()
-    return pool([of_camera(scale(scene.fit.information, strength), prior) for scene in scenes])
+    return pool(of_camera([scale(scene.fit.information, strength) for scene in scenes], prior))
 
 
 def _change(scenes: Sequence[Scene], response: PriorResponse) -> float:

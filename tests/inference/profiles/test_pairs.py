@@ -114,6 +114,17 @@ def test_each_scene_is_judged_by_the_others(tmp_path: Path, model: Model) -> Non
     assert error(adapted) < error(model.adapt(folders[0])) + 0.02
 
 
+def test_a_scene_is_told_of_once_for_each_strength(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not once for each other scene that it predicts: four strengths, and three times for what is stored."""
+    told: list[object] = []
+    decompose = torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: told.append(matrix) or decompose(matrix))
+    model.adapt(*[write(tmp_path / str(seed), seed=seed) for seed in range(3)])
+    assert len(told) == 7
+
+
 def test_scenes_may_differ_in_size(tmp_path: Path, model: Model) -> None:
     one, other = write(tmp_path / "a"), write(tmp_path / "b", seed=1)
     for path in other.glob("*.png"):
