@@ -15,7 +15,7 @@ from trainings import Trained
 
 from ldr2hdr.evaluation.comparison.judged import Judged, read_judged
 from ldr2hdr.evaluation.stages import ADAPTED, FINE_TUNED, SINGLE_SHOT, Stage
-from ldr2hdr.training.callbacks import write_json
+from ldr2hdr.io.files import write_json
 from ldr2hdr.training.checkpoints import checkpoint_hash
 
 _RECORD = "evaluation.json"

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from hydra import compose, initialize_config_dir
 
 from ldr2hdr.build import CONF_DIR, build_training, load_learner
-from ldr2hdr.training.callbacks import write_json
+from ldr2hdr.io.files import write_json
 
 _RECORD = "training.json"
 _QUIET: Final = ("~callbacks.progress", "+trainer.enable_progress_bar=false")

@@ -11,7 +11,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 
 from ldr2hdr.build import CONF_DIR, build_training
-from ldr2hdr.training.callbacks import write_json
+from ldr2hdr.io.files import write_json
 
 # what a run of a minute can do without: validation, which nothing is chosen by, and a progress bar
 _QUIET = (

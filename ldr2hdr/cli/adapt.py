@@ -84,8 +84,6 @@ def _run(args: argparse.Namespace) -> int:
         return complain(error, WRONG_USAGE)
     from rich.console import Console
 
-    from ldr2hdr.cli.curve_page import write_page
-
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         model = load_model(args, device=args.device)
@@ -104,6 +102,8 @@ def _run(args: argparse.Namespace) -> int:
             console.print(line)
         adapted.save(args.out)
         if args.report is not None:
+            from ldr2hdr.cli.curve_page import write_page
+
             write_page(args.report, adapted.profile, title=args.out.name)
             console.print(f"wrote {args.report}")
     except (ValueError, OSError) as error:

@@ -17,9 +17,8 @@ from rich.table import Table
 
 from ldr2hdr.evaluation.scoring import Score, Summary, fine_tuned, strongest
 from ldr2hdr.evaluation.stages import Stage, read_stage
-from ldr2hdr.io.files import replacing
+from ldr2hdr.io.files import replacing, write_json
 from ldr2hdr.metrics.bootstrap import Interval, is_undecided
-from ldr2hdr.training.callbacks import write_json
 
 TABLE_WIDTH: Final = 132
 FORMAT: Final = 2  # 1 had no columns verb, steps and lr, and no opponents

@@ -13,9 +13,9 @@ from torch import Tensor
 from ldr2hdr.evaluation.scoring import System
 from ldr2hdr.evaluation.stages import Stage, read_stage
 from ldr2hdr.io import write_image
+from ldr2hdr.io.files import write_json
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.tasks import Shots, Task
-from ldr2hdr.training.callbacks import write_json
 
 INDEX: Final = "index.json"
 _LDR, _TRUTH = "ldr.png", "truth.exr"

@@ -1,5 +1,6 @@
-"""Picture files as such: what they hold by content, how large they may be, how they are written whole."""
+"""Files as such: what pictures hold by content, how large they may be, how files are written whole."""
 
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -109,3 +110,9 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

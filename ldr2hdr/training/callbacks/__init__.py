@@ -1,5 +1,6 @@
 """Callbacks that write and show what a run is, and that watch it."""
 
+from ldr2hdr.io.files import write_json
 from ldr2hdr.training.callbacks.bad_tensors import BadTensorWatch
 from ldr2hdr.training.callbacks.manifest import (
     RunManifest,
@@ -7,7 +8,6 @@ from ldr2hdr.training.callbacks.manifest import (
     provenance,
     read_manifest,
     theta_hash,
-    write_json,
 )
 
 __all__ = [

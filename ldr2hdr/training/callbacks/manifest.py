@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ldr2hdr.data.loading.datamodule import VAL_NAMES
 from ldr2hdr.data.loading.packing import as_batch
-from ldr2hdr.io.files import replacing
+from ldr2hdr.io.files import write_json
 from ldr2hdr.tasks import TaskBatch
 from ldr2hdr.training.earlier import upgrade_config
 
@@ -147,12 +147,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON under a temporary name, then rename."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _hash_first_tasks(datamodule: Any) -> dict[str, str]:  # noqa: ANN401 - TaskDataModule, or None
