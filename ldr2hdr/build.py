@@ -1,4 +1,7 @@
-"""Composition root: from configuration to objects. The only place that instantiates, and that seeds globally."""
+"""Composition root: from configuration to objects. The only place that instantiates, and that seeds globally.
+
+Lightning, which takes two seconds to import, comes in where a training is built: converting photographs does without.
+"""
 
 import functools
 import inspect
@@ -10,15 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch.utils.data import Dataset
@@ -27,7 +28,6 @@ from ldr2hdr.configuration import choices as choices  # conf/logger needs its re
 from ldr2hdr.configuration.folders import CONF_DIR, registered_folders
 from ldr2hdr.configuration.values import require_fitting_values
 from ldr2hdr.data.cameras.ranges import Ranges
-from ldr2hdr.data.loading.datamodule import TaskDataModule
 from ldr2hdr.data.scenes.places import Split
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
 from ldr2hdr.data.tasks.labels import TeacherLabels
@@ -37,7 +37,12 @@ from ldr2hdr.metrics.suite import MetricSuite
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.tasks import Task
 from ldr2hdr.training.checkpoints import find_checkpoint, read_checkpoint, require_known_classes
-from ldr2hdr.training.module import MetaModule
+
+if TYPE_CHECKING:
+    import lightning as L
+
+    from ldr2hdr.data.loading.datamodule import TaskDataModule
+    from ldr2hdr.training.module import MetaModule
 
 # What decides the names and shapes of theta: a checkpoint of one cannot be read by another.
 _MODEL_KEYS = ("backbone", "response")
@@ -45,8 +50,6 @@ _MODEL_KEYS = ("backbone", "response")
 # What ``cfg.dataset`` holds besides the sets themselves
 _NO_SETS = ("root", "weights")
 _SEED_STEP = 1_000_003  # more than the seeds that anybody counts through
-
-_LIBRARY_ERRORS = (InstantiationException, OmegaConfBaseException, MisconfigurationException)
 
 
 class RunError(Exception):
@@ -63,7 +66,7 @@ def one_screen_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError, *_LIBRARY_ERRORS) as error:
+    except _mendable_errors() as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.RUN:
@@ -71,13 +74,20 @@ def one_screen_errors() -> Iterator[None]:
         raise RunError(str(error)) from None
 
 
+def _mendable_errors() -> tuple[type[Exception], ...]:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    of_libraries = (InstantiationException, OmegaConfBaseException, MisconfigurationException)
+    return ValueError, OSError, FloatingPointError, ModuleNotFoundError, *of_libraries
+
+
 @dataclass(frozen=True)
 class Training:
     """Arguments of ``trainer.fit``; ``ckpt`` is the file to resume from."""
 
-    datamodule: TaskDataModule
-    module: MetaModule
-    trainer: L.Trainer
+    datamodule: "TaskDataModule"
+    module: "MetaModule"
+    trainer: "L.Trainer"
     ckpt: Path | None
 
 
@@ -88,6 +98,8 @@ def build_training(cfg: DictConfig) -> Training:
         ValueError: If ``cfg.ckpt`` or ``cfg.init_ckpt`` holds another network than the configuration describes, a key
             is no parameter of what it configures, a value of another type, or the hardware asked for is not there.
     """
+    import lightning as L
+
     require_fitting_values(cfg)
     set_threads(cfg)
     set_precision(cfg)
@@ -120,12 +132,14 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r".*Checkpoint directory .* exists and is not empty")
 
 
-def _build_trainer(cfg: DictConfig) -> L.Trainer:
+def _build_trainer(cfg: DictConfig) -> "L.Trainer":
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
     make_trainer = _partial(cfg.trainer)
     loggers = [instantiate(logger) for logger in cfg.logger.values()]
     callbacks = [instantiate(callback) for callback in cfg.callbacks.values()]
     try:
-        return cast(L.Trainer, make_trainer(logger=loggers, callbacks=callbacks))
+        return cast("L.Trainer", make_trainer(logger=loggers, callbacks=callbacks))
     except MisconfigurationException as error:
         asked = f"trainer.accelerator={cfg.trainer.accelerator} and trainer.devices={cfg.trainer.devices}"
         raise ValueError(f"no trainer with {asked}: {error}; hardware=cpu runs everywhere") from error

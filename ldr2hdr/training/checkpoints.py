@@ -10,7 +10,6 @@ from pydoc import ErrorDuringImport, locate
 from typing import Final, cast
 
 import yaml
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
@@ -145,9 +144,10 @@ def _is_class_of(target: str, packages: Sequence[str]) -> bool:
     return isinstance(named, type) and named.__module__.partition(".")[0] == package
 
 
-@rank_zero_only
 def _warn(message: str, *arguments: object) -> None:
-    _log.warning(message, *arguments)
+    from lightning.pytorch.utilities import rank_zero_only  # half of what loading a photographer's model would take
+
+    rank_zero_only(_log.warning)(message, *arguments)
 
 
 def _find_damage(path: Path) -> str | None:

@@ -356,6 +356,18 @@ def test_help_imports_nothing_heavy() -> None:
     assert "--ckpt" in done.stdout
 
 
+def test_photographs_need_no_lightning(tmp_path: Path) -> None:
+    """Which takes twice as long to import as torch."""
+    write_image(tmp_path / "photo.png", torch.rand(3, 32, 32))
+    program = (
+        "import sys; sys.modules['lightning'] = None\n"
+        "from ldr2hdr import cli; import ldr2hdr.evaluation.results, ldr2hdr.cli.app.server\n"
+        "sys.exit(cli.main(['convert', 'photo.png', '-o', 'photo.exr']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_compare_and_import_weights_tell_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["compare", "nothing", "nowhere"]) == 1
     assert "nothing" in capsys.readouterr().err
