@@ -122,10 +122,15 @@ def tone_to_level(tone: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
     return torch.expm1(tone * math.log1p(1 / TOE_LEVEL)) * TOE_LEVEL
 
 
-def hats(tone: Float[Tensor, "b 3 h w"], num_knots: int) -> list[Float[Tensor, "b 3 h w"]]:
-    """Compute linear interpolation weights of equally spaced knots; they sum to 1."""
-    position = tone * (num_knots - 1)
-    return [(1 - (position - knot).abs()).clamp_min(0) for knot in range(num_knots)]
+def hats(position: Float[Tensor, "*s"], num_knots: int) -> Float[Tensor, "*s j"]:
+    """Compute linear interpolation weights of knots at 0, 1, 2 and so on; between the first and the last they sum to 1.
+
+    Example:
+        >>> hats(torch.tensor([0.25]), 3)
+        tensor([[0.7500, 0.2500, 0.0000]])
+    """
+    knots = torch.arange(num_knots, dtype=position.dtype, device=position.device)
+    return (1 - (position[..., None] - knots).abs()).clamp_min(0)
 
 
 def interpolate(tone: Float[Tensor, "3 n"], curve: Float[Tensor, "3 j"]) -> Float[Tensor, "3 n"]:
@@ -136,8 +141,7 @@ def interpolate(tone: Float[Tensor, "3 n"], curve: Float[Tensor, "3 j"]) -> Floa
     """
     position = tone * (curve.shape[1] - 1)
     if torch.is_grad_enabled() and tone.device.type != "cpu":
-        knots = torch.arange(curve.shape[1], dtype=tone.dtype, device=tone.device)
-        return ((1 - (position[..., None] - knots).abs()).clamp_min(0) @ curve[..., None])[..., 0]
+        return (hats(position, curve.shape[1]) @ curve[..., None])[..., 0]
     knot = position.long().clamp(0, curve.shape[1] - 2)
     return torch.lerp(curve.gather(1, knot), curve.gather(1, knot + 1), position - knot)
 
@@ -210,6 +214,5 @@ def _spread(means: Float[Tensor, "b c n m"], whole: Surroundings, window: Window
 
 def _centre_weights(length: int, count: int, part: slice, *, like: Tensor) -> Float[Tensor, "part n"]:
     """Build the matrix that interpolates between the centres of the cells of a side, at some of its pixels."""
-    pixel, cell = (torch.arange(size, dtype=torch.float64, device=like.device) for size in (length, count))
-    position = ((pixel[part] + 0.5) * count / length - 0.5).clamp(0, count - 1)
-    return (1 - (position[:, None] - cell).abs()).clamp_min(0).to(like)
+    pixel = torch.arange(length, dtype=torch.float64, device=like.device)[part]
+    return hats(((pixel + 0.5) * count / length - 0.5).clamp(0, count - 1), count).to(like)

@@ -137,8 +137,9 @@ class LocalRidgeResponse(AbstractResponse[Moments, Weights, Surroundings]):
         num_pixels = log_exposure[:, 0].numel()
 
         def shade_columns(strip: _Strip) -> list[Tensor]:
-            knots = hats(features.tone[strip], self.curve_prior.shape[1])
-            return [*knots, *(feature[strip] for feature in features.local), log_exposure[strip]]
+            num_knots = self.curve_prior.shape[1]
+            knots = hats(features.tone[strip] * (num_knots - 1), num_knots)
+            return [*knots.unbind(dim=-1), *(feature[strip] for feature in features.local), log_exposure[strip]]
 
         def white_columns(strip: _Strip) -> list[Tensor]:
             return [*(feature[strip] for feature in features.white), log_exposure[strip]]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.response.base import AbstractPointwiseResponse
-from ldr2hdr.response.features import WHITE_LEVEL, interpolate, level_to_tone, tone_to_level
+from ldr2hdr.response.features import WHITE_LEVEL, hats, interpolate, level_to_tone, tone_to_level
 from ldr2hdr.tasks import WHOLE, Shots, Window
 
 # Pixels whose basis is in memory at once
@@ -153,10 +153,8 @@ class RidgeResponse(AbstractPointwiseResponse[NormalEquations, Float[Tensor, "3 
 
     def _basis(self, levels: Float[Tensor, "3 n"]) -> Float[Tensor, "3 n j_plus_1"]:
         """Compute what each level has of each knot, and whether it is white."""
-        position = level_to_tone(levels)[..., None] * (self.num_knots - 1)
-        knots = torch.arange(self.num_knots, dtype=levels.dtype, device=levels.device)
-        hats = (1 - (position - knots).abs()).clamp_min(0)
-        return torch.cat([hats, (levels >= WHITE_LEVEL)[..., None].to(levels.dtype)], dim=2)
+        knots = hats(level_to_tone(levels) * (self.num_knots - 1), self.num_knots)
+        return torch.cat([knots, (levels >= WHITE_LEVEL)[..., None].to(levels.dtype)], dim=2)
 
 
 def inverse_gamma_curve(num_knots: int, gamma: float) -> Float[Tensor, " j"]:

@@ -96,7 +96,7 @@ def test_weights_are_the_stack_of_least_squares_fits_by_held_out_error(generator
     ldr[..., :2] = 252 / 255
     support = Shots(ldr, exposure)
     features = extract_features(support.ldr)
-    columns = torch.stack([*hats(features.tone, 6), *features.local], dim=-1)
+    columns = torch.stack([*hats(features.tone * 5, 6).unbind(dim=-1), *features.local], dim=-1)
     target = torch.log(exposure + LOG_OFFSET).clamp_max(math.log(2))
     # on the ramp to white a square is weighted by the square of how far from white the pixel is
     root = 1 - features.whiteness
