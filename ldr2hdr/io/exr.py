@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from ldr2hdr.io.errors import ImageError
 from ldr2hdr.io.files import check_size, replacing
-from ldr2hdr.io.primaries import REC709, Colours, colours_of, convert
+from ldr2hdr.io.primaries import REC709_XY, Colours, colours_of, convert
 
 HALF_MAX: Final = 65504.0
 # What `read_exr` would take for the picture
@@ -30,7 +30,7 @@ _LINEAR_SPACES: Final = {
     "lin_adobergb_scene": (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, 0.3127, 0.3290),
     "lin_p3d65_scene": (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.3290),
     "lin_rec2020_scene": (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.3290),
-    **dict.fromkeys(("lin_rec709_scene", "lin_rec709_display", "data", "unknown"), REC709),
+    **dict.fromkeys(("lin_rec709_scene", "lin_rec709_display", "data", "unknown"), REC709_XY),
 }
 # OpenEXR, ImfRgbaYca.cpp, `reconstructChromaHoriz`: half of a symmetric filter
 _CHROMA_TAPS: Final = (0.002128, -0.007540, 0.019597, -0.043159, 0.087929, -0.186077, 0.627123)
@@ -110,7 +110,7 @@ def write_exr(
         **(attributes or {}),
         "compression": _COMPRESSION[compression],
         "type": OpenEXR.scanlineimage,
-        "chromaticities": REC709,
+        "chromaticities": REC709_XY,
         "dwaCompressionLevel": float(dwa_level),
     }
     channels = {name: _storable(pixels, is_half) for name, pixels in ({"RGB": rgb} | dict(layers)).items()}

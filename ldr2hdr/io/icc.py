@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.icc_writing import REC709, xyz_d50_from_rgb
+from ldr2hdr.io.icc_writing import xyz_d50_from_rgb
+from ldr2hdr.io.primaries import REC709
 
 Curve = Callable[[Float[np.ndarray, "n"]], Float[np.ndarray, "n"]]
 # Parametric types 0 to 4: which of g, a, b, c, d, e, f are given, in this order (ICC.1:2022, 10.18)

@@ -1,25 +1,14 @@
 """ICC profiles made from primaries and a curve: for colours that are named otherwise, and for linear light."""
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float
 
+from ldr2hdr.io.primaries import REC709, Primaries, adaptation_Bradford
 from ldr2hdr.radiometry import SRGB_EXPONENT, SRGB_JOINT, SRGB_OFFSET, SRGB_SLOPE
 
-
-class Primaries(NamedTuple):
-    """Chromaticities x, y of an RGB space."""
-
-    red: tuple[float, float]
-    green: tuple[float, float]
-    blue: tuple[float, float]
-    white: tuple[float, float] = (0.3127, 0.3290)
-
-
-REC709: Final = Primaries((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
-"""ITU-R BT.709-6, item 1.3; also those of sRGB."""
 DISPLAY_P3: Final = Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 """SMPTE EG 432-1 with the white of sRGB."""
 ADOBE_RGB: Final = Primaries((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
@@ -31,8 +20,6 @@ SRGB_CURVE: Final = (
 """g, a, b, c, d of IEC 61966-2-1: ((a x + b)**g from d on, c x below)."""
 
 _D50: Final = np.array([0.9642, 1.0, 0.8249])
-# Bradford cone responses, ICC.1:2022, annex E
-BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
 def xyz_d50_from_rgb(primaries: Primaries) -> Float[np.ndarray, "3 3"]:
@@ -48,7 +35,7 @@ def xyz_d50_from_rgb(primaries: Primaries) -> Float[np.ndarray, "3 3"]:
     colours = np.array([_xyz(xy) for xy in primaries[:3]]).T
     white = _xyz(primaries.white)
     unadapted = colours * np.linalg.solve(colours, white)
-    return _bradford(white) @ unadapted
+    return adaptation_Bradford(white, _D50) @ unadapted
 
 
 def encode_profile(description: str, primaries: Primaries, curve: tuple[float, ...]) -> bytes:
@@ -69,7 +56,7 @@ def encode_profile(description: str, primaries: Primaries, curve: tuple[float, .
         b"desc": _text(description),
         b"cprt": _text("No copyright"),
         b"wtpt": b"XYZ " + bytes(4) + _fixed(_D50),
-        b"chad": b"sf32" + bytes(4) + _fixed(_bradford(_xyz(primaries.white)).ravel()),
+        b"chad": b"sf32" + bytes(4) + _fixed(adaptation_Bradford(_xyz(primaries.white), _D50).ravel()),
         **dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)),
         b"rTRC": trc,
         b"gTRC": trc,
@@ -101,11 +88,6 @@ def display_p3_profile() -> bytes:
 def _xyz(xy: tuple[float, float]) -> Float[np.ndarray, "3"]:
     x, y = xy
     return np.array([x / y, 1.0, (1 - x - y) / y])
-
-
-def _bradford(white: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    gains = (BRADFORD @ _D50) / (BRADFORD @ white)
-    return np.linalg.inv(BRADFORD) @ (gains[:, None] * BRADFORD)
 
 
 def _fixed(numbers: Float[np.ndarray, "n"] | tuple[float, ...]) -> bytes:

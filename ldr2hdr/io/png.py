@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.icc_writing import REC709, SRGB_CURVE, Primaries, display_p3_profile, encode_profile, srgb_profile
+from ldr2hdr.io.icc_writing import SRGB_CURVE, display_p3_profile, encode_profile, srgb_profile
 from ldr2hdr.io.jpeg import XMP_NAME
+from ldr2hdr.io.primaries import REC709, Primaries
 
 _MAX_PROFILE_BYTES: Final = 2**24
 # Code points of ITU-T H.273: primaries of the two spaces of photographs, and the transfers that mean HDR

@@ -8,13 +8,24 @@ import numpy as np
 from jaxtyping import Float
 
 from ldr2hdr.io.errors import ImageError
-from ldr2hdr.io.icc_writing import BRADFORD
 from ldr2hdr.radiometry import REC709_LUMINANCE
 
-REC709: Final = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
-"""Red, green, blue, white as x, y (ITU-R BT.709, item 1.3 and 1.4)."""
+
+class Primaries(NamedTuple):
+    """Chromaticities x, y of an RGB space."""
+
+    red: tuple[float, float]
+    green: tuple[float, float]
+    blue: tuple[float, float]
+    white: tuple[float, float] = (0.3127, 0.3290)
+
+
+REC709: Final = Primaries((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+"""ITU-R BT.709-6, item 1.3; also those of sRGB."""
+REC709_XY: Final = sum(REC709, ())
+"""Red, green, blue, white, each x, y: as files of radiance have them."""
 _MEANING_REC709: Final = (
-    REC709,
+    REC709_XY,
     # adapted to the D50 white of ICC profiles; Photoshop writes these beside unchanged numbers
     (0.6484, 0.3309, 0.3212, 0.5979, 0.1559, 0.0661, 0.3457, 0.3585),
     # what Radiance itself assumes where nothing is said: an older standard's, with white at equal energy
@@ -23,6 +34,8 @@ _MEANING_REC709: Final = (
 # Files have four digits, and some only three
 _TOLERANCE: Final = 2e-3
 _LEAST_VOLUME: Final = 1e-3
+# Cone responses, ICC.1:2022, annex E
+_BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _BLOCK_ROWS: Final = 64
 
 
@@ -57,18 +70,27 @@ def colours_of(path: Path, primaries: Sequence[float]) -> Colours:
     matrix = _xyz_from_rgb(primaries) if len(primaries) == 8 and np.isfinite(primaries).all() else None
     if matrix is None:
         raise ImageError(
-            f"expected primaries that span colours, and white among them, as those of Rec. 709 {REC709} are, got "
+            f"expected primaries that span colours, and white among them, as those of Rec. 709 {REC709_XY} are, got "
             f"{tuple(primaries)}: {path}"
         )
     if any(np.allclose(primaries, known, atol=_TOLERANCE) for known in _MEANING_REC709):
         return Colours()
-    target = _xyz_from_rgb(REC709)
+    target = _xyz_from_rgb(REC709_XY)
     assert target is not None
     # in both, white is the sum of the columns
-    gains = (BRADFORD @ target.sum(axis=1)) / (BRADFORD @ matrix.sum(axis=1))
-    adapted = np.linalg.solve(BRADFORD, gains[:, None] * (BRADFORD @ matrix))
+    adapted = adaptation_Bradford(matrix.sum(axis=1), target.sum(axis=1)) @ matrix
     red, green, blue = map(float, matrix[1])
     return Colours((red, green, blue), np.linalg.solve(target, adapted))
+
+
+def adaptation_Bradford(white: Float[np.ndarray, "3"], to: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+    """Return the matrix from XYZ under one white to XYZ under another.
+
+    References:
+        ICC.1:2022, annex E.
+    """
+    gains = (_BRADFORD @ to) / (_BRADFORD @ white)
+    return np.linalg.inv(_BRADFORD) @ (gains[:, None] * _BRADFORD)
 
 
 def _xyz_from_rgb(primaries: Sequence[float]) -> Float[np.ndarray, "3 3"] | None:

@@ -14,7 +14,6 @@ from ldr2hdr.io.icc import parse_profile
 from ldr2hdr.io.icc_writing import (
     ADOBE_RGB,
     DISPLAY_P3,
-    REC709,
     SRGB_CURVE,
     adobe_rgb_profile,
     display_p3_profile,
@@ -23,6 +22,7 @@ from ldr2hdr.io.icc_writing import (
     srgb_profile,
     xyz_d50_from_rgb,
 )
+from ldr2hdr.io.primaries import REC709
 
 GRID = np.linspace(0, 1, 101)
 # Colorants in the profiles that Adobe and Apple ship
