@@ -149,16 +149,6 @@ def encode_mu_law(linear: Float[Tensor, "*s"], mu: float = 5000.0) -> Float[Tens
     return torch.log1p(mu * linear) / math.log1p(mu)
 
 
-def decode_mu_law(encoded: Float[Tensor, "*s"], mu: float = 5000.0) -> Float[Tensor, "*s"]:
-    """Invert :func:`encode_mu_law`.
-
-    Example:
-        >>> round(decode_mu_law(encode_mu_law(torch.tensor(0.25, dtype=torch.float64))).item(), 10)
-        0.25
-    """
-    return torch.expm1(encoded * math.log1p(mu)) / mu
-
-
 def encode_log(linear: Float[Tensor, "*s"], *, eps: float = 1 / 255) -> Float[Tensor, "*s"]:
     """Natural logarithm with a toe: ``ln(linear + eps)``, finite and of finite slope at black.
 
@@ -210,30 +200,6 @@ def encode_pu21(
     power = absolute**p.p4
     encoded = p.p7 * (((p.p1 + p.p2 * power) / (1 + p.p3 * power)) ** p.p5 - p.p6)
     return encoded.clamp_min(0) if clamp else encoded
-
-
-def decode_pu21(encoded: Float[Tensor, "*s"], curve: Pu21Curve = "banding_glare") -> Float[Tensor, "*s"]:
-    """Invert :func:`encode_pu21`.
-
-    Args:
-        encoded: PU21 units; clamped to those of 0.005 and 10000 cd/m2, above which the inverse is negative.
-        curve: Parameter set that encoded them.
-
-    Returns:
-        Light in cd/m2, 0.005..10000.
-
-    References:
-        Mantiuk and Azimi, PCS 2021; ``pu21_encoder.m`` of its authors.
-
-    Example:
-        >>> round(decode_pu21(torch.tensor(256.0, dtype=torch.float64)).item(), 7)
-        99.4105337
-    """
-    p = _PU21[curve]
-    top = encode_pu21(encoded.new_tensor(PU21_MAX_CD_M2), curve)
-    root = (encoded.clamp_min(0).minimum(top) / p.p7 + p.p6).clamp_min(0) ** (1 / p.p5)
-    power = (root - p.p1).clamp_min(0) / (p.p2 - p.p3 * root)
-    return (power ** (1 / p.p4)).clamp(PU21_MIN_CD_M2, PU21_MAX_CD_M2)
 
 
 def encode_pq(absolute: Float[Tensor, "*s"], constants: PqConstants = "exact") -> Float[Tensor, "*s"]:

@@ -2,11 +2,8 @@ import pytest
 import torch
 
 from ldr2hdr.radiometry import (
-    PU21_MAX_CD_M2,
     decode_log,
-    decode_mu_law,
     decode_pq,
-    decode_pu21,
     encode_log,
     encode_mu_law,
     encode_pq,
@@ -65,21 +62,16 @@ def test_pu21_agrees_with_the_official_encoder(curve, dtype, tolerance):
     torch.testing.assert_close(encoded.double(), PU21_TABLE[:, 1 + CURVES.index(curve)], atol=tolerance, rtol=0)
 
 
-def test_pu21_inverse_agrees_with_the_official_decoder():
-    codes, expected = torch.tensor([list(pair) for pair in PU21_INVERSE.items()], dtype=torch.float64).T
-    torch.testing.assert_close(decode_pu21(codes), expected, rtol=1e-8, atol=0)
+def test_pu21_is_the_inverse_of_the_official_decoder():
+    codes, light = torch.tensor([list(pair) for pair in PU21_INVERSE.items()], dtype=torch.float64).T
+    torch.testing.assert_close(encode_pu21(light), codes, rtol=1e-8, atol=0)
 
 
 @pytest.mark.parametrize("curve", CURVES)
-def test_pu21_inverts_and_is_bounded(curve):
-    light = torch.logspace(-2.3, 4, 500, dtype=torch.float64)
-    torch.testing.assert_close(decode_pu21(encode_pu21(light, curve), curve), light, rtol=2e-7, atol=0)
-    # light beyond the curve's range, and codes beyond its top, for which the bare inverse is negative
+def test_pu21_is_bounded(curve):
     ends = encode_pu21(torch.tensor([0.0, 0.005, 1e4, 1e9], dtype=torch.float64), curve)
     assert ends[0] == ends[1]
     assert ends[2] == ends[3]
-    top = decode_pu21(torch.tensor([-5.0, 1000.0], dtype=torch.float64), curve)
-    torch.testing.assert_close(top, torch.tensor([0.005, PU21_MAX_CD_M2], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("curve", CURVES)
@@ -109,12 +101,11 @@ def test_pq_inverts_and_is_bounded(constants):
     torch.testing.assert_close(ends, torch.tensor([0, 0, 1e4, 1e4], dtype=torch.float64))
 
 
-def test_mu_law_table_and_inverse():
+def test_mu_law_table():
     linear = torch.tensor([0, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1], dtype=torch.float64)
     expected = [0, 0.0476043667, 0.2103647717, 0.4616231227, 0.7298719193, 0.9186432719, 1]
     encoded = encode_mu_law(linear)
     torch.testing.assert_close(encoded, torch.tensor(expected, dtype=torch.float64), atol=1e-10, rtol=0)
-    torch.testing.assert_close(decode_mu_law(encoded), linear)
 
 
 def test_log_encoding_is_finite_at_black_and_inverts():

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ldr2hdr.calibration.information import bracket_information
-from ldr2hdr.calibration.posterior import curve_posterior
-from ldr2hdr.calibration.prior import CurvePrior, hat_basis, read_curve_prior, read_dorf
+from ldr2hdr.calibration.posterior import CurveInformation, CurvePosterior, by_level, condition, posterior_mean
+from ldr2hdr.calibration.prior import CurvePrior, JointGaussian, hat_basis, read_curve_prior, read_dorf
 
 # Levels that a scene shows between black and white
 _LEVELS = slice(3, 250)
@@ -28,6 +28,10 @@ _SIZE_PX = 192
 _TONE_DEVIATIONS = (0.0, 0.1)
 _TONE_LENGTH = 1.5
 _LEAST_RISE = 1e-4
+# What a row of a bracket says to what it counts, for the spread alone. Real curves that the prior has not seen, 40 of
+# DoRF, lie within the 95 % band of one bracket of their camera at 95 % of levels where tones of two frames differ by .1
+# nat as a smooth function of the light, at 98 % where none differ.
+_EVIDENCE_RATIO = 3.0
 
 
 class Found(NamedTuple):
@@ -48,13 +52,25 @@ def recover(log_curve: Tensor, prior: CurvePrior, *, tone_deviation: float, seed
     """Photograph a random scene by a camera with this curve ``(256,)`` in each channel, and recover the curve."""
     truth = log_curve[:, None].expand(-1, 3)
     frames = photograph(log_curve, tone_deviation / math.sqrt(2), torch.Generator().manual_seed(seed))
-    found = curve_posterior(bracket_information(frames, _EVS, prior), prior)
+    found = posterior(bracket_information(frames, _EVS, prior), prior)
     is_within = (found.log_curve - truth).abs() <= 1.96 * found.deviation
     initial = (hat_basis(prior.knots) @ prior.mean)[:, None].expand(-1, 3)
     errors = [
         (curve - truth)[13:240].square().mean().sqrt().item() / math.log(2) for curve in (found.log_curve, initial)
     ]
     return Found(is_within[_LEVELS].double().mean().item(), *errors)
+
+
+def posterior(information: CurveInformation, prior: CurvePrior) -> CurvePosterior:
+    """Return the curve that prior and brackets give, with a spread that allows for errors as of local tone mapping.
+
+    With weights that are r times too small, the estimate's covariance is ``Q^-1 (P + L / r) Q^-1``, P the prior's
+    precision, L the data's, Q their sum.
+    """
+    mean, covariance = condition(prior.joint(), information)
+    too_much = (1 - 1 / _EVIDENCE_RATIO) * covariance @ information.precision @ covariance
+    found = by_level(JointGaussian(mean, covariance - too_much), prior.knots)
+    return found._replace(log_curve=posterior_mean(information, prior))
 
 
 def photograph(log_curve: Tensor, tone_deviation: float, generator: torch.Generator) -> Tensor:

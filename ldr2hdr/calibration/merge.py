@@ -45,14 +45,11 @@ class InverseResponse:
 
     Attributes:
         log_exposure: Natural logarithm of sensor exposure for each level, float64, never falling, 0 at level 255.
-        is_observed: Levels that some sample measures, never 0 nor 251..255; the others are carried on by smoothness
-            alone. Where those below 251 are not observed either, the scale of the table is a long extrapolation.
         residual_stops: Weighted root mean square by which the samples' exposures disagree, in stops; near the
             quantisation error for a bracket of one still scene, above half a stop for unrelated pictures.
     """
 
     log_exposure: Float[Tensor, "3 256"]
-    is_observed: Bool[Tensor, "3 256"]
     residual_stops: float
 
 
@@ -137,7 +134,7 @@ def recover_response_DebevecMalik1997(
     brightest = levels.amax(dim=1).where(valid, 0)[:, None].float()
     brightest = F.max_pool2d(brightest, kernel_size=3, stride=1, padding=1)
     trust = torch.where(brightest >= FIRST_WHITE, _BESIDE_WHITE_WEIGHT, 1.0).double().expand_as(levels)
-    curves, observed, deviations, weights = [], [], [], []
+    curves, deviations, weights = [], [], []
     for channel, name in enumerate(("red", "green", "blue")):
         samples = _choose_samples(levels[:, channel, is_shown].T, trust[:, channel, is_shown].T, samples_per_level)
         if len(samples.levels) == 0:
@@ -147,12 +144,11 @@ def recover_response_DebevecMalik1997(
             )
         curve = _solve(samples, log_times, smoothness)
         curves.append((curve.cummax(0).values + curve.flip(0).cummin(0).values.flip(0)) / 2)
-        observed.append(samples.levels[samples.weight > 0].bincount(minlength=NUM_LEVELS) > 0)
         deviations.append(_deviation(curves[-1][samples.levels] - log_times, samples.weight).flatten())
         weights.append(samples.weight.flatten())
     deviation, weight = torch.cat(deviations), torch.cat(weights)
     residual_stops = ((weight * deviation**2).sum() / weight.sum()).sqrt().item() / math.log(2)
-    return InverseResponse(torch.stack(curves), torch.stack(observed), residual_stops)
+    return InverseResponse(torch.stack(curves), residual_stops)
 
 
 def merge_DebevecMalik1997(

@@ -16,12 +16,6 @@ from torch import Tensor
 from ldr2hdr.calibration.curve import MAX_LEVEL
 from ldr2hdr.calibration.prior import CurvePrior, JointGaussian, hat_basis
 
-BRACKET_EVIDENCE_RATIO: Final = 3.0
-"""Ratio of what a row of a bracket says to what it counts, for the spread alone.
-
-Real curves that the prior has not seen, 40 of DoRF, lie within the 95 % band of one bracket of their camera at 95 % of
-levels where tones of two frames differ by .1 nat as a smooth function of the light, at 98 % where none differ
-(experiments/response_prior/coverage.py)."""
 SCENE_DEVIATION: Final = 1.0
 """How far the curve that a scene shows is from its camera's, as a part of how far cameras are from the prior's mean.
 
@@ -90,40 +84,18 @@ def _of_camera(scene: CurveInformation, joint: JointGaussian, root: Float[Tensor
     return CurveInformation(told[:, :-1], told[:, -1])
 
 
-def curve_posterior(
-    information: CurveInformation, prior: CurvePrior, *, evidence_ratio: float = BRACKET_EVIDENCE_RATIO
-) -> CurvePosterior:
-    """Return the curve that prior and brackets give, with its spread.
-
-    The spread allows for errors as of local tone mapping, and is too wide for cameras that do without.
-
-    Args:
-        information: Of all brackets.
-        prior: Of the camera.
-        evidence_ratio: How many times more the data say than the evidence that they were given; the curve stays,
-            its deviation is that of an estimate which trusts its data too little.
-    """
-    found = condition(prior.joint(), information, evidence_ratio=evidence_ratio)
-    at_levels = by_level(found, prior.knots)
-    return at_levels._replace(log_curve=_with_zero(at_levels.log_curve))
-
-
 def posterior_mean(information: CurveInformation, prior: CurvePrior) -> Float[Tensor, "256 3"]:
-    """Return the curve alone, as `curve_posterior` has it."""
+    """Return the curve that prior and brackets give, 0 at level 250."""
     theta = conditional_mean(prior.joint(), information)
-    return _with_zero(rising(theta, prior.knots))
+    curve = rising(theta, prior.knots)
+    return curve - curve[MAX_LEVEL]
 
 
-def condition(joint: JointGaussian, information: CurveInformation, *, evidence_ratio: float = 1.0) -> JointGaussian:
-    """Return the law that a prior becomes by data.
-
-    With weights that are ``evidence_ratio`` times too small, the estimate's covariance is
-    ``Q^-1 (P + L / evidence_ratio) Q^-1``, P the prior's precision, L the data's, Q their sum.
-    """
+def condition(joint: JointGaussian, information: CurveInformation) -> JointGaussian:
+    """Return the law that a prior becomes by data."""
     identity = _identity(joint.covariance)
     covariance = torch.linalg.solve(identity + joint.covariance @ information.precision, joint.covariance)
-    too_much = (1 - 1 / evidence_ratio) * covariance @ information.precision @ covariance
-    return JointGaussian(conditional_mean(joint, information), covariance - too_much)
+    return JointGaussian(conditional_mean(joint, information), covariance)
 
 
 def conditional_mean(joint: JointGaussian, information: CurveInformation) -> Float[Tensor, " m"]:
@@ -148,10 +120,6 @@ def by_level(joint: JointGaussian, knots: Int[Tensor, " j"]) -> CurvePosterior:
 def rising(theta: Float[Tensor, " m"], knots: Int[Tensor, " j"]) -> Float[Tensor, "256 3"]:
     """Return the curve by level of one at the knots, its running maximum where it falls."""
     return (hat_basis(knots) @ theta.view(3, -1).T).cummax(dim=0).values
-
-
-def _with_zero(log_curve: Float[Tensor, "256 3"]) -> Float[Tensor, "256 3"]:
-    return log_curve - log_curve[MAX_LEVEL]
 
 
 def _identity(like: Float[Tensor, "m m"]) -> Float[Tensor, "m m"]:

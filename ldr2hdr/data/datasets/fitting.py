@@ -158,8 +158,7 @@ def _judge(record: SceneRecord, hdr: HdrReference, fit: _Fit, *, max_residual_st
     kept = (
         replace(exposure, ev=ev) for exposure, ev, near in zip(record.exposures, fit.evs, is_near, strict=True) if near
     )
-    residual = max(deviation for deviation in fit.deviations_stops if deviation <= max_residual_stops)
-    scaled = replace(hdr, scale=fit.scale, fit_residual=residual)
+    scaled = replace(hdr, scale=fit.scale)
     return Fitted(replace(record, hdr=scaled, exposures=sort_exposures(kept)), (*mismatches, *left_out))
 
 

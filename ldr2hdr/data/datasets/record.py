@@ -61,14 +61,11 @@ class HdrReference:
         path: Radiance, OpenEXR or 16-bit PNG.
         scale: Sensor exposure at ``ev=0`` is ``scale`` times the linear number.
         transfer: How to get linear numbers.
-        fit_residual: How far, in stops, the exposures are from the HDR at this scale; None while ``scale`` is the
-            nominal one, which for most sets means nothing.
     """
 
     path: Path
     scale: float = 1.0
     transfer: Transfer = Transfer()
-    fit_residual: float | None = None
 
 
 @dataclass(frozen=True)

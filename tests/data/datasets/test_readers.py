@@ -54,7 +54,6 @@ def test_fitted_records_are_in_sensor_exposure(kind, root, open_set):
         offset = record.exposures[0].ev - scene.evs[0]
         assert math.log2(record.hdr.scale * UNIT) == pytest.approx(-offset, abs=0.05)
         assert [e.ev - offset for e in record.exposures] == pytest.approx(scene.evs, abs=0.05)
-        assert record.hdr.fit_residual < 0.1
 
 
 @ALL

@@ -119,7 +119,6 @@ def test_the_exposure_of_a_wrong_ev_is_left_out_and_the_others_stay(generator, w
         ("misfit", str(wrong)),
     ]
     assert problems[1].message.startswith("the exposure is 1.0")
-    assert record.hdr.fit_residual < 0.1
     assert math.log2(record.hdr.scale * 5) == pytest.approx(0, abs=0.1)
 
 
