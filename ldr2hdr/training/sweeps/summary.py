@@ -24,12 +24,12 @@ NOTES: Final = (
 def write_summary(jobs: Sequence[Job], standing: Standing, *, folder: Path) -> None:
     """Sum up the jobs of a sweep in its folder; may be called again at any time, also while it runs."""
     _write(folder / "summary.csv", _as_csv(tabulate_exactly(jobs, standing)))
-    _write(folder / "summary.md", _as_markdown(tabulate(jobs, standing)))
+    _write(folder / "summary.md", as_markdown(tabulate(jobs, standing)))
     with replacing(folder / "summary.png") as temporary:
         draw_sweep(jobs).savefig(temporary, dpi=110, format="png")
 
 
-def _as_markdown(table: Table) -> str:
+def as_markdown(table: Table) -> str:
     """Write the table with a winner in bold."""
     lines = [_line(table.columns), _line(["---"] * len(table.columns))]
     for index, row in enumerate(table.rows):
