@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 
 from ldr2hdr.evaluation.report import write_report
+from ldr2hdr.inference.weights import SHIPPED
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "evaluation" / "report"))  # the driver of the browser is the tests' own
 
 from devtools import Browser  # noqa: E402
 
-CHECKPOINT = ROOT / "ldr2hdr" / "inference" / "weights" / "unet_local.safetensors"
 SAMPLES = 10  # of each of the four tables
 CROPS = (64, 192)  # what evaluate does unless told otherwise, and the size of its panel
 WIDTHS = (1280, 390)
@@ -69,7 +69,7 @@ def evaluate(out: Path, crop_px: int) -> Path:
     """Judge the shipped network beside the baselines, unless that was done."""
     folder = out / f"crop_{crop_px}"
     if not (folder / "samples" / "index.json").is_file():  # which is written last
-        overrides = [f"ckpt={CHECKPOINT}", f"samples={SAMPLES}", f"num_tasks={SAMPLES}", f"task.crop_px={crop_px}"]
+        overrides = [f"ckpt={SHIPPED}", f"samples={SAMPLES}", f"num_tasks={SAMPLES}", f"task.crop_px={crop_px}"]
         overrides += ["steps=[5]", "panel=null", "tables=false", f"hydra.run.dir={folder}"]
         subprocess.run([sys.executable, "-m", "ldr2hdr.evaluate", *overrides], check=True)
     return folder
