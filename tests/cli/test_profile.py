@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from profiles.test_verification import make, save
+from report.devtools import CHROMIUM, Browser
 
 from ldr2hdr import cli
 from ldr2hdr.inference.profiles.files import read_profile, write_profile
@@ -54,6 +55,21 @@ def test_the_page_of_a_profile_that_is_not_checked(stored: Path) -> None:
     write_profile(stored, read_profile(stored)._replace(verification=nothing))
     assert cli.main(["profile", "a.ldr2hdr", "--report", "a.html"]) == 0
     assert "the profile is not checked" in Path("a.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+@pytest.mark.parametrize("width", [1160, 390])
+def test_nothing_on_the_page_touches_what_is_above(stored: Path, chromium: Browser, width: int) -> None:
+    assert cli.main(["profile", "a.ldr2hdr", "--report", "a.html"]) == 0
+    chromium.open(Path("a.html").resolve(), width=width)
+    gaps = chromium.evaluate(
+        "[...document.querySelectorAll('.card, .charts, .tiles')].filter((one) => one.previousElementSibling).map("
+        "(one) => [one.getBoundingClientRect(), one.previousElementSibling.getBoundingClientRect()]).map("
+        "([one, other]) => Math.max(one.top - other.bottom, one.left - other.right))"
+    )
+    assert len(gaps) >= 8
+    assert min(gaps) >= 8
 
 
 def test_the_table(stored: Path) -> None:
