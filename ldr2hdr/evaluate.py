@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ldr2hdr.configuration.env_file import load_env_file
-from ldr2hdr.configuration.folders import CONF_DIR, search_registered_folders, stay_where_started
+from ldr2hdr.configuration.folders import CONF_DIR, quote_paths, search_registered_folders, stay_where_started
 
 search_registered_folders()
 
@@ -43,5 +43,6 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = quote_paths(sys.argv[1:])
     load_env_file()
     main()

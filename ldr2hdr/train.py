@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ldr2hdr.configuration.choices import note_choices
 from ldr2hdr.configuration.env_file import load_env_file
-from ldr2hdr.configuration.folders import CONF_DIR, search_registered_folders, stay_where_started
+from ldr2hdr.configuration.folders import CONF_DIR, quote_paths, search_registered_folders, stay_where_started
 from ldr2hdr.training.earlier import require_present_keys
 from ldr2hdr.training.occupied import require_free_folder
 
@@ -142,6 +142,7 @@ def _replay(run: "Training", earlier: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = quote_paths(sys.argv[1:])
     try:
         require_present_keys(sys.argv[1:])
     except ValueError as error:

@@ -8,6 +8,8 @@ A package says so in its ``pyproject.toml``; what is installed is searched by Hy
 Torch is not imported here: ``--help`` needs the folders and no network.
 """
 
+import re
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +30,7 @@ _GROUP: Final = "ldr2hdr.conf"
 # Keys whose relative paths are meant from where the command was given
 _PATHS: Final = ("paths.cache_dir", "dataset.root", "ckpt", "init_ckpt", "supervised_ckpt", "resume", "replay")
 _NO_PATH: Final = "last"
+_PLAIN: Final = re.compile(r"[\w./-]*")
 
 
 def registered_folders() -> dict[str, Path]:
@@ -55,6 +58,17 @@ def stay_where_started(config: DictConfig) -> None:
         path = OmegaConf.select(config, key)
         if path is not None and path != _NO_PATH:
             OmegaConf.update(config, key, to_absolute_path(path))
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Put quotes around what is there, and has a name that Hydra would read as more: a sweep's ``0_algo=maml,x=1``."""
+    return [_quoted(argument) for argument in arguments]
+
+
+def _quoted(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    is_plain = _PLAIN.fullmatch(value) is not None
+    return argument if is_plain or "'" in value or not Path(value).exists() else f"{key}='{value}'"
 
 
 class _RegisteredFolders(SearchPathPlugin):
