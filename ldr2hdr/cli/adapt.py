@@ -1,15 +1,13 @@
 """``ldr2hdr adapt``: brackets to a camera profile."""
 
 import argparse
-import math
-import re
-from fractions import Fraction
 from pathlib import Path
 
 from ldr2hdr.cli.checkpoint import add_checkpoint_options, load_model
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 from ldr2hdr.cli.outputs import require_writable
 from ldr2hdr.cli.profile import describe
+from ldr2hdr.cli.stops import add_ev_option
 
 _ABOUT = """\
 Learn a camera from brackets: two photographs or more of one scene at different exposures, as the camera's bracketing
@@ -53,14 +51,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     parser.add_argument(*("-o", "--out"), required=True, type=Path, metavar="PROFILE", help="camera profile to write")
     add_checkpoint_options(parser)
-    parser.add_argument(
-        "--ev",
-        type=_numbers,
-        metavar="EV,EV,...",
-        help="stops of the photographs in the order of their names: --ev -2,0,2 or --ev -2/3,0,2/3",
-    )
-    # else argparse takes a word that begins with a minus and is no single number for an option
-    parser._negative_number_matcher = re.compile(r"-[\d.]")
+    add_ev_option(parser, order="the order of their names")
     parser.add_argument(
         "--steps",
         type=_count,
@@ -118,18 +109,6 @@ def _describe_step(step: int, after: float, before: float) -> str:
 
 def _steps(count: int) -> str:
     return f"{count} step{'s' * (count != 1)}"
-
-
-def _numbers(text: str) -> list[float]:
-    """Parse numbers between commas or blanks, fractions of stops too; a typographic minus is one."""
-    expected = f"expected stops between commas, such as -2,0,2 or -2/3,0,2/3, got {text!r}"
-    try:
-        numbers = [float(Fraction(part)) for part in text.replace("\N{MINUS SIGN}", "-").replace(",", " ").split()]
-    except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(expected) from error
-    if not numbers or not all(math.isfinite(number) for number in numbers):
-        raise argparse.ArgumentTypeError(expected)
-    return numbers
 
 
 def _count(text: str) -> int:

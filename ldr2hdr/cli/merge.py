@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ldr2hdr.cli.checkpoint import add_checkpoint_options, load_model
 from ldr2hdr.cli.messages import FAILED, WRONG_USAGE, complain
 from ldr2hdr.cli.outputs import add_output_options
+from ldr2hdr.cli.stops import add_ev_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,16 +70,12 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add_checkpoint_options(parser, what="the network that fills")
     parser.add_argument("--float", action="store_true", help="32-bit floats in exr and jxl, not 16; so with --anchor")
     add_output_options(parser)
-    # else argparse takes a word that begins with a minus and is no single number for an option
-    parser._negative_number_matcher = re.compile(r"-[\d.]")
     parser.set_defaults(run=_run)
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", type=Path, metavar="PROFILE", help="profile by `ldr2hdr adapt`: gives the response")
-    parser.add_argument(
-        "--ev", type=_numbers, metavar="EV,EV,...", help="stops of the photographs in their order: --ev -2,0,2"
-    )
+    add_ev_option(parser, order="their order")
     parser.add_argument(
         "--reference",
         type=_count,
@@ -210,15 +206,6 @@ def _describe(merged: "Merged", output: Path) -> str:
         f"wrote {output}: {len(evs)} photographs {range_stops}, {width} x {height} pixels, "
         f"{output.stat().st_size / 1e6:.1f} MB, {brightest}; reference {merged.bracket.paths[merged.reference].name}"
     )
-
-
-def _numbers(text: str) -> list[float]:
-    from fractions import Fraction
-
-    try:
-        return [float(Fraction(word.strip().replace("\N{MINUS SIGN}", "-"))) for word in text.split(",")]
-    except (ValueError, ZeroDivisionError) as error:
-        raise argparse.ArgumentTypeError(f"expected numbers such as -2,0,2 or -2/3,0,2/3, got {text!r}") from error
 
 
 def _count(text: str) -> int:

@@ -114,7 +114,7 @@ def test_wrong_use_writes_nothing(folder, words, message, capsys):
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("words", [["--reference", "0"], ["--anchor", "nan"], ["--ev", "a,b"]])
+@pytest.mark.parametrize("words", [["--reference", "0"], ["--anchor", "nan"], ["--ev", "a,b"], ["--ev", "nan,0,1"]])
 def test_numbers_that_are_none_are_refused(folder, words):
     with pytest.raises(SystemExit, match="2"):
         run("bracket", "-o", "a.exr", *words)

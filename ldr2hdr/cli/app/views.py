@@ -5,7 +5,6 @@ that they let point here (the ``Host`` is checked), their forms and scripts (eac
 a token that only the page has), frames and scripts in file names (the policy).
 """
 
-import math
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +33,7 @@ from ldr2hdr.cli.app.page import HIGHLIGHTS, Settings, build_page
 from ldr2hdr.cli.app.service import Desk, MergeChoices, Result
 from ldr2hdr.cli.app.uploads import Upload, accept
 from ldr2hdr.cli.app.worker import Told, TooMany, Work
+from ldr2hdr.cli.stops import parse_stops
 from ldr2hdr.inference.merging.merging import MergeOptions
 from ldr2hdr.inference.tiling import OnShare
 from ldr2hdr.io import ImageError
@@ -258,11 +258,7 @@ def _parse_reference(text: str, *, most: int) -> int | None:
 
 
 def _parse_evs(text: str) -> list[float] | None:
-    words = text.replace(",", " ").replace("\N{MINUS SIGN}", "-").split()
     try:
-        evs = [float(word) for word in words]
+        return parse_stops(text) or None
     except ValueError as error:
         raise BadRequest(f"Expected exposures in stops, such as -2, 0, 2, got {text[:_MAX_WORDS]!r}.") from error
-    if not all(map(math.isfinite, evs)):
-        raise BadRequest(f"Expected finite exposures in stops, got {text[:_MAX_WORDS]!r}.")
-    return evs or None
