@@ -19,6 +19,7 @@ def scripts():
     return load_scripts(FOLDER, ("vmap_baseline", "measure"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", NAME])
 def test_steps_and_precisions_are_measured_on_any_device(scripts, device, tmp_path):
     small = ["--px", "8", "--tasks", "2", "--repeats", "1", "--outer-steps", "1", "--algorithms", "fomaml", "r2d2"]
