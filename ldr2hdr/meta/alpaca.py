@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, cast
 
 import torch
@@ -144,9 +144,8 @@ class BayesianHead(AbstractSolvedHead):
         beside: ClosedForm | None = None,
     ) -> None:
         super().__init__(network, algo="alpaca")
-        self.beside = beside
-        if isinstance(beside, nn.Module):
-            beside.requires_grad_(False)
+        # in a tuple it is no part of the state: its numbers are those of the code
+        self._beside = (beside.requires_grad_(False) if isinstance(beside, nn.Module) else beside,)
         numbers = (prior_deviation, drift_deviation, pixels, trust)
         if min(numbers) <= 0 or num_priors < 2:
             raise ValueError(
@@ -171,6 +170,18 @@ class BayesianHead(AbstractSolvedHead):
         self.log_label_deviation = nn.Parameter(torch.full((3,), -1.0))
         self.log_trust = nn.Parameter(torch.tensor(math.log(trust)))
 
+    @property
+    def beside(self) -> ClosedForm | None:
+        """Return the closed form that the answer is averaged with."""
+        return self._beside[0]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "BayesianHead":
+        """Move the closed form with the parameters, to a device or a type."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if isinstance(self.beside, nn.Module):
+            self.beside._apply(fn)
+        return self
+
     def forward(
         self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None
     ) -> Float[Tensor, "b 3 h w"]:
@@ -182,11 +193,12 @@ class BayesianHead(AbstractSolvedHead):
     def predict(self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None) -> Prediction:
         """Return the law of the logarithm of light, without support by the prior."""
         learned = self._predict(ldr, statistics)
-        if statistics is None or self.beside is None or self.training:
+        if statistics is None or self.beside is None:
             return learned
         with full_precision(ldr):
             support, head = statistics.support, self.solvable.head
-            errors = held_out_errors(self._fits, support)
+            with torch.no_grad():
+                errors = held_out_errors(self._fits, support)
             shares = shares_of(errors)
             exposures = (
                 head.render(learned.mean, learned.linear),
@@ -201,7 +213,7 @@ class BayesianHead(AbstractSolvedHead):
     def fold(self, statistics: HeadStatistics) -> FoldedNetwork:
         """Return the network with the solved last layer, averaged with the closed form beside it."""
         folded = super().fold(statistics)
-        if self.beside is not None and not self.training:
+        if self.beside is not None:
             shares = shares_of(held_out_errors(self._fits, statistics.support))
             network = cast(Any, folded.network)
             of_beside = self.beside.sufficient_statistics(statistics.support)
@@ -246,7 +258,7 @@ class BayesianHead(AbstractSolvedHead):
         with full_precision(linear):
             features = features.to(linear.dtype)
             target = network.head.log_factor(support.exposure, linear).clamp(-_MOST_NATS, _MOST_NATS)
-            is_one_scene = _is_one_scene(support) if self.training else torch.zeros_like(target[0, 0, 0, 0]).bool()
+            is_one_scene = torch.zeros_like(target[0, 0, 0, 0]).bool()
             pictures = self._information(features, target, is_one_scene=is_one_scene)
             seen = allow_for_drift(pictures, self._drift())
             total = Information(seen.precision.sum(dim=0), seen.product.sum(dim=0))
