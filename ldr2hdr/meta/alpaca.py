@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ldr2hdr.layers.precision import full_precision
 from ldr2hdr.meta.folding import FoldedNetwork
-from ldr2hdr.meta.held_out import AveragedBackbone, ClosedForm, held_out_errors, shares_of
+from ldr2hdr.meta.held_out import ClosedForm, held_out_errors, shares_of
 from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.mixture import Information, Mixture, allow_for_drift, condition
@@ -172,14 +172,15 @@ class BayesianHead(AbstractSolvedHead):
 
     @property
     def beside(self) -> ClosedForm | None:
-        """Return the closed form that the answer is averaged with."""
-        return self._beside[0]
+        """Return the closed form that the answer is averaged with; None in training."""
+        return None if self.training else self._beside[0]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "BayesianHead":
         """Move the closed form with the parameters, to a device or a type."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if isinstance(self.beside, nn.Module):
-            self.beside._apply(fn)
+        (beside,) = self._beside
+        if isinstance(beside, nn.Module):
+            beside._apply(fn)
         return self
 
     def forward(
@@ -191,14 +192,13 @@ class BayesianHead(AbstractSolvedHead):
         return _Answer.of(head.render(predicted.mean, predicted.linear), predicted, head)
 
     def predict(self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None) -> Prediction:
-        """Return the law of the logarithm of light, without support by the prior."""
-        learned = self._predict(ldr, statistics)
+        """Return the law of the logarithm of light: the average with the closed form, without support the prior's."""
+        learned = self.regress(ldr, statistics)
         if statistics is None or self.beside is None:
             return learned
         with full_precision(ldr):
             support, head = statistics.support, self.solvable.head
-            with torch.no_grad():
-                errors = held_out_errors(self._fits, support)
+            errors = held_out_errors(self._fits, support)
             shares = shares_of(errors)
             exposures = (
                 head.render(learned.mean, learned.linear),
@@ -212,22 +212,22 @@ class BayesianHead(AbstractSolvedHead):
     @torch.no_grad()
     def fold(self, statistics: HeadStatistics) -> FoldedNetwork:
         """Return the network with the solved last layer, averaged with the closed form beside it."""
-        folded = super().fold(statistics)
+        network, of_network = super().fold(statistics)
         if self.beside is not None:
             shares = shares_of(held_out_errors(self._fits, statistics.support))
-            network = cast(Any, folded.network)
             of_beside = self.beside.sufficient_statistics(statistics.support)
-            network.backbone = AveragedBackbone(network.backbone, copy.deepcopy(self.beside), of_beside, shares)
-        return folded
+            network = cast(Any, network).averaged_with(copy.deepcopy(self.beside), statistics=of_beside, shares=shares)
+        return FoldedNetwork(network, of_network)
 
     def _fits(self, kept: Shots, ldr: Float[Tensor, "b 3 h w"]) -> Iterator[Float[Tensor, "b 3 h w"]]:
         """Predict by what is learned, and by the closed form beside it."""
         beside = cast(ClosedForm, self.beside)
-        learned = self._predict(ldr, self.sufficient_statistics(kept))
+        learned = self.regress(ldr, self.sufficient_statistics(kept))
         yield self.solvable.head.render(learned.mean, learned.linear)
         yield beside(ldr, beside.sufficient_statistics(kept))
 
-    def _predict(self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None) -> Prediction:
+    def regress(self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None) -> Prediction:
+        """Return the law of the regression alone, without support by the prior."""
         network = self.solvable
         features, linear = network.features(ldr, None if statistics is None else statistics.of_network)
         with full_precision(ldr):
@@ -258,7 +258,7 @@ class BayesianHead(AbstractSolvedHead):
         with full_precision(linear):
             features = features.to(linear.dtype)
             target = network.head.log_factor(support.exposure, linear).clamp(-_MOST_NATS, _MOST_NATS)
-            is_one_scene = torch.zeros_like(target[0, 0, 0, 0]).bool()
+            is_one_scene = _is_one_scene(support) if self.training else target.new_zeros((), dtype=torch.bool)
             pictures = self._information(features, target, is_one_scene=is_one_scene)
             seen = allow_for_drift(pictures, self._drift())
             total = Information(seen.precision.sum(dim=0), seen.product.sum(dim=0))

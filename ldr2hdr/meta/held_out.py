@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ldr2hdr.radiometry import LOG_OFFSET
-from ldr2hdr.tasks import Shots, Statistics, Window, map_tensors
+from ldr2hdr.tasks import Shots, Statistics
 
 # Light more than this above white counts as this, and an error above that as that: no lamp speaks for the picture.
 _CAP_NATS: Final = math.log(2)
@@ -86,53 +86,6 @@ def shares_of(errors: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """
     precision = 1 / errors
     return precision / precision.sum()
-
-
-class AveragedBackbone(nn.Module):
-    """Backbone of one camera whose light is averaged, in logarithms, with that of a closed form beside it.
-
-    It has all that the contract of a backbone asks for, and needs pictures whole.
-
-    Args:
-        backbone: The other backbone.
-        beside: The closed form.
-        statistics: Of the camera, for the closed form.
-        shares: What each of the two counts.
-    """
-
-    def __init__(
-        self, backbone: nn.Module, beside: ClosedForm, statistics: Statistics, shares: Float[Tensor, " 2"]
-    ) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.beside = beside
-        self.statistics = statistics
-        self.register_buffer("shares", shares)
-        self.shares: Tensor
-
-    def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Reconstruct sensor exposure; arguments and result as for every backbone."""
-        exposures = (self.backbone(ldr, linear), self.beside(ldr, self.statistics))
-        logs = [share * torch.log(one + LOG_OFFSET) for share, one in zip(self.shares, exposures, strict=True)]
-        return (sum(logs[1:], logs[0]).exp() - LOG_OFFSET).clamp_min(0)
-
-    def locality(self) -> None:
-        """Return None: the closed form looks at the whole picture."""
-
-    def prepare(self, strips: Iterable[Any], size: tuple[int, int]) -> None:
-        """Return None; the strips are not read."""
-
-    def reconstruct(
-        self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"], *, prepared: None, window: Window
-    ) -> Float[Tensor, "b 3 h w"]:
-        """Reconstruct the whole, the only part there is."""
-        return self.forward(ldr, linear)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AveragedBackbone":
-        """Move the statistics with the parameters, to a device or a type."""
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.statistics = map_tensors(self.statistics, fn)
-        return self
 
 
 def _cut(shots: Shots, pictures: slice) -> Shots:
