@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ldr2hdr.backbones.averaged import AveragedBackbone
 from ldr2hdr.backbones.base import AbstractBackbone, AbstractHeadedBackbone, Strip
 from ldr2hdr.backbones.blocks import LogHead
 from ldr2hdr.backbones.highlights.backbone import AbstractHighlightBackbone
@@ -80,6 +81,14 @@ class Reconstructor(nn.Module):
         """Return what the head looks at, and the linearised pictures; arguments as for ``forward``."""
         linear = self._linearize(ldr, statistics)
         return self._headed_backbone().features(ldr, linear), linear
+
+    def averaged_with(
+        self, beside: nn.Module, *, statistics: Statistics, shares: Float[Tensor, " 2"]
+    ) -> "Reconstructor":
+        """Return the network whose answer is averaged with that of a closed form; see `AveragedBackbone`."""
+        return Reconstructor(
+            self.response, AveragedBackbone(self.backbone, beside, statistics=statistics, shares=shares)
+        )
 
     def _headed_backbone(self) -> AbstractHeadedBackbone:
         if not isinstance(self.backbone, AbstractHeadedBackbone):

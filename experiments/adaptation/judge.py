@@ -1,7 +1,7 @@
 """Judge what adaptation is worth: python experiments/adaptation/judge.py CKPT --root FOLDER [--split test].
 
 A checkpoint of ``algo=alpaca`` without and with support, beside closed forms alone, on tasks of each kind and family.
-``FOLDER`` holds panoramas and a ``manifest.csv`` that splits their places.
+``FOLDER`` holds the panoramas of ``places.csv``, and this file as its ``manifest.csv``.
 """
 
 import argparse
@@ -33,6 +33,7 @@ COLUMNS = {
     "profile, dorf": ["task=profile", "labels=merge", "camera=dorf"],
     "profile, phone": ["task=profile", "labels=merge", "camera=phone"],
 }
+PLACES = Path(__file__).with_name("places.csv")
 ADAPTED, SINGLE = "adapted", "single-shot"
 _FLOOR = 2.0**-10
 
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/adaptation"))
     args = parser.parse_args()
     torch.set_num_threads(1)
+    require_split(args.root)
     learner, _ = load_learner(args.ckpt)
     found = {}
     for column in args.columns:
@@ -58,6 +60,13 @@ def main() -> None:
             found[f"{column}, K={shots}"] = report(f"{column}, K={shots}", values, places, rank)
     args.out.mkdir(parents=True, exist_ok=True)
     write_json(args.out / "judged.json", found)
+
+
+def require_split(root: Path) -> None:
+    """Refuse a folder that is not split as ``places.csv`` is, with which what is reported here was trained."""
+    here, there = (set(path.read_text(encoding="utf-8").split()) for path in (PLACES, root / "manifest.csv"))
+    if here != there:
+        raise ValueError(f"{root / 'manifest.csv'} must split places as {PLACES} does; copy it there")
 
 
 def tasks_of(column: str, args: argparse.Namespace, shots: int) -> Iterator[Task]:
@@ -95,6 +104,8 @@ def predictions(learner: AbstractMetaLearner, support: Shots, ldr: Tensor) -> It
     yield "response fit", ResponseFit().adapt(support)(ldr)
     for name, response in (("response=prior", PriorResponse()), ("response=local", LocalRidgeResponse())):
         yield name, response(ldr, response.sufficient_statistics(support))
+    law = learner.model.regress(ldr, learner.statistics(support))
+    yield "regression alone", learner.model.solvable.head.render(law.mean, law.linear)
     yield SINGLE, learner.single_shot()(ldr).as_subclass(Tensor)
     yield ADAPTED, learner.adapt(support)(ldr).as_subclass(Tensor)
 

@@ -1,13 +1,17 @@
 """ALPaCA: Bayesian linear regression on learned features gives the last layer, and how sure it is."""
 
+import copy
 import math
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ldr2hdr.layers.precision import full_precision
+from ldr2hdr.meta.folding import FoldedNetwork
+from ldr2hdr.meta.held_out import ClosedForm, held_out_errors, shares_of
 from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.mixture import Information, Mixture, allow_for_drift, condition
@@ -38,6 +42,8 @@ class AlpacaLearner(MAMLLearner):
         drift_deviation: Start of that of a weight from picture to picture of one camera.
         pixels: Start of how many independent pixels a picture is worth.
         trust: Start of what evidence counts in the choice among the Gaussians.
+        beside: Closed form, not trained, that the answer is averaged with outside training, see `BayesianHead`; such
+            as a response stage. None for none.
 
     The others are those of `MAMLLearner`.
 
@@ -63,6 +69,7 @@ class AlpacaLearner(MAMLLearner):
         drift_deviation: float = 0.07,
         pixels: float = 500.0,
         trust: float = 0.1,
+        beside: ClosedForm | None = None,
     ) -> None:
         super().__init__(
             BayesianHead(
@@ -72,6 +79,7 @@ class AlpacaLearner(MAMLLearner):
                 drift_deviation=drift_deviation,
                 pixels=pixels,
                 trust=trust,
+                beside=beside,
             ),
             loss,
             inner=inner,
@@ -106,9 +114,14 @@ class BayesianHead(AbstractSolvedHead):
     features. Means, covariances, S, noise, how many independent pixels a picture is worth and what evidence counts
     are learned, through the solve.
 
-    Where the labels of all pictures are one picture at several exposures, as those of a bracket, an error of them is
-    the same in all: each pixel then has an unknown of its own, of learned deviation, which is integrated out. Such a
-    support teaches by what its pictures would contradict each other in, and little by what its labels say.
+    In training, where the labels of all pictures are one picture at several exposures, as those of a bracket, an error
+    of them is the same in all: each pixel then has an unknown of its own, of learned deviation, which is integrated
+    out. Such a support teaches by what its pictures would contradict each other in, and little by what its labels say.
+
+    Outside training labels are believed, and the answer is averaged, in logarithms of light, with that of a closed form
+    beside it. Each counts by the inverse of its squared error on pictures of the support that it was not fitted to:
+    where a curve says all, what is learned adds the noise of its own estimate, and where it does not, the closed form
+    still errs elsewhere. The variance is that of the mixture, in which they disagree.
 
     Args:
         network: A `SolvableNetwork`.
@@ -128,8 +141,11 @@ class BayesianHead(AbstractSolvedHead):
         drift_deviation: float,
         pixels: float,
         trust: float,
+        beside: ClosedForm | None = None,
     ) -> None:
         super().__init__(network, algo="alpaca")
+        # in a tuple it is no part of the state: its numbers are those of the code
+        self._beside = (beside.requires_grad_(False) if isinstance(beside, nn.Module) else beside,)
         numbers = (prior_deviation, drift_deviation, pixels, trust)
         if min(numbers) <= 0 or num_priors < 2:
             raise ValueError(
@@ -154,6 +170,19 @@ class BayesianHead(AbstractSolvedHead):
         self.log_label_deviation = nn.Parameter(torch.full((3,), -1.0))
         self.log_trust = nn.Parameter(torch.tensor(math.log(trust)))
 
+    @property
+    def beside(self) -> ClosedForm | None:
+        """Return the closed form that the answer is averaged with; None in training."""
+        return None if self.training else self._beside[0]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "BayesianHead":
+        """Move the closed form with the parameters, to a device or a type."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        (beside,) = self._beside
+        if isinstance(beside, nn.Module):
+            beside._apply(fn)
+        return self
+
     def forward(
         self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None
     ) -> Float[Tensor, "b 3 h w"]:
@@ -163,7 +192,42 @@ class BayesianHead(AbstractSolvedHead):
         return _Answer.of(head.render(predicted.mean, predicted.linear), predicted, head)
 
     def predict(self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None) -> Prediction:
-        """Return the law of the logarithm of light, without support by the prior."""
+        """Return the law of the logarithm of light: the average with the closed form, without support the prior's."""
+        learned = self.regress(ldr, statistics)
+        if statistics is None or self.beside is None:
+            return learned
+        with full_precision(ldr):
+            support, head = statistics.support, self.solvable.head
+            errors = held_out_errors(self._fits, support)
+            shares = shares_of(errors)
+            exposures = (
+                head.render(learned.mean, learned.linear),
+                self.beside(ldr, self.beside.sufficient_statistics(support)),
+            )
+            first, second = (head.log_factor(exposure, learned.linear) for exposure in exposures)
+            mean = shares[0] * first + shares[1] * second
+            away = shares.prod() * (first - second).square()
+            return Prediction(mean, shares[0] * learned.variance + shares[1] * errors[1] + away, learned.linear)
+
+    @torch.no_grad()
+    def fold(self, statistics: HeadStatistics) -> FoldedNetwork:
+        """Return the network with the solved last layer, averaged with the closed form beside it."""
+        network, of_network = super().fold(statistics)
+        if self.beside is not None:
+            shares = shares_of(held_out_errors(self._fits, statistics.support))
+            of_beside = self.beside.sufficient_statistics(statistics.support)
+            network = cast(Any, network).averaged_with(copy.deepcopy(self.beside), statistics=of_beside, shares=shares)
+        return FoldedNetwork(network, of_network)
+
+    def _fits(self, kept: Shots, ldr: Float[Tensor, "b 3 h w"]) -> Iterator[Float[Tensor, "b 3 h w"]]:
+        """Predict by what is learned, and by the closed form beside it."""
+        beside = cast(ClosedForm, self.beside)
+        learned = self.regress(ldr, self.sufficient_statistics(kept))
+        yield self.solvable.head.render(learned.mean, learned.linear)
+        yield beside(ldr, beside.sufficient_statistics(kept))
+
+    def regress(self, ldr: Float[Tensor, "b 3 h w"], statistics: HeadStatistics | None = None) -> Prediction:
+        """Return the law of the regression alone, without support by the prior."""
         network = self.solvable
         features, linear = network.features(ldr, None if statistics is None else statistics.of_network)
         with full_precision(ldr):
@@ -194,7 +258,8 @@ class BayesianHead(AbstractSolvedHead):
         with full_precision(linear):
             features = features.to(linear.dtype)
             target = network.head.log_factor(support.exposure, linear).clamp(-_MOST_NATS, _MOST_NATS)
-            pictures = self._information(features, target, is_one_scene=_is_one_scene(support))
+            is_one_scene = _is_one_scene(support) if self.training else target.new_zeros((), dtype=torch.bool)
+            pictures = self._information(features, target, is_one_scene=is_one_scene)
             seen = allow_for_drift(pictures, self._drift())
             total = Information(seen.precision.sum(dim=0), seen.product.sum(dim=0))
             return condition(self.prior(), total, trust=self.log_trust.double().exp())

@@ -62,9 +62,20 @@ def assert_same_on_device(cpu: AbstractMetaLearner, device: AbstractMetaLearner)
         torch.testing.assert_close(scores[1][key].cpu(), score, rtol=1e-7, atol=1e-7, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+# what ALPaCA gives is a tensor of a class of its own, and so is what the emulated device gives
+@pytest.mark.parametrize("name", sorted(ALGORITHMS.keys() - {"alpaca"}))
 def test_every_algorithm_has_the_numbers_of_the_cpu(name: str) -> None:
     assert_same_on_device(make(name), make(name))
+
+
+def test_an_average_with_a_closed_form_has_the_numbers_of_the_cpu() -> None:
+    cpu, device = make("alpaca").eval(), make("alpaca").eval().to(NAME)
+    laws = [
+        learner.model.predict(ldr, learner.statistics(support))
+        for learner, support, ldr in ((cpu, shots(1), shots(2).ldr), (device, shots(1).to(NAME), shots(2).ldr.to(NAME)))
+    ]
+    for expected, found in zip(*laws, strict=True):
+        torch.testing.assert_close(found.cpu(), expected, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("response", RESPONSES)

@@ -70,9 +70,10 @@ def drift_of(learner: AlpacaLearner) -> np.ndarray:
     return factor @ factor.T
 
 
-def test_the_last_layer_is_the_conditional_mean_of_weights_and_labels() -> None:
+@pytest.mark.parametrize(("support", "is_training"), [(shots(1), True), (shots(1), False), (bracket(1), False)])
+def test_the_last_layer_is_the_conditional_mean_of_weights_and_labels(support: Shots, is_training: bool) -> None:
     """Each picture's drift, and noise that counts as so many pixels, written out as one covariance of all labels."""
-    learner, support = learner_of(), shots(1)
+    learner = learner_of().train(is_training)
     basis, target, deviation = rows_of(learner, support)
     worth = learner.model.log_pixels[0].exp().item() / basis.shape[1]
     designs = [dense(picture) for picture in basis]

@@ -19,11 +19,12 @@ from networks import (
     state_of,
 )
 
+from ldr2hdr.meta.alpaca import AlpacaLearner
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.meta.cavia import CAVIALearner
 from ldr2hdr.meta.from_scratch import FromScratchLearner
 from ldr2hdr.meta.imaml import IMAMLLearner
-from ldr2hdr.meta.inner_loop import InnerLoop
+from ldr2hdr.meta.inner_loop import InnerLoop, Loss
 from ldr2hdr.meta.inner_optimizers import SGD, Adam, Momentum
 from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.meta.maml_plus_plus import MAMLPlusPlusLearner
@@ -32,6 +33,14 @@ from ldr2hdr.meta.meta_sgd import MetaSGDLearner
 from ldr2hdr.meta.r2d2 import R2D2Learner
 from ldr2hdr.meta.reptile import ReptileLearner
 from ldr2hdr.meta.supervised import SupervisedLearner
+from ldr2hdr.reconstructor import Reconstructor
+from ldr2hdr.response.local import LocalRidgeResponse
+
+
+def _alpaca(model: Reconstructor, loss: Loss, **settings: object) -> AlpacaLearner:
+    """One with a closed form of its own beside it: a device takes this along."""
+    return AlpacaLearner(model, loss, beside=LocalRidgeResponse(), **settings)
+
 
 # what is made of MAML, and so can take its steps twice
 UNROLLED: dict[str, Callable[..., AbstractMetaLearner]] = {
@@ -55,6 +64,7 @@ UNROLLED: dict[str, Callable[..., AbstractMetaLearner]] = {
 }
 ALGORITHMS: dict[str, Callable[..., AbstractMetaLearner]] = UNROLLED | {
     "r2d2": partial(R2D2Learner, inner=InnerLoop(steps=0)),
+    "alpaca": partial(_alpaca, inner=InnerLoop(steps=0)),
     "imaml": IMAMLLearner,
     "imaml_head": partial(IMAMLLearner, inner=InnerLoop(steps=2, adapts=["backbone.head.*"], optimizer=Momentum)),
     "reptile": ReptileLearner,
@@ -63,7 +73,18 @@ ALGORITHMS: dict[str, Callable[..., AbstractMetaLearner]] = UNROLLED | {
     "from_scratch": FromScratchLearner,
 }
 # one of every class
-CLASSES = ("adam", "maml_plus_plus", "meta_sgd", "meta_curvature", "cavia", "r2d2", "imaml", "reptile", "supervised")
+CLASSES = (
+    "adam",
+    "maml_plus_plus",
+    "meta_sgd",
+    "meta_curvature",
+    "cavia",
+    "r2d2",
+    "alpaca",
+    "imaml",
+    "reptile",
+    "supervised",
+)
 
 
 def make(

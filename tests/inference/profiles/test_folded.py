@@ -28,3 +28,17 @@ def test_the_command_converts_with_every_learner(
         out = tmp_path / f"{len(options)}.exr"
         assert cli.main(["convert", str(photo), "-o", str(out), "--ckpt", str(ckpt), *options]) == 0
         torch.testing.assert_close(read_radiance(out), expected, rtol=2e-3, atol=1e-5)
+
+
+def test_a_profile_keeps_what_its_support_decided(tmp_path: Path, bracket: Path) -> None:
+    """How much of what is learned is believed is found again from the support that a profile holds."""
+    model = ldr2hdr.load(save_checkpoint(tmp_path / "net.ckpt", "algo=alpaca", "response=none"))
+    phi = model.adapt(bracket, is_checked=False)
+    phi.save(tmp_path / "a.ldr2hdr")
+    query = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found, again = phi.network(query), model.camera(tmp_path / "a.ldr2hdr").network(query)
+    shares = phi.network.backbone.shares
+    assert shares.min() > 0
+    assert shares.sum() == pytest.approx(1)
+    torch.testing.assert_close(again, found, rtol=1e-4, atol=1e-5)
