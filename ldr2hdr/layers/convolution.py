@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
+from ldr2hdr.layers.winograd import convolve, data_gradient, weight_gradient, winograd_kernels
+
 _Pair = tuple[int, int]
 _DENSE: Final = torch.channels_last
 # Neither dilated nor transposed: what comes after the padding in torch's convolution, before the number of groups
@@ -61,6 +63,8 @@ class _Convolution(Function):
     def forward(
         features: Tensor, weight: Tensor, bias: Tensor | None, stride: _Pair, padding: _Pair, groups: int
     ) -> Tensor:
+        if groups == 1 and (kernels := winograd_kernels(features, weight, bias, stride=stride, padding=padding)):
+            return convolve(kernels, features, weight, bias)
         return torch.ops.aten.convolution(features, weight, bias, stride, padding, *_PLAIN, groups)
 
     @staticmethod
@@ -114,6 +118,10 @@ class _Gradients(Function):
         ctx.save_for_backward(gradient, features, weight)
         ctx.geometry = stride, padding, groups
         ctx.set_materialize_grads(False)
+        if groups == 1 and (kernels := winograd_kernels(features, weight, gradient, stride=stride, padding=padding)):
+            of_features = data_gradient(kernels, gradient, weight) if wanted[0] else None
+            of_weight, of_bias = weight_gradient(kernels, gradient, features) if any(wanted[1:]) else (None, None)
+            return of_features, of_weight if wanted[1] else None, of_bias if wanted[2] else None
         if groups == 1 and gradient.device.type == "cpu":
             features, gradient = (picture.contiguous(memory_format=_DENSE) for picture in (features, gradient))
         return tuple(
