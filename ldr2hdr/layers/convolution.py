@@ -43,7 +43,7 @@ class StackedConv2d(nn.Conv2d):
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
             parts = [None if part is None else part.to(dtype) for part in parts]
-        convolved: Tensor = _Convolution.apply(*parts, self.stride, self.padding, 1)
+        convolved: Tensor = _StackedConvolution.apply(*parts, self.stride, self.padding, 1)
         return convolved
 
 
@@ -58,24 +58,37 @@ def can_close(layer: nn.Module) -> bool:
     )
 
 
-class _Convolution(Function):
+class _Differentiated(Function):
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        wanted = tuple(ctx.needs_input_grad[:3])
+        return *_Gradients.apply(gradient, *ctx.saved_tensors, *ctx.geometry, wanted), None, None, None
+
+
+class _Convolution(_Differentiated):
+    # without setup_context, for which torch inspects a function's signature at every call: 5 % of a first-order step
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, stride: _Pair, padding: _Pair, groups: int
+    ) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.geometry = stride, padding, groups
+        if groups == 1 and (kernels := winograd_kernels(features, weight, bias, stride=stride, padding=padding)):
+            return convolve(kernels, features, weight, bias)
+        return torch.ops.aten.convolution(features, weight, bias, stride, padding, *_PLAIN, groups)
+
+
+class _StackedConvolution(_Differentiated):
     @staticmethod
     def forward(
         features: Tensor, weight: Tensor, bias: Tensor | None, stride: _Pair, padding: _Pair, groups: int
     ) -> Tensor:
-        if groups == 1 and (kernels := winograd_kernels(features, weight, bias, stride=stride, padding=padding)):
-            return convolve(kernels, features, weight, bias)
         return torch.ops.aten.convolution(features, weight, bias, stride, padding, *_PLAIN, groups)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         features, weight, _, *ctx.geometry = inputs
         ctx.save_for_backward(features, weight)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        wanted = tuple(ctx.needs_input_grad[:3])
-        return *_Gradients.apply(gradient, *ctx.saved_tensors, *ctx.geometry, wanted), None, None, None
 
     @staticmethod
     def vmap(
@@ -92,12 +105,12 @@ class _Convolution(Function):
         num_tasks = info.batch_size
         stack = _of_all(features, in_dims[0], num_tasks)
         if in_dims[1] is None and in_dims[2] is None:
-            convolved = _Convolution.apply(stack.flatten(0, 1), weight, bias, stride, padding, groups)
+            convolved = _StackedConvolution.apply(stack.flatten(0, 1), weight, bias, stride, padding, groups)
             return convolved.unflatten(0, (num_tasks, -1)), 0
         kernels = _of_all(weight, in_dims[1], num_tasks).flatten(0, 1)
         offsets = None if bias is None else _of_all(bias, in_dims[2], num_tasks).flatten()
         pictures = stack.movedim(0, 1).flatten(1, 2)
-        convolved = _Convolution.apply(pictures, kernels, offsets, stride, padding, groups * num_tasks)
+        convolved = _StackedConvolution.apply(pictures, kernels, offsets, stride, padding, groups * num_tasks)
         return convolved.unflatten(1, (num_tasks, -1)), 1
 
 
