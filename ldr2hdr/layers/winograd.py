@@ -1,5 +1,6 @@
 """3x3 convolutions by the compiled kernels of ``winograd.c``, and their gradients: 16 products in place of 36."""
 
+import threading
 from typing import Final
 
 import torch
@@ -11,6 +12,9 @@ from ldr2hdr.layers.kernels import Kernels, dense, empty_picture, usable_kernels
 _PANEL: Final = 16
 # Numbers per place of a tile that are worked on at once: with all 16 places, about half of a core's own cache
 _NUMBERS: Final = 8192
+# Bytes of scratch that a thread keeps for the next call: to ask the system for them each time costs 6 % of a step
+_MOST_KEPT: Final = 1 << 24
+_LOCAL: Final = threading.local()
 
 
 def winograd_kernels(
@@ -70,10 +74,16 @@ def _sizes(pictures: Tensor) -> list[int]:
 
 
 def _scratch(pictures: Tensor, num_in: int, num_out: int) -> tuple[Tensor, int]:
-    """Allocate what the kernels need beside their results; also returns how many tiles they may work on at once."""
+    """Return what the kernels need beside their results, and how many tiles they may work on at once."""
     padded = [-(-channels // _PANEL) * _PANEL for channels in (num_in, num_out)]
     pixels = pictures.numel() // pictures.shape[1]
     most = min(pixels // 4, max(_PANEL, _NUMBERS // sum(padded) // _PANEL * _PANEL))
     transformed = padded[0] * padded[1] + most * sum(padded) + 3 * _PANEL
     copies = sum(wide for wide, channels in zip(padded, (num_in, num_out), strict=True) if wide != channels)
-    return pictures.new_empty(sum(padded) + 16 * transformed + pixels * copies), most
+    size = (sum(padded) + 16 * transformed + pixels * copies) * pictures.element_size()
+    scratch: Tensor | None = getattr(_LOCAL, "scratch", None)
+    if scratch is None or len(scratch) < size:
+        scratch = torch.empty(size, dtype=torch.uint8)
+        if size <= _MOST_KEPT:
+            _LOCAL.scratch = scratch
+    return scratch[:size].view(pictures.dtype), most

@@ -125,6 +125,15 @@ def test_any_layout_and_the_same_bits_each_time() -> None:
     assert torch.equal(first, convolve(kernels, dense(features), dense(weight), bias))
 
 
+def test_scratch_is_kept_unless_it_is_large() -> None:
+    small, large = torch.empty(1, 16, 8, 8), torch.empty(1, 6, 1024, 1024)
+    first, _ = winograd._scratch(small, 16, 16)
+    beyond, _ = winograd._scratch(large, 6, 16)
+    assert beyond.nbytes > winograd._MOST_KEPT
+    assert winograd._scratch(small, 16, 16)[0].data_ptr() == first.data_ptr() != beyond.data_ptr()
+    assert winograd._scratch(small.double(), 16, 16)[0].numel() == first.numel()
+
+
 def test_not_a_number_stays_one() -> None:
     features, weight, bias, _ = inputs_of((1, 16, 16, 8, 8), torch.float32)
     features[0, 3, 4, 4] = torch.nan
