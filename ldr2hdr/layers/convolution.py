@@ -62,7 +62,10 @@ class _Differentiated(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         wanted = tuple(ctx.needs_input_grad[:3])
-        return *_Gradients.apply(gradient, *ctx.saved_tensors, *ctx.geometry, wanted), None, None, None
+        inputs = gradient, *ctx.saved_tensors, *ctx.geometry, wanted
+        # a first-order step is not recorded
+        found = _Gradients.apply(*inputs) if torch.is_grad_enabled() else _gradients(*inputs)
+        return *found, None, None, None
 
 
 class _Convolution(_Differentiated):
@@ -131,17 +134,7 @@ class _Gradients(Function):
         ctx.save_for_backward(gradient, features, weight)
         ctx.geometry = stride, padding, groups
         ctx.set_materialize_grads(False)
-        if groups == 1 and (kernels := winograd_kernels(features, weight, gradient, stride=stride, padding=padding)):
-            of_features = data_gradient(kernels, gradient, weight) if wanted[0] else None
-            of_weight, of_bias = weight_gradient(kernels, gradient, features) if any(wanted[1:]) else (None, None)
-            return of_features, of_weight if wanted[1] else None, of_bias if wanted[2] else None
-        if groups == 1 and gradient.device.type == "cpu":
-            features, gradient = (picture.contiguous(memory_format=_DENSE) for picture in (features, gradient))
-        return tuple(
-            torch.ops.aten.convolution_backward(
-                gradient, features, weight, [len(weight)], stride, padding, *_PLAIN, groups, list(wanted)
-            )
-        )
+        return _gradients(gradient, features, weight, stride, padding, groups, wanted)
 
     @staticmethod
     def backward(
@@ -166,6 +159,28 @@ class _Gradients(Function):
             kernel = weight if along_weight is None else along_weight
             of_features, of_weight, _ = _Gradients.apply(gradient, data, kernel, *ctx.geometry, wanted)
         return of_gradient, of_features, of_weight, None, None, None, None
+
+
+def _gradients(
+    gradient: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    stride: _Pair,
+    padding: _Pair,
+    groups: int,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, ...]:
+    if groups == 1 and (kernels := winograd_kernels(features, weight, gradient, stride=stride, padding=padding)):
+        of_features = data_gradient(kernels, gradient, weight) if wanted[0] else None
+        of_weight, of_bias = weight_gradient(kernels, gradient, features) if any(wanted[1:]) else (None, None)
+        return of_features, of_weight if wanted[1] else None, of_bias if wanted[2] else None
+    if groups == 1 and gradient.device.type == "cpu":
+        features, gradient = (picture.contiguous(memory_format=_DENSE) for picture in (features, gradient))
+    return tuple(
+        torch.ops.aten.convolution_backward(
+            gradient, features, weight, [len(weight)], stride, padding, *_PLAIN, groups, list(wanted)
+        )
+    )
 
 
 def _of_all(tensor: Tensor, dim: int | None, num_tasks: int) -> Tensor:

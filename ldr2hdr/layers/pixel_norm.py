@@ -93,7 +93,8 @@ class _PixelNormSiLU(Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        return _PixelNormSiLUBackward.apply(dense(gradient), *ctx.saved_tensors)
+        inputs = dense(gradient), *ctx.saved_tensors
+        return _PixelNormSiLUBackward.apply(*inputs) if torch.is_grad_enabled() else _norm_backward(*inputs)
 
 
 class _PixelNormSiLUBackward(Function):
@@ -101,9 +102,7 @@ class _PixelNormSiLUBackward(Function):
     def forward(ctx: Any, gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
         inputs = gradient, features, gain, bias
         ctx.save_for_backward(*inputs)
-        outputs = torch.empty_like(features), torch.empty_like(gain), torch.empty_like(bias)
-        _kernels(features)("norm_silu_backward", [*inputs, *outputs], _sizes(features), eps=EPS)
-        return outputs
+        return _norm_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, along_features: Tensor, along_gain: Tensor, along_bias: Tensor) -> tuple[Tensor, ...]:
@@ -170,6 +169,12 @@ class _SiLUDoubleBackward(TwiceAtMost):
         tensors = [along, gradient, features, *outputs]
         _kernels(features)("silu_double_backward", tensors, [features.numel()])
         return outputs
+
+
+def _norm_backward(gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
+    outputs = torch.empty_like(features), torch.empty_like(gain), torch.empty_like(bias)
+    _kernels(features)("norm_silu_backward", [gradient, features, gain, bias, *outputs], _sizes(features), eps=EPS)
+    return outputs
 
 
 def _sizes(features: Tensor) -> list[int]:
