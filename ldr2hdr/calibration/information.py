@@ -1,5 +1,6 @@
 """Information about a camera's log inverse response, from brackets and from pixels of known light."""
 
+import math
 from typing import Final, NamedTuple
 
 import torch
@@ -41,6 +42,8 @@ _MEDIAN_SHARE: Final = 1 / 16
 # Rows are of a Student t law with so many degrees of freedom
 _DEGREES: Final = 3.0
 _NUM_STEPS: Final = 6
+# Pixels whose digits are in memory at once
+_CHUNK_PX: Final = 1 << 16
 _MIN_SLOPE: Final = 1e-4
 
 
@@ -120,21 +123,40 @@ def labelled_information(
         log_exposure: Natural logarithm of their light.
         prior: Gives the knots, and by its mean what an error of a level is worth; it is not added.
     """
-    group = torch.arange(levels.shape[0] * 3, device=levels.device).view(-1, 3, 1) * NUM_LEVELS + levels
-    size = levels.shape[0] * 3 * NUM_LEVELS
-    # not by bincount, which vmap cannot batch
-    light = torch.stack([torch.ones_like(log_exposure), log_exposure]).double().flatten(1)
-    num_px, total = light.new_zeros(2, size).index_add(1, group.flatten(), light)
+    num_px, total = _sums_by_level(levels, log_exposure.double())
     mean, trust = total / num_px.clamp_min(1), num_px / (num_px + _HALF_COUNT_PX)
     level = torch.arange(NUM_LEVELS, device=levels.device)
     is_used = (level >= LOWEST_LEVEL) & (level <= HIGHEST_LEVEL)
     to_levels = hat_basis(prior.knots)
     variance = _MODEL_DEVIATION**2 + (_LEVEL_DEVIATION * _slope((to_levels @ prior.mean)[None])) ** 2
-    weight = LABEL_EVIDENCE * trust.view(-1, 3, NUM_LEVELS) * is_used / variance
+    weight = LABEL_EVIDENCE * trust * is_used / variance
     blocks = torch.einsum("lj,cl,lk->cjk", to_levels, weight.sum(0), to_levels)
     channels = torch.eye(3, dtype=blocks.dtype, device=blocks.device)
     precision = torch.einsum("cjk,cd->cjdk", blocks, channels).reshape(3 * len(prior.knots), -1)
-    return CurveInformation(precision, ((weight * mean.view_as(weight)).sum(0) @ to_levels).flatten())
+    return CurveInformation(precision, ((weight * mean).sum(0) @ to_levels).flatten())
+
+
+def _sums_by_level(levels: Int[Tensor, "k 3 m"], values: Float[Tensor, "k 3 m"]) -> Float[Tensor, "2 k 3 256"]:
+    """Count pixels by level, and sum their values.
+
+    What is summed by index has no fixed order on a GPU. There, sums are products with the ones and zeros of a level's
+    two digits.
+    """
+    if levels.device.type == "cpu":
+        group = torch.arange(len(levels) * 3).view(-1, 3, 1) * NUM_LEVELS + levels
+        light = torch.stack([torch.ones_like(values), values]).flatten(1)
+        # not by bincount, which vmap cannot batch
+        sums = light.new_zeros(2, len(levels) * 3 * NUM_LEVELS).index_add(1, group.flatten(), light)
+        return sums.view(2, -1, 3, NUM_LEVELS)
+    num_digits, sums = math.isqrt(NUM_LEVELS), values.new_zeros(2, len(levels), 3, NUM_LEVELS)
+    digits = torch.arange(num_digits, device=levels.device)
+    for level, value in zip(*(torch.split(part, _CHUNK_PX, dim=2) for part in (levels, values)), strict=True):
+        first, second = (
+            (part[..., None] == digits).to(value.dtype) for part in (level // num_digits, level % num_digits)
+        )
+        light = torch.stack([second, second * value[..., None]])
+        sums = sums + (first.mT @ light).flatten(3)
+    return sums
 
 
 def _variance(rows: BracketRows, log_curve: Float[Tensor, "256 3"]) -> Float[Tensor, " r"]:

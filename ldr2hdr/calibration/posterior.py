@@ -119,7 +119,12 @@ def by_level(joint: JointGaussian, knots: Int[Tensor, " j"]) -> CurvePosterior:
 
 def rising(theta: Float[Tensor, " m"], knots: Int[Tensor, " j"]) -> Float[Tensor, "256 3"]:
     """Return the curve by level of one at the knots, its running maximum where it falls."""
-    return (hat_basis(knots) @ theta.view(3, -1).T).cummax(dim=0).values
+    curve = hat_basis(knots) @ theta.view(3, -1).T
+    if curve.device.type == "cpu" or not torch.is_grad_enabled():
+        return curve.cummax(dim=0).values
+    # as a product, since the derivative of a running maximum adds up in no fixed order on a GPU
+    is_largest = curve.detach().cummax(dim=0).indices[..., None] == torch.arange(len(curve), device=curve.device)
+    return torch.einsum("lck,kc->lc", is_largest.to(curve.dtype), curve)
 
 
 def _identity(like: Float[Tensor, "m m"]) -> Float[Tensor, "m m"]:

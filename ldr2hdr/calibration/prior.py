@@ -114,8 +114,8 @@ def hat_basis(knots: Int[Tensor, " j"], level: Float[Tensor, " r"] | None = None
     at_knots, position = warp(knots.double()), warp(level.double())
     right = torch.searchsorted(at_knots, position, right=True).clamp(1, len(knots) - 1)
     fraction = (position - at_knots[right - 1]) / (at_knots[right] - at_knots[right - 1])
-    basis = position.new_zeros(len(position), len(knots))
-    return basis.scatter(1, (right - 1)[:, None], 1 - fraction[:, None]).scatter(1, right[:, None], fraction[:, None])
+    knot, right, fraction = torch.arange(len(knots), device=knots.device), right[:, None], fraction[:, None]
+    return torch.where(knot == right, fraction, torch.where(knot == right - 1, 1 - fraction, 0))
 
 
 class ResponsePrior(NamedTuple):

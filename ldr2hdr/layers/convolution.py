@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
+from ldr2hdr.layers.winograd import convolve, data_gradient, weight_gradient, winograd_kernels
+
 _Pair = tuple[int, int]
 _DENSE: Final = torch.channels_last
 # Neither dilated nor transposed: what comes after the padding in torch's convolution, before the number of groups
@@ -41,7 +43,7 @@ class StackedConv2d(nn.Conv2d):
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
             parts = [None if part is None else part.to(dtype) for part in parts]
-        convolved: Tensor = _Convolution.apply(*parts, self.stride, self.padding, 1)
+        convolved: Tensor = _StackedConvolution.apply(*parts, self.stride, self.padding, 1)
         return convolved
 
 
@@ -56,7 +58,30 @@ def can_close(layer: nn.Module) -> bool:
     )
 
 
-class _Convolution(Function):
+class _Differentiated(Function):
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        wanted = tuple(ctx.needs_input_grad[:3])
+        inputs = gradient, *ctx.saved_tensors, *ctx.geometry, wanted
+        # a first-order step is not recorded
+        found = _Gradients.apply(*inputs) if torch.is_grad_enabled() else _gradients(*inputs)
+        return *found, None, None, None
+
+
+class _Convolution(_Differentiated):
+    # without setup_context, for which torch inspects a function's signature at every call: 5 % of a first-order step
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, stride: _Pair, padding: _Pair, groups: int
+    ) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.geometry = stride, padding, groups
+        if groups == 1 and (kernels := winograd_kernels(features, weight, bias, stride=stride, padding=padding)):
+            return convolve(kernels, features, weight, bias)
+        return torch.ops.aten.convolution(features, weight, bias, stride, padding, *_PLAIN, groups)
+
+
+class _StackedConvolution(_Differentiated):
     @staticmethod
     def forward(
         features: Tensor, weight: Tensor, bias: Tensor | None, stride: _Pair, padding: _Pair, groups: int
@@ -67,11 +92,6 @@ class _Convolution(Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         features, weight, _, *ctx.geometry = inputs
         ctx.save_for_backward(features, weight)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        wanted = tuple(ctx.needs_input_grad[:3])
-        return *_Gradients.apply(gradient, *ctx.saved_tensors, *ctx.geometry, wanted), None, None, None
 
     @staticmethod
     def vmap(
@@ -88,12 +108,12 @@ class _Convolution(Function):
         num_tasks = info.batch_size
         stack = _of_all(features, in_dims[0], num_tasks)
         if in_dims[1] is None and in_dims[2] is None:
-            convolved = _Convolution.apply(stack.flatten(0, 1), weight, bias, stride, padding, groups)
+            convolved = _StackedConvolution.apply(stack.flatten(0, 1), weight, bias, stride, padding, groups)
             return convolved.unflatten(0, (num_tasks, -1)), 0
         kernels = _of_all(weight, in_dims[1], num_tasks).flatten(0, 1)
         offsets = None if bias is None else _of_all(bias, in_dims[2], num_tasks).flatten()
         pictures = stack.movedim(0, 1).flatten(1, 2)
-        convolved = _Convolution.apply(pictures, kernels, offsets, stride, padding, groups * num_tasks)
+        convolved = _StackedConvolution.apply(pictures, kernels, offsets, stride, padding, groups * num_tasks)
         return convolved.unflatten(1, (num_tasks, -1)), 1
 
 
@@ -114,13 +134,7 @@ class _Gradients(Function):
         ctx.save_for_backward(gradient, features, weight)
         ctx.geometry = stride, padding, groups
         ctx.set_materialize_grads(False)
-        if groups == 1 and gradient.device.type == "cpu":
-            features, gradient = (picture.contiguous(memory_format=_DENSE) for picture in (features, gradient))
-        return tuple(
-            torch.ops.aten.convolution_backward(
-                gradient, features, weight, [len(weight)], stride, padding, *_PLAIN, groups, list(wanted)
-            )
-        )
+        return _gradients(gradient, features, weight, stride, padding, groups, wanted)
 
     @staticmethod
     def backward(
@@ -145,6 +159,28 @@ class _Gradients(Function):
             kernel = weight if along_weight is None else along_weight
             of_features, of_weight, _ = _Gradients.apply(gradient, data, kernel, *ctx.geometry, wanted)
         return of_gradient, of_features, of_weight, None, None, None, None
+
+
+def _gradients(
+    gradient: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    stride: _Pair,
+    padding: _Pair,
+    groups: int,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, ...]:
+    if groups == 1 and (kernels := winograd_kernels(features, weight, gradient, stride=stride, padding=padding)):
+        of_features = data_gradient(kernels, gradient, weight) if wanted[0] else None
+        of_weight, of_bias = weight_gradient(kernels, gradient, features) if any(wanted[1:]) else (None, None)
+        return of_features, of_weight if wanted[1] else None, of_bias if wanted[2] else None
+    if groups == 1 and gradient.device.type == "cpu":
+        features, gradient = (picture.contiguous(memory_format=_DENSE) for picture in (features, gradient))
+    return tuple(
+        torch.ops.aten.convolution_backward(
+            gradient, features, weight, [len(weight)], stride, padding, *_PLAIN, groups, list(wanted)
+        )
+    )
 
 
 def _of_all(tensor: Tensor, dim: int | None, num_tasks: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ldr2hdr.layers.kernels import DEVICE_SOURCE, SUFFIX, load_kernels
-from ldr2hdr.layers.pixel_norm import EPS
+from ldr2hdr.layers.pixel_norm import EPS, first_derivative, second_derivative, steps
 
 _Launch = Callable[[str, Sequence[Tensor], Sequence[int]], None]
 _THREADS: Final = 128  # of a block: a thread keeps some ten numbers
@@ -27,8 +27,7 @@ def norm_silu(features: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     """Return ``silu(normalised * gain + bias)`` of ``(B, T, C, H, W)`` features and ``(T, C, 1, 1)`` parameters."""
     launch = _launcher(features)
     if launch is None:
-        _, _, before = _steps(features, gain, bias)
-        return F.silu(before)
+        return F.silu(steps(features, gain, bias)[2])
     features, gain, bias = (tensor.contiguous() for tensor in (features, gain, bias))
     activated = torch.empty_like(features)
     launch("stacked_norm_silu", [features, gain, bias, activated], _sizes(features, gain))
@@ -39,11 +38,8 @@ def norm_silu_backward(gradient: Tensor, features: Tensor, gain: Tensor, bias: T
     """Return the gradient of the features, and what gain and bias get of each pixel, ``(B, 2, T, C, H, W)``."""
     launch = _launcher(features)
     if launch is None:
-        scale, normalised, before = _steps(features, gain, bias)
-        u = torch.ops.aten.silu_backward(gradient, before)
-        h = u * gain
-        along = scale * torch.addcmul(h, normalised, _mean(h * normalised), value=-1)
-        return along, torch.stack([u * normalised, u], dim=1)
+        of_features, *parts = first_derivative(gradient, features, gain, bias)
+        return of_features, torch.stack(parts, dim=1)
     inputs = [tensor.contiguous() for tensor in (gradient, features, gain, bias)]
     outputs = torch.empty_like(inputs[1]), _empty_parts(features)
     launch("stacked_norm_silu_backward", [*inputs, *outputs], _sizes(features, gain))
@@ -62,47 +58,14 @@ def norm_silu_double_backward(
     """Return the second derivative's parts for gradient and features, and for gain and bias as in the first."""
     launch = _launcher(features)
     if launch is None:
-        return _double_backward(along_features, along_gain, along_bias, gradient, features, gain, bias)
+        along = along_features, along_gain, along_bias
+        of_gradient, of_features, *parts = second_derivative(*along, gradient, features, gain, bias)
+        return of_gradient, of_features, torch.stack(parts, dim=1)
     along = (along_features, along_gain, along_bias)
     inputs = [tensor.contiguous() for tensor in (*along, gradient, features, gain, bias)]
     outputs = torch.empty_like(inputs[4]), torch.empty_like(inputs[4]), _empty_parts(features)
     launch("stacked_norm_silu_double_backward", [*inputs, *outputs], _sizes(features, gain))
     return outputs
-
-
-def _double_backward(
-    p_x: Tensor, p_g: Tensor, p_b: Tensor, gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    r, n, a = _steps(features, gain, bias)
-    u = torch.ops.aten.silu_backward(gradient, a)
-    h, m = u * gain, _mean(n * p_x)
-    k = _mean(h * n)
-    t = r * torch.addcmul(p_x, n, m, value=-1)
-    w = torch.addcmul(torch.addcmul(p_b, n, p_g), t, gain)
-    q = gradient * w * _second_derivative(a)
-    z = torch.addcmul(q * gain, u, p_g)
-    z = torch.addcmul(z, r, torch.addcmul(m * h, k, p_x), value=-1)
-    e = torch.addcmul(_mean(h * p_x), m, k, value=-1)
-    of_features = r * torch.addcmul(z, n, torch.addcmul(_mean(z * n), r, e), value=-1)
-    parts = torch.stack([torch.addcmul(q * n, u, t), q], dim=1)
-    return torch.ops.aten.silu_backward(w, a), of_features, parts
-
-
-def _steps(features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Scale, normalised features, and what is activated."""
-    scale = torch.rsqrt(_mean(features.square()) + EPS)
-    normalised = features * scale
-    return scale, normalised, torch.addcmul(bias, normalised, gain)
-
-
-def _second_derivative(a: Tensor) -> Tensor:
-    """SiLU's: ``s (1 - s) (2 + a (1 - 2 s))`` with the sigmoid ``s`` of ``a``."""
-    s = torch.sigmoid(a)
-    return torch.addcmul(s, s, s, value=-1) * (torch.addcmul(a, a, s, value=-2) + 2)
-
-
-def _mean(features: Tensor) -> Tensor:
-    return features.mean(dim=-3, keepdim=True)
 
 
 def _empty_parts(features: Tensor) -> Tensor:

@@ -170,4 +170,14 @@ DEFINE(float, f32, expf)
 DEFINE(double, f64, exp)
 
 #undef DEFINE
+
+#define T float
+#define NAME(name) name##_f32
+#include "winograd.c"
+#undef T
+#undef NAME
+#define T double
+#define NAME(name) name##_f64
+#include "winograd.c"
+
 #include "device_kernels.c"

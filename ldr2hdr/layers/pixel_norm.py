@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from ldr2hdr.layers.kernels import Kernels, dense, usable_kernels
+from ldr2hdr.layers.kernels import SUFFIX, Kernels, dense, usable_kernels
 
 EPS: Final = 1e-5
 
@@ -73,7 +73,7 @@ def pixel_norm_silu(
     features: Float[Tensor, "b c h w"], gain: Float[Tensor, "c 1 1"], bias: Float[Tensor, "c 1 1"]
 ) -> Float[Tensor, "b c h w"]:
     """Return ``silu(normalised * gain + bias)``, channels last, by compiled kernels or by torch."""
-    if usable_kernels(features) is None:
+    if features.dtype not in SUFFIX:
         scale = torch.rsqrt(features.square().mean(dim=1, keepdim=True) + EPS)
         return F.silu(features * scale * gain + bias)
     activated: Tensor = _PixelNormSiLU.apply(dense(features), gain.contiguous(), bias.contiguous())
@@ -87,13 +87,17 @@ class _PixelNormSiLU(Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(features, gain, bias)
+        kernels = usable_kernels(features)
+        if kernels is None:
+            return F.silu(steps(features, gain, bias)[2])
         activated = torch.empty_like(features)
-        _kernels(features)("norm_silu", [features, gain, bias, activated], _sizes(features), eps=EPS)
+        kernels("norm_silu", [features, gain, bias, activated], _sizes(features), eps=EPS)
         return activated
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        return _PixelNormSiLUBackward.apply(dense(gradient), *ctx.saved_tensors)
+        inputs = dense(gradient), *ctx.saved_tensors
+        return _PixelNormSiLUBackward.apply(*inputs) if torch.is_grad_enabled() else _norm_backward(*inputs)
 
 
 class _PixelNormSiLUBackward(Function):
@@ -101,13 +105,14 @@ class _PixelNormSiLUBackward(Function):
     def forward(ctx: Any, gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
         inputs = gradient, features, gain, bias
         ctx.save_for_backward(*inputs)
-        outputs = torch.empty_like(features), torch.empty_like(gain), torch.empty_like(bias)
-        _kernels(features)("norm_silu_backward", [*inputs, *outputs], _sizes(features), eps=EPS)
-        return outputs
+        return _norm_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, along_features: Tensor, along_gain: Tensor, along_bias: Tensor) -> tuple[Tensor, ...]:
         along = dense(along_features), along_gain.contiguous(), along_bias.contiguous()
+        if usable_kernels(along_features) is None:
+            of_gradient, of_features, *parts = second_derivative(*along, *ctx.saved_tensors)
+            return of_gradient, of_features, *(part.sum_to_size(along_gain.shape) for part in parts)
         return _PixelNormSiLUDoubleBackward.apply(*along, *ctx.saved_tensors)
 
 
@@ -170,6 +175,59 @@ class _SiLUDoubleBackward(TwiceAtMost):
         tensors = [along, gradient, features, *outputs]
         _kernels(features)("silu_double_backward", tensors, [features.numel()])
         return outputs
+
+
+def _norm_backward(gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
+    kernels = usable_kernels(features)
+    if kernels is None:
+        of_features, *parts = first_derivative(gradient, features, gain, bias)
+        return of_features, *(part.sum_to_size(gain.shape) for part in parts)
+    outputs = torch.empty_like(features), torch.empty_like(gain), torch.empty_like(bias)
+    kernels("norm_silu_backward", [gradient, features, gain, bias, *outputs], _sizes(features), eps=EPS)
+    return outputs
+
+
+def steps(features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``r``, ``n`` and ``a`` of features ``(..., C, H, W)``, by torch."""
+    scale = torch.rsqrt(_mean(features.square()) + EPS)
+    normalised = features * scale
+    return scale, normalised, torch.addcmul(bias, normalised, gain)
+
+
+def first_derivative(gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradient of the features, and what gain and bias get of each pixel, by torch."""
+    r, n, a = steps(features, gain, bias)
+    u = torch.ops.aten.silu_backward(gradient, a)
+    h = u * gain
+    return r * torch.addcmul(h, n, _mean(h * n), value=-1), u * n, u
+
+
+def second_derivative(
+    p_x: Tensor, p_g: Tensor, p_b: Tensor, gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what gradient and features get, and gain and bias of each pixel, by torch; see ``stacked_norm``."""
+    r, n, a = steps(features, gain, bias)
+    u = torch.ops.aten.silu_backward(gradient, a)
+    h, m = u * gain, _mean(n * p_x)
+    k = _mean(h * n)
+    t = r * torch.addcmul(p_x, n, m, value=-1)
+    w = torch.addcmul(torch.addcmul(p_b, n, p_g), t, gain)
+    q = gradient * w * _silu_curvature(a)
+    z = torch.addcmul(q * gain, u, p_g)
+    z = torch.addcmul(z, r, torch.addcmul(m * h, k, p_x), value=-1)
+    e = torch.addcmul(_mean(h * p_x), m, k, value=-1)
+    of_features = r * torch.addcmul(z, n, torch.addcmul(_mean(z * n), r, e), value=-1)
+    return torch.ops.aten.silu_backward(w, a), of_features, torch.addcmul(q * n, u, t), q
+
+
+def _silu_curvature(a: Tensor) -> Tensor:
+    """SiLU's second derivative, ``s (1 - s) (2 + a (1 - 2 s))`` with the sigmoid ``s`` of ``a``."""
+    s = torch.sigmoid(a)
+    return torch.addcmul(s, s, s, value=-1) * (torch.addcmul(a, a, s, value=-2) + 2)
+
+
+def _mean(features: Tensor) -> Tensor:
+    return features.mean(dim=-3, keepdim=True)
 
 
 def _sizes(features: Tensor) -> list[int]:

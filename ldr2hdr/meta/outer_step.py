@@ -59,18 +59,35 @@ class OuterStep(NamedTuple):
 
 def sum_finite(results: Iterable[TaskGradient], parameters: Sequence[nn.Parameter]) -> OuterStep:
     """Sum the gradients of tasks in their order, without those whose gradient or losses are not finite."""
-    total: Tensor | None = None
+    total: list[Tensor] | None = None
     facts: list[Tensor] = []
     for result in results:
-        losses = torch.stack([result.loss_before, result.loss_after]).reshape(2, -1)
-        gradients = torch.cat([part.reshape(losses.shape[1], -1) for part in result.gradient], dim=1)
-        is_finite = torch.linalg.vector_norm(gradients, dim=1).isfinite() & losses.isfinite().all(dim=0)
-        kept = torch.where(is_finite[:, None], gradients, 0).sum(dim=0)
-        total = kept if total is None else total + kept
-        facts.append(torch.cat([losses, is_finite[None].to(losses.dtype)]))
+        losses = torch.stack([result.loss_before, result.loss_after])
+        is_alone = losses.ndim == 1 and losses.device.type == "cpu"
+        kept, is_finite = _keep_finite(result, losses) if is_alone else _sum_of_stack(result, losses, parameters)
+        total = kept if total is None else list(torch._foreach_add(total, kept))
+        facts.append(torch.cat([losses.reshape(2, -1), is_finite.reshape(1, -1).to(losses.dtype)]))
     if total is None:
         raise ValueError("an outer step needs at least one task, got none")
-    pieces = torch.split(total, [parameter.numel() for parameter in parameters])
     before, after, is_counted = torch.cat(facts, dim=1).unbind()
-    gradient_sum = tuple(piece.view_as(p) for piece, p in zip(pieces, parameters, strict=True))
-    return OuterStep(gradient_sum, is_counted.bool(), before, after)
+    return OuterStep(tuple(total), is_counted.bool(), before, after)
+
+
+def _keep_finite(result: TaskGradient, losses: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Return a task's gradient, or zeros, and whether it is finite; for a CPU, which may be asked without waiting."""
+    norms = torch.stack(torch._foreach_norm(result.gradient))
+    is_finite = torch.linalg.vector_norm(norms).isfinite() & losses.isfinite().all()
+    gradient = result.gradient if is_finite else map(torch.zeros_like, result.gradient)
+    return list(gradient), is_finite
+
+
+def _sum_of_stack(
+    result: TaskGradient, losses: Tensor, parameters: Sequence[nn.Parameter]
+) -> tuple[list[Tensor], Tensor]:
+    """Sum the gradients of one or more tasks that are finite, and tell which; without waiting for a device."""
+    num_tasks = losses[0].numel()
+    gradients = torch.cat([part.reshape(num_tasks, -1) for part in result.gradient], dim=1)
+    is_finite = torch.linalg.vector_norm(gradients, dim=1).isfinite() & losses.reshape(2, -1).isfinite().all(dim=0)
+    total = torch.where(is_finite[:, None], gradients, 0).sum(dim=0)
+    pieces = torch.split(total, [parameter.numel() for parameter in parameters])
+    return [piece.view_as(p) for piece, p in zip(pieces, parameters, strict=True)], is_finite

@@ -1,9 +1,11 @@
 """Response stage that starts from the curves of real cameras: a Gaussian prior, and what a support says."""
 
+import functools
 import math
+from typing import Final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ldr2hdr.calibration.curve import MAX_LEVEL, NUM_LEVELS, levels_of
@@ -21,7 +23,8 @@ from ldr2hdr.response.base import AbstractPointwiseResponse
 from ldr2hdr.tasks import WHOLE, Shots, Window
 
 # Light below this is not known, whatever a label says
-_LEAST_EXPOSURE = 2.0**-13
+_LEAST_EXPOSURE: Final = 2.0**-13
+_DIGITS: Final = math.isqrt(NUM_LEVELS)
 
 
 class PriorResponse(AbstractPointwiseResponse[CurveInformation, Float[Tensor, "256 3"]]):
@@ -83,9 +86,10 @@ class PriorResponse(AbstractPointwiseResponse[CurveInformation, Float[Tensor, "2
         Args:
             support: K examples ``(K, 3, H, W)``; exposure 1 is white.
         """
-        shipped = CurvePrior(*(tensor.to(support.ldr.device) for tensor in read_curve_prior()))
         log_exposure = support.exposure.clamp_min(_LEAST_EXPOSURE).log()
-        return labelled_information(levels_of(support.ldr).flatten(2), log_exposure.flatten(2), shipped)
+        return labelled_information(
+            levels_of(support.ldr).flatten(2), log_exposure.flatten(2), _shipped(support.ldr.device)
+        )
 
     def weights(self, statistics: CurveInformation | None) -> Float[Tensor, "256 3"]:
         """Return the logarithm of exposure by level, never falling: the posterior's mean, or the prior's."""
@@ -111,7 +115,7 @@ class PriorResponse(AbstractPointwiseResponse[CurveInformation, Float[Tensor, "2
         table = weights.exp().to(part.dtype).T
         position = part.transpose(0, 1).flatten(1) * (NUM_LEVELS - 1)
         below = position.detach().long().clamp(0, NUM_LEVELS - 2)
-        linear = torch.lerp(table.gather(1, below), table.gather(1, below + 1), position - below)
+        linear = torch.lerp(_look_up(table, below), _look_up(table, below + 1), position - below)
         return linear.view(3, part.shape[0], *part.shape[2:]).transpose(0, 1)
 
     def _weighted(self, statistics: CurveInformation) -> CurveInformation:
@@ -126,6 +130,25 @@ class PriorResponse(AbstractPointwiseResponse[CurveInformation, Float[Tensor, "2
         mean, covariance = _relative(curves, self.knots == NUM_LEVELS - 1)
         gains = _in_each_channel(torch.ones_like(curves.covariance[: len(self.knots), : len(self.knots)]))
         return JointGaussian(mean, covariance + (2 * self.log_gain_deviation.double()).exp() * gains)
+
+
+@functools.cache
+def _shipped(device: torch.device) -> CurvePrior:
+    """The prior that ships, brought to a device once: a CUDA graph reads nothing from the CPU."""
+    return CurvePrior(*(tensor.to(device) for tensor in read_curve_prior()))
+
+
+def _look_up(table: Float[Tensor, "3 256"], level: Int[Tensor, "3 n"]) -> Float[Tensor, "3 n"]:
+    """Look levels up.
+
+    The derivative of a look-up adds up in no fixed order on a GPU. There, where one is wanted, it is a product with
+    ones and zeros instead: of two digits, 32 a pixel and not 256.
+    """
+    if table.device.type == "cpu" or not torch.is_grad_enabled():
+        return table.gather(1, level)
+    digits = torch.arange(_DIGITS, device=table.device)
+    first, second = ((part[..., None] == digits).to(table.dtype) for part in (level // _DIGITS, level % _DIGITS))
+    return (first @ table.view(3, _DIGITS, _DIGITS) * second).sum(dim=-1)
 
 
 def _relative(joint: JointGaussian, is_zero: Tensor) -> JointGaussian:

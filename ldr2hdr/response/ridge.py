@@ -13,8 +13,9 @@ from ldr2hdr.response.base import AbstractPointwiseResponse
 from ldr2hdr.response.features import WHITE_LEVEL, hats, interpolate, level_to_tone, tone_to_level
 from ldr2hdr.tasks import WHOLE, Shots, Window
 
-# Pixels whose basis is in memory at once
+# Pixels whose basis is in memory at once; on a CPU, as many as its cache has room for
 _CHUNK: Final = 1 << 16
+_CHUNK_ON_CPU: Final = 1 << 12
 
 
 class InverseGammaResponse(AbstractPointwiseResponse[None, None]):
@@ -121,8 +122,8 @@ class RidgeResponse(AbstractPointwiseResponse[NormalEquations, Float[Tensor, "3 
         """
         levels = support.ldr.transpose(0, 1).flatten(1)
         log_exposure = torch.log(support.exposure.transpose(0, 1).flatten(1) + LOG_OFFSET)
-        moments = []
-        for level, target in zip(*(torch.split(part, _CHUNK, dim=1) for part in (levels, log_exposure)), strict=True):
+        moments, size = [], _CHUNK_ON_CPU if levels.device.type == "cpu" else _CHUNK
+        for level, target in zip(*(torch.split(part, size, dim=1) for part in (levels, log_exposure)), strict=True):
             basis = self._basis(level)
             moments.append(basis.mT @ torch.cat([basis, target[..., None]], dim=2))
         return NormalEquations(torch.stack(moments).sum(dim=0) / levels.shape[1])

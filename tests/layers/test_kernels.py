@@ -9,7 +9,7 @@ import torch
 
 from ldr2hdr.layers import kernels
 from ldr2hdr.layers.kernels import MAX_CHANNELS, load_kernels, usable_kernels
-from ldr2hdr.layers.pixel_norm import pixel_norm_silu
+from ldr2hdr.layers.pixel_norm import KernelSiLU, pixel_norm_silu
 
 PICTURE = torch.zeros(1, 16, 2, 2)
 
@@ -109,7 +109,7 @@ def test_only_pictures_they_are_made_for() -> None:
 def test_kernels_that_disappear_before_the_backward_pass_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     if load_kernels() is None:
         pytest.skip("this machine has no C compiler")
-    activated = pixel_norm_silu(PICTURE.clone().requires_grad_(), torch.ones(16, 1, 1), torch.zeros(16, 1, 1))
+    activated = KernelSiLU()(PICTURE.clone().requires_grad_())
     monkeypatch.setenv("LDR2HDR_KERNELS", "0")
     load_kernels.cache_clear()
     try:

@@ -20,6 +20,7 @@ from ldr2hdr.meta.maml import MAMLLearner
 from ldr2hdr.metrics.hdr import evaluate_pictures
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.local import LocalRidgeResponse
+from ldr2hdr.response.prior import PriorResponse
 from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
 from ldr2hdr.tasks import Shots, TaskBatch
 
@@ -35,7 +36,12 @@ BACKBONES = {
     "hdrcnn": lambda: HDRCNN(1 / 32),
     "hdrunet": lambda: HDRUNet(4),
 }
-RESPONSES = {"none": InverseGammaResponse, "ridge": lambda: RidgeResponse(num_knots=5), "local": LocalRidgeResponse}
+RESPONSES = {
+    "none": InverseGammaResponse,
+    "ridge": lambda: RidgeResponse(num_knots=5),
+    "local": LocalRidgeResponse,
+    "prior": PriorResponse,
+}
 
 LOSSES = (LogL1(), MuLawL1(), PU21L1(), TanhL1(), ExpandNetLoss(), HDRCNNLoss(), ClippedTarget(LogL1()))
 
