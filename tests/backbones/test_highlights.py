@@ -179,7 +179,7 @@ def test_an_answer_of_no_gain_is_the_offset() -> None:
     ldr = torch.full((1, 3, 96, 128), 40 / 255)
     ldr[:, :, 20:60, 20:60] = 1.0
     ldr[:, 0, 20:60, 80:120] = 1.0
-    net = small_net(gain=0.0, offset_stops=(1.5, 0.5))
+    net = small_net(gain=(0.0, 0.0), offset_stops=(1.5, 0.5))
     with torch.no_grad():
         median = net.distribution(ldr, linearized(ldr)).quantile(0.5)
     torch.testing.assert_close(median[:, :, 25:55, 25:55], torch.full((1, 3, 30, 30), 1.5), atol=0.01, rtol=0)
@@ -264,7 +264,7 @@ def test_a_look_does_not_depend_on_the_strips() -> None:
     [
         ({"work_px": 8}, "work_px"),
         ({"calibration": (1.0, 0.0)}, "calibration"),
-        ({"gain": -0.1}, "gain"),
+        ({"gain": (1.0, -0.1)}, "gain"),
         ({"offset_stops": (1.0,)}, "offset_stops"),
         ({"widths": (4,)}, "widths"),
     ],

@@ -107,9 +107,9 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         statistic: Number of the distribution to show: ``median``, ``mean``, or a quantile.
         calibration: Factors on the scales where all channels clip, and where some do, by which the inner 68 % hold 68 %
             of held-out pixels.
-        gain: What a stop of the network's answer counts.
-        offset_stops: What is added to it where all channels clip, and where some do. Real photographs lose light that
-            views of panoramas do not tell of: there an answer near a constant has the least error.
+        gain: What a stop of the network's answer counts where all channels clip, and where some do. Real photographs
+            lose light that views of panoramas do not tell of: there an answer near a constant has less error.
+        offset_stops: What is added to it, likewise.
         clipped_level_stops: What the response stage makes of level 250, in stops over its white; below 0 where it has
             its white at level 255.
 
@@ -124,7 +124,7 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         code_size: int = 64,
         statistic: Statistic = "median",
         calibration: Sequence[float] = (1.0, 1.0),
-        gain: float = 1.0,
+        gain: Sequence[float] = (1.0, 1.0),
         offset_stops: Sequence[float] = (0.0, 0.0),
         clipped_level_stops: float = 0.0,
     ) -> None:
@@ -136,15 +136,15 @@ class Highlights(AbstractHighlightBackbone[Looked]):
             )
         if len(calibration) != 2 or min(calibration) <= 0:
             raise ValueError(f"backbone.calibration must be two positive factors, got {list(calibration)}")
-        if gain < 0 or len(offset_stops) != 2:
+        if len(gain) != 2 or min(gain) < 0 or len(offset_stops) != 2:
             raise ValueError(
-                f"backbone.gain must be at least 0 and backbone.offset_stops two numbers, got {gain} and "
-                f"{list(offset_stops)}"
+                "backbone.gain must be two numbers of at least 0 and backbone.offset_stops two numbers, got "
+                f"{list(gain)} and {list(offset_stops)}"
             )
         self.work_px = work_px
         self.statistic = require_statistic(statistic)
         self.calibration = tuple(calibration)
-        self.gain, self.offset_stops = gain, tuple(offset_stops)
+        self.gain, self.offset_stops = tuple(gain), tuple(offset_stops)
         self.clipped_level_stops = clipped_level_stops
         self.net = HighlightNet(widths, code_size)
 
@@ -175,7 +175,7 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         weights = full.expand(-1, 3, -1, -1) + _LEAST_SHARE, part.clamp_min(0) + _LEAST_SHARE
         around = _smooth(_smooth(means[:, 10:]))
         clipped, bright, choice = around[:, :3], around[:, 3:6], around[:, 6:]
-        pair = Pair(*(each.moved(self.gain, by) for each, by in zip(self.net(seen), self.offset_stops, strict=True)))
+        pair = Pair(*map(Excess.moved, self.net(seen), self.gain, self.offset_stops))
         guide = torch.maximum(_least_around(means[:, 10:13]), _entering(clipped / (bright + _LEAST_SHARE)))
         return Looked(size, pair, weights, guide, choice)
 
