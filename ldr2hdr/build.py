@@ -19,7 +19,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch.utils.data import Dataset
@@ -279,8 +279,15 @@ def _start_from(learner: AbstractMetaLearner, cfg: DictConfig) -> None:
 
 def _require_same_model(cfg: DictConfig, trained: DictConfig, path: Path | str) -> None:
     for key in _MODEL_KEYS:
-        if cfg[key] != trained[key]:
+        if cfg[key] != _with_later_keys(trained[key]):
             raise ValueError(
                 f"ckpt={path} was trained with {key}={OmegaConf.to_container(trained[key])}, "
                 f"the configuration asks for {key}={OmegaConf.to_container(cfg[key])}"
             )
+
+
+def _with_later_keys(node: DictConfig) -> DictConfig:
+    """Return a node with the defaults of parameters that its class has and it lacks: they came after it was written."""
+    parameters = inspect.signature(get_object(node._target_)).parameters.values()
+    later = {it.name: it.default for it in parameters if it.name not in node and it.default is not it.empty}
+    return cast(DictConfig, OmegaConf.merge(later, node))

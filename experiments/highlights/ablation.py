@@ -48,6 +48,7 @@ VARIANTS: Final[Mapping[str, dict[str, Any]]] = {
     "another seed": {"seed": 2},
 }
 _FOLDER: Final = Path(__file__).parent
+_ALONG_THE_WAY: Final = 24  # held-out photographs of a learning curve
 _MEASURES: Final = ("likelihood", "median error", "median bias", "mean energy", "inside")
 
 
@@ -72,7 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recipe = replace(Recipe(steps=options.steps), **VARIANTS[name])
         out = options.out / re.sub(r"\W+", "_", name)
         every = max(1, options.steps // 4)
-        runs[name] = train(recipe, views=options.views, curves=curves, out=out, validate_every=every, device=device)
+        runs[name] = train(
+            recipe,
+            views=options.views,
+            curves=curves,
+            out=out,
+            validate_every=every,
+            photographs=(_ALONG_THE_WAY, _ALONG_THE_WAY),
+            device=device,
+        )
         network = averaged(runs[name], recipe)
         scores[name] = judge(network, chosen, curves=curves, beliefs=("fitted",), recipe=recipe)
     draw(options.readme.with_name("learning.png"), runs)

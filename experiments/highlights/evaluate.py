@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def read_network(path: Path) -> tuple[Highlights, Recipe]:
-    """Read what `train.py` wrote, or weights of ldr2hdr; its scales as they were learned, white at level 250."""
+    """Read what `train.py` wrote, or weights of ldr2hdr with their gain; scales as learned, white at level 250."""
     with safe_open(path, framework="pt") as file:
         about = file.metadata() or {}
     if "recipe" in about:
@@ -63,7 +63,9 @@ def read_network(path: Path) -> tuple[Highlights, Recipe]:
     else:
         learner, config = load_learner(path)
         recipe = Recipe(work_px=config.backbone.work_px, widths=",".join(map(str, config.backbone.widths)))
-        backbone, state = recipe.build(), learner.model.backbone.net.state_dict()
+        shipped, backbone = learner.model.backbone, recipe.build()
+        state = shipped.net.state_dict()
+        backbone.gain, backbone.offset_stops = shipped.gain, shipped.offset_stops
     backbone.net.load_state_dict(state)
     return backbone.eval(), recipe
 

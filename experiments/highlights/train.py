@@ -90,6 +90,7 @@ def train(
     out: Path,
     start: Path | None = None,
     validate_every: int,
+    photographs: tuple[int, int] = _VALIDATION,
     device: torch.device,
 ) -> Run:
     """Train to the last step of a recipe, from where the folder has it.
@@ -101,6 +102,7 @@ def train(
         out: Folder of the run.
         start: Weights to begin with.
         validate_every: Steps between two looks at held-out places.
+        photographs: How many of them along the way, and at the end.
         device: To train on.
 
     Raises:
@@ -122,7 +124,7 @@ def train(
             progress.update(bar, completed=run.step, state=_state(run, recipe))
             is_last = run.step == recipe.steps
             if run.step % validate_every == 0 or is_last:
-                note(run, recipe, views=views, curves=curves, number=_VALIDATION[is_last], every=validate_every)
+                note(run, recipe, views=views, curves=curves, number=photographs[is_last], every=validate_every)
                 progress.console.print(
                     f"{out.name} {run.step}: {_state(run, recipe)} {json.dumps(run.curve[-1]['held_out'])}"
                 )

@@ -24,7 +24,7 @@ _FOLDER: Final = Path(__file__).parent
 _COLUMNS: Final = ("photograph, 8 bit", "single-shot", "with a profile", "truth")
 _HEADER_PX: Final = 24
 # place of the panel, and seed of its camera and view
-_PANEL: Final = ("venice_sunset", 1)
+_PANEL: Final = ("venice_sunset", 8)
 _TEACHER: Final = "rooitou_park"
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     """Write both pictures."""
     model, source = ldr2hdr.load(), PanoramaSource(cache_dir=Path(".cache"), fov_deg=[60.0, 60.0])
     place, seed = _PANEL
-    _save(_FOLDER / "panel.jpg", [_rows(_shoot(model, source, place, seed=seed, side_px=288), evs=(0, -3))])
+    _save(_FOLDER / "panel.jpg", [_rows(_shoot(model, source, place, seed=seed, side_px=288), evs=(0, -2))])
     sheet = [
         _rows(_shoot(model, source, place, seed=10, side_px=224), evs=(0, -2, -4)) for place in source.places("test")
     ]

@@ -19,8 +19,8 @@ FIT = "response fit (OpenCV's Debevec)"
 RESPONSE, WHOLE = "ldr2hdr, response alone", "ldr2hdr"
 SINGLE = "ldr2hdr, single-shot"
 CONSTANTS = f"{RESPONSE}, two constants"
-# Stops over white where all channels clip, and where some do: means over the views that taught the highlights
-_MEAN_STOPS = (1.25, 0.28)
+# Stops over white where all channels clip, and where some do, by the same development stacks as the network's offsets
+_MEAN_STOPS = (1.5, 0.4)
 
 
 class Conversion(NamedTuple):

@@ -6,6 +6,7 @@ import math
 import lightning as L
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -247,3 +248,14 @@ def test_a_run_starts_from_the_theta_of_another_algorithm(trained, folder, compo
     assert all(torch.equal(tensor, theta[f"model.{name}"]) for name, tensor in start.state_dict().items())
     with pytest.raises(ValueError, match=r"was trained with backbone="):
         build_training(compose_train(tmp_path, *tiny, "backbone.widths=[5,9]", f"init_ckpt={ckpt}"))
+
+
+def test_a_checkpoint_of_before_a_key_came_is_of_the_same_model(trained, folder, compose_train, tiny, tmp_path):
+    content = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    config = OmegaConf.create(content["config"])
+    assert config.backbone.pop("norm") == "pixel", "the parameter's default"
+    torch.save(content | {"config": OmegaConf.to_yaml(config)}, tmp_path / "early.ckpt")
+    start = f"init_ckpt={tmp_path / 'early.ckpt'}"
+    build_training(compose_train(tmp_path, *tiny, start))
+    with pytest.raises(ValueError, match=r"was trained with backbone="):
+        build_training(compose_train(tmp_path, *tiny, start, "backbone.norm=group"))

@@ -21,9 +21,9 @@ from ldr2hdr.tasks import Window
 
 # Levels where a channel begins to count as clipped, and where it counts in full. Below the first nothing changes.
 _RAMP: Final = (247.0, 254.0)
-# The light above white enters where a channel is past the first, by how much of what is bright around, by the second,
-# is clipped: at once in a lamp of few pixels with a hard edge, and slowly where white is approached smoothly, so that
-# no level shows as a line.
+# The light above white enters where a channel is past the first, by the larger of two: how much of what is bright
+# around, by the second, is clipped, which is all in a lamp of few pixels with a hard edge; and how much is clipped
+# wherever one looks next to it, which is all within an area, and nothing along its edge, so that no level shows there.
 _GATE: Final = (247.0, 250.0)
 _BRIGHT: Final = (100.0, 250.0)
 # Clipped share of what is bright around where it begins to enter.
@@ -82,7 +82,7 @@ class Looked(NamedTuple):
         size: Height and width, in pixels.
         pair: Distributions per cell.
         weights: Per cell, the share of pixels that are clipped in full, and in part; never quite 0.
-        guide: Of what is bright around each of the guide's cells, the share that is clipped, per channel.
+        guide: How far the light enters at each of the guide's cells, per channel.
         full: Soft share of pixels around each of the guide's cells whose channels are all clipped.
     """
 
@@ -107,6 +107,9 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         statistic: Number of the distribution to show: ``median``, ``mean``, or a quantile.
         calibration: Factors on the scales where all channels clip, and where some do, by which the inner 68 % hold 68 %
             of held-out pixels.
+        gain: What a stop of the network's answer counts where all channels clip, and where some do. Real photographs
+            lose light that views of panoramas do not tell of: there an answer near a constant has less error.
+        offset_stops: What is added to it, likewise.
         clipped_level_stops: What the response stage makes of level 250, in stops over its white; below 0 where it has
             its white at level 255.
 
@@ -121,6 +124,8 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         code_size: int = 64,
         statistic: Statistic = "median",
         calibration: Sequence[float] = (1.0, 1.0),
+        gain: Sequence[float] = (1.0, 1.0),
+        offset_stops: Sequence[float] = (0.0, 0.0),
         clipped_level_stops: float = 0.0,
     ) -> None:
         super().__init__()
@@ -131,9 +136,15 @@ class Highlights(AbstractHighlightBackbone[Looked]):
             )
         if len(calibration) != 2 or min(calibration) <= 0:
             raise ValueError(f"backbone.calibration must be two positive factors, got {list(calibration)}")
+        if len(gain) != 2 or min(gain) < 0 or len(offset_stops) != 2:
+            raise ValueError(
+                "backbone.gain must be two numbers of at least 0 and backbone.offset_stops two numbers, got "
+                f"{list(gain)} and {list(offset_stops)}"
+            )
         self.work_px = work_px
         self.statistic = require_statistic(statistic)
         self.calibration = tuple(calibration)
+        self.gain, self.offset_stops = tuple(gain), tuple(offset_stops)
         self.clipped_level_stops = clipped_level_stops
         self.net = HighlightNet(widths, code_size)
 
@@ -164,7 +175,9 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         weights = full.expand(-1, 3, -1, -1) + _LEAST_SHARE, part.clamp_min(0) + _LEAST_SHARE
         around = _smooth(_smooth(means[:, 10:]))
         clipped, bright, choice = around[:, :3], around[:, 3:6], around[:, 6:]
-        return Looked(size, self.net(seen), weights, clipped / (bright + _LEAST_SHARE), choice)
+        pair = Pair(*map(Excess.moved, self.net(seen), self.gain, self.offset_stops))
+        guide = torch.maximum(_least_around(means[:, 10:13]), _entering(clipped / (bright + _LEAST_SHARE)))
+        return Looked(size, pair, weights, guide, choice)
 
     def reconstruct(
         self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"], *, prepared: Looked, window: Window
@@ -173,7 +186,7 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         gate = _ramp(ldr, _GATE)
         if not (torch.is_grad_enabled() or torch.compiler.is_exporting() or bool(gate.any())):
             return linear
-        mask = gate * spread_out(_entering(prepared.guide), window=window, size=prepared.size)
+        mask = gate * spread_out(prepared.guide, window=window, size=prepared.size)
         full, part = (excess.statistic(self.statistic) for excess in prepared.pair)
         stops = _between(full, part, prepared, window).clamp_min(0)
         return linear * torch.exp2(mask * (stops + self.clipped_level_stops - _stops(linear)))
@@ -268,6 +281,12 @@ def _added(means: Tensor, added: Tensor, touched: Window) -> Tensor:
 def _smooth(grid: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """Average over 3 x 3 cells, those at the border repeated."""
     return F.avg_pool2d(F.pad(grid, (1, 1, 1, 1), mode="replicate"), 3, 1)
+
+
+def _least_around(grid: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Return the least of each cell and the four beside it."""
+    across, down = F.max_pool2d(-grid, (1, 3), 1, (0, 1)), F.max_pool2d(-grid, (3, 1), 1, (1, 0))
+    return -torch.maximum(across, down)
 
 
 def _between(

@@ -65,6 +65,10 @@ class Excess(NamedTuple):
         """Return the distribution with both scales times a factor."""
         return self if factor == 1 else Excess(self.location, self.up * factor, self.down * factor)
 
+    def moved(self, gain: float, by: float) -> "Excess":
+        """Return the distribution of the same scales whose median is this one's times a factor, and some stops more."""
+        return self._replace(location=self.location + (gain - 1) * self.quantile(0.5) + by)
+
     def negative_log_likelihood(
         self, stops: Float[Tensor, "*s"], is_censored: Bool[Tensor, "*s"]
     ) -> Float[Tensor, "*s"]:
