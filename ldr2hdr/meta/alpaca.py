@@ -214,8 +214,9 @@ class BayesianHead(AbstractSolvedHead):
         """Return the network with the solved last layer, averaged with the closed form beside it."""
         network, of_network = super().fold(statistics)
         if self.beside is not None:
-            shares = shares_of(held_out_errors(self._fits, statistics.support))
-            of_beside = self.beside.sufficient_statistics(statistics.support)
+            with full_precision(statistics.support.ldr):
+                shares = shares_of(held_out_errors(self._fits, statistics.support))
+                of_beside = self.beside.sufficient_statistics(statistics.support)
             network = cast(Any, network).averaged_with(copy.deepcopy(self.beside), statistics=of_beside, shares=shares)
         return FoldedNetwork(network, of_network)
 

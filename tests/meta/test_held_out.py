@@ -156,6 +156,18 @@ def test_folding_keeps_the_average(support: Shots) -> None:
     assert bound.float()(query.float()).dtype == torch.float32
 
 
+@torch.no_grad()
+def test_in_mixed_precision_closed_forms_run_in_full() -> None:
+    """Failed: a table of 32 bits cannot be interpolated at positions of 16."""
+    model, query = head(LocalRidgeResponse()).float(), shots(3).ldr.float()
+    statistics = model.sufficient_statistics(Shots(*(part.float() for part in (shots(1).ldr, shots(1).exposure))))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        folded = model.fold(statistics)
+        found = folded.network(query, folded.statistics)
+    expected = model(query, statistics).as_subclass(Tensor)
+    torch.testing.assert_close(found, expected, rtol=0.01, atol=1e-3)
+
+
 def test_the_closed_form_is_no_part_of_the_state_and_moves_with_it() -> None:
     model = head(LocalRidgeResponse())
     assert model.state_dict().keys() == head(None).state_dict().keys()
