@@ -145,7 +145,8 @@ class BayesianHead(AbstractSolvedHead):
     ) -> None:
         super().__init__(network, algo="alpaca")
         # in a tuple it is no part of the state: its numbers are those of the code
-        self._beside = (beside.requires_grad_(False) if isinstance(beside, nn.Module) else beside,)
+        copied = copy.deepcopy(beside)
+        self._beside = (copied.requires_grad_(False) if isinstance(copied, nn.Module) else copied,)
         numbers = (prior_deviation, drift_deviation, pixels, trust)
         if min(numbers) <= 0 or num_priors < 2:
             raise ValueError(

@@ -11,7 +11,7 @@ from ldr2hdr.meta.alpaca import BayesianHead
 from ldr2hdr.meta.held_out import held_out_errors, leave_out, shares_of
 from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.response.ridge import InverseGammaResponse
+from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
 from ldr2hdr.tasks import Shots
 
 KINDS = [shots(1), shots(1, count=1), shots(2, count=3)]
@@ -173,6 +173,15 @@ def test_the_closed_form_is_no_part_of_the_state_and_moves_with_it() -> None:
     assert model.state_dict().keys() == head(None).state_dict().keys()
     assert model.beside.curve_prior.dtype == torch.float64
     assert not any(parameter.requires_grad for parameter in model.beside.parameters())
+
+
+def test_a_closed_form_that_is_handed_over_stays_as_it_was() -> None:
+    """Failed: one that a network shares was frozen there too."""
+    response = RidgeResponse()
+    trained = [parameter for parameter in response.parameters() if parameter.requires_grad]
+    head(response)
+    assert trained
+    assert all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in trained)
 
 
 def test_without_support_nothing_is_averaged() -> None:
