@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ldr2hdr.backbones.base import AbstractConvolutionalBackbone
+from ldr2hdr.layers.precision import full_precision
 from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.tasks import Statistics, map_tensors
 
@@ -35,10 +36,9 @@ class AveragedBackbone(AbstractConvolutionalBackbone):
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Reconstruct sensor exposure; arguments and result as for `AbstractBackbone`."""
-        first, second = (
-            torch.log(exposure + LOG_OFFSET)
-            for exposure in (self.backbone(ldr, linear), self.beside(ldr, self.statistics))
-        )
+        with full_precision(ldr):
+            of_beside = self.beside(ldr, self.statistics)
+        first, second = (torch.log(exposure + LOG_OFFSET) for exposure in (self.backbone(ldr, linear), of_beside))
         return ((self.shares[0] * first + self.shares[1] * second).exp() - LOG_OFFSET).clamp_min(0)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AveragedBackbone":

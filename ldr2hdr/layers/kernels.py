@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # Above this the scratch arrays of one pixel would no longer fit on a thread's stack with ease
 MAX_CHANNELS: Final = 4096
@@ -47,8 +47,9 @@ class Kernels:
         """Call a function of ``kernels.c``: its arrays, of which some may be left out, its sizes, and its epsilon."""
         given = [tensor for tensor in tensors if tensor is not None]
         dtype = given[0].dtype
-        if any(tensor.dtype is not dtype for tensor in given):
-            raise TypeError(f"the tensors of a layer must have one type, got {', '.join(str(t.dtype) for t in given)}")
+        if any(tensor.dtype is not dtype or not tensor.is_cpu for tensor in given):
+            got = ", ".join(f"{tensor.dtype} on {tensor.device}" for tensor in given)
+            raise TypeError(f"the tensors of a layer must be on the CPU and have one type, got {got}")
         # ctypes drops the interpreter lock during the call, so that tasks on other threads go on
         self._function(name, dtype, len(tensors), len(sizes), eps is not None)(
             *(None if tensor is None else tensor.data_ptr() for tensor in tensors),
@@ -86,8 +87,12 @@ def load_kernels() -> Kernels | None:
 
 
 def usable_kernels(tensor: Tensor) -> Kernels | None:
-    """Return the compiled kernels if they can work on this picture ``(B, C, H, W)``."""
-    fits = tensor.device.type == "cpu" and tensor.dtype in SUFFIX and tensor.shape[1] <= MAX_CHANNELS
+    """Return the compiled kernels if they can work on this picture ``(B, C, H, W)``.
+
+    What torch hands through a layer to record it, as for an export, has no numbers for them to read.
+    """
+    is_plain = type(tensor) in (Tensor, nn.Parameter)
+    fits = is_plain and tensor.is_cpu and tensor.dtype in SUFFIX and tensor.shape[1] <= MAX_CHANNELS
     return load_kernels() if fits else None
 
 

@@ -197,7 +197,7 @@ def steps(features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor,
 def first_derivative(gradient: Tensor, features: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradient of the features, and what gain and bias get of each pixel, by torch."""
     r, n, a = steps(features, gain, bias)
-    u = torch.ops.aten.silu_backward(gradient, a)
+    u = _through_silu(gradient, a)
     h = u * gain
     return r * torch.addcmul(h, n, _mean(h * n), value=-1), u * n, u
 
@@ -207,7 +207,7 @@ def second_derivative(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return what gradient and features get, and gain and bias of each pixel, by torch; see ``stacked_norm``."""
     r, n, a = steps(features, gain, bias)
-    u = torch.ops.aten.silu_backward(gradient, a)
+    u = _through_silu(gradient, a)
     h, m = u * gain, _mean(n * p_x)
     k = _mean(h * n)
     t = r * torch.addcmul(p_x, n, m, value=-1)
@@ -217,7 +217,15 @@ def second_derivative(
     z = torch.addcmul(z, r, torch.addcmul(m * h, k, p_x), value=-1)
     e = torch.addcmul(_mean(h * p_x), m, k, value=-1)
     of_features = r * torch.addcmul(z, n, torch.addcmul(_mean(z * n), r, e), value=-1)
-    return torch.ops.aten.silu_backward(w, a), of_features, torch.addcmul(q * n, u, t), q
+    return _through_silu(w, a), of_features, torch.addcmul(q * n, u, t), q
+
+
+def _through_silu(gradient: Tensor, a: Tensor) -> Tensor:
+    """SiLU's gradient; torch's one operation has no derivative, so that none stands where a third one may be wanted."""
+    if not torch.is_grad_enabled():
+        return torch.ops.aten.silu_backward(gradient, a)
+    s = torch.sigmoid(a)
+    return gradient * torch.addcmul(s, a, torch.addcmul(s, s, s, value=-1))
 
 
 def _silu_curvature(a: Tensor) -> Tensor:

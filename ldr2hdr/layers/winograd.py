@@ -83,7 +83,7 @@ def _scratch(pictures: Tensor, num_in: int, num_out: int) -> tuple[Tensor, int]:
     size = (sum(padded) + 16 * transformed + pixels * copies) * pictures.element_size()
     scratch: Tensor | None = getattr(_LOCAL, "scratch", None)
     if scratch is None or len(scratch) < size:
-        scratch = torch.empty(size, dtype=torch.uint8)
+        scratch = torch.empty(size, dtype=torch.uint8, device=pictures.device)
         if size <= _MOST_KEPT:
             _LOCAL.scratch = scratch
     return scratch[:size].view(pictures.dtype), most

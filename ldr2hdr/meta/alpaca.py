@@ -145,7 +145,8 @@ class BayesianHead(AbstractSolvedHead):
     ) -> None:
         super().__init__(network, algo="alpaca")
         # in a tuple it is no part of the state: its numbers are those of the code
-        self._beside = (beside.requires_grad_(False) if isinstance(beside, nn.Module) else beside,)
+        copied = copy.deepcopy(beside)
+        self._beside = (copied.requires_grad_(False) if isinstance(copied, nn.Module) else copied,)
         numbers = (prior_deviation, drift_deviation, pixels, trust)
         if min(numbers) <= 0 or num_priors < 2:
             raise ValueError(
@@ -214,8 +215,9 @@ class BayesianHead(AbstractSolvedHead):
         """Return the network with the solved last layer, averaged with the closed form beside it."""
         network, of_network = super().fold(statistics)
         if self.beside is not None:
-            shares = shares_of(held_out_errors(self._fits, statistics.support))
-            of_beside = self.beside.sufficient_statistics(statistics.support)
+            with full_precision(statistics.support.ldr):
+                shares = shares_of(held_out_errors(self._fits, statistics.support))
+                of_beside = self.beside.sufficient_statistics(statistics.support)
             network = cast(Any, network).averaged_with(copy.deepcopy(self.beside), statistics=of_beside, shares=shares)
         return FoldedNetwork(network, of_network)
 

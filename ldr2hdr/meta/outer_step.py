@@ -84,7 +84,7 @@ def _keep_finite(result: TaskGradient, losses: Tensor) -> tuple[list[Tensor], Te
 def _sum_of_stack(
     result: TaskGradient, losses: Tensor, parameters: Sequence[nn.Parameter]
 ) -> tuple[list[Tensor], Tensor]:
-    """Sum the gradients of one or more tasks that are finite, and tell which; without waiting for a device."""
+    """Return the sum over the tasks of a stack that are finite, and which are; without waiting for a device."""
     num_tasks = losses[0].numel()
     gradients = torch.cat([part.reshape(num_tasks, -1) for part in result.gradient], dim=1)
     is_finite = torch.linalg.vector_norm(gradients, dim=1).isfinite() & losses.reshape(2, -1).isfinite().all(dim=0)

@@ -117,3 +117,12 @@ def test_kernels_that_disappear_before_the_backward_pass_are_told(monkeypatch: p
             activated.sum().backward()
     finally:
         load_kernels.cache_clear()
+
+
+def test_weights_on_another_device_are_refused() -> None:
+    """Failed by ending the process."""
+    if load_kernels() is None:
+        pytest.skip("this machine has no C compiler")
+    gain, bias = (torch.ones(16, 1, 1, device=device) for device in ("meta", "cpu"))
+    with pytest.raises(TypeError, match=r"on the CPU and have one type, got .*float32 on meta"):
+        pixel_norm_silu(PICTURE, gain, bias)

@@ -1,5 +1,7 @@
 """Pixel norm and SiLU by the compiled kernels: torch's own numbers, to the second derivative."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from derivatives import all_derivatives, assert_same_derivatives
@@ -7,6 +9,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
+from ldr2hdr.layers import pixel_norm
 from ldr2hdr.layers.pixel_norm import EPS, KernelSiLU, PixelNorm, PixelNormSiLU, pixel_norm_silu
 
 # 16 is known to the compiler, the others are not; 130 is beyond one block of the vector units and of the sums
@@ -133,6 +136,23 @@ def test_a_third_derivative_is_refused_instead_of_wrong() -> None:
     (second,) = torch.autograd.grad(first.square().sum(), features, create_graph=True)
     with pytest.raises(RuntimeError, match="twice at most"):
         torch.autograd.grad(second.sum(), features)
+
+
+def test_without_kernels_there_is_a_third_derivative(
+    monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
+) -> None:
+    """Failed, although the error above says so."""
+    monkeypatch.setattr(pixel_norm, "usable_kernels", lambda _: None)
+    inputs = inputs_of(3, torch.float64, generator, (1, 2, 2))
+
+    def third(function: Callable[..., Tensor]) -> Tensor:
+        leaves = [part.clone().requires_grad_() for part in inputs]
+        found = function(*leaves)
+        for _ in range(3):
+            (found,) = torch.autograd.grad(found.pow(3).sum(), leaves[0], create_graph=True)
+        return found
+
+    torch.testing.assert_close(third(pixel_norm_silu), third(stock), rtol=1e-9, atol=1e-12)
 
 
 def test_tensors_of_several_types_are_refused(generator: torch.Generator) -> None:

@@ -1,11 +1,13 @@
 """Convolutions by Winograd's products: torch's own numbers, for any channels and every even size."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 import torch
 from derivatives import TOLERANCE, assert_same_derivatives
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 from ldr2hdr.layers import winograd
@@ -161,3 +163,22 @@ def test_what_they_leave_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not takes(features, weight, bias)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)  # which torch's convolution shares a picture among
     assert not takes(features, weight, bias)
+
+
+def test_scratch_is_where_the_pictures_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failed: the kernels got an address of torch's own device, which ended the process."""
+    monkeypatch.setattr(winograd, "_LOCAL", threading.local())
+    pictures = torch.empty(1, 4, 6, 6)
+    with torch.device("meta"):
+        scratch, _ = winograd._scratch(pictures, 4, 4)
+    assert scratch.device == pictures.device
+
+
+def test_tensors_without_numbers_are_left_to_torch() -> None:
+    """Failed, as under torch.export: there is no address, and scratch of this kind was kept for the next call."""
+    layer, features = ClosedConv2d(4, 8, 3, padding=1), torch.ones(1, 4, 6, 6)
+    expected = layer(features)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert winograd_kernels(mode.from_tensor(features), layer.weight, stride=ONE, padding=ONE) is None
+        assert layer(mode.from_tensor(features)).shape == expected.shape
+    assert layer(features).equal(expected)

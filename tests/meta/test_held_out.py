@@ -11,7 +11,7 @@ from ldr2hdr.meta.alpaca import BayesianHead
 from ldr2hdr.meta.held_out import held_out_errors, leave_out, shares_of
 from ldr2hdr.radiometry import LOG_OFFSET
 from ldr2hdr.response.local import LocalRidgeResponse
-from ldr2hdr.response.ridge import InverseGammaResponse
+from ldr2hdr.response.ridge import InverseGammaResponse, RidgeResponse
 from ldr2hdr.tasks import Shots
 
 KINDS = [shots(1), shots(1, count=1), shots(2, count=3)]
@@ -156,11 +156,32 @@ def test_folding_keeps_the_average(support: Shots) -> None:
     assert bound.float()(query.float()).dtype == torch.float32
 
 
+@torch.no_grad()
+def test_in_mixed_precision_closed_forms_run_in_full() -> None:
+    """Failed: a table of 32 bits cannot be interpolated at positions of 16."""
+    model, query = head(LocalRidgeResponse()).float(), shots(3).ldr.float()
+    statistics = model.sufficient_statistics(Shots(*(part.float() for part in (shots(1).ldr, shots(1).exposure))))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        folded = model.fold(statistics)
+        found = folded.network(query, folded.statistics)
+    expected = model(query, statistics).as_subclass(Tensor)
+    torch.testing.assert_close(found, expected, rtol=0.01, atol=1e-3)
+
+
 def test_the_closed_form_is_no_part_of_the_state_and_moves_with_it() -> None:
     model = head(LocalRidgeResponse())
     assert model.state_dict().keys() == head(None).state_dict().keys()
     assert model.beside.curve_prior.dtype == torch.float64
     assert not any(parameter.requires_grad for parameter in model.beside.parameters())
+
+
+def test_a_closed_form_that_is_handed_over_stays_as_it_was() -> None:
+    """Failed: one that a network shares was frozen there too."""
+    response = RidgeResponse()
+    trained = [parameter for parameter in response.parameters() if parameter.requires_grad]
+    head(response)
+    assert trained
+    assert all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in trained)
 
 
 def test_without_support_nothing_is_averaged() -> None:
