@@ -1,6 +1,7 @@
 """``ldr2hdr adapt``: brackets to a camera profile."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from ldr2hdr.cli.checkpoint import add_checkpoint_options, load_model
@@ -99,7 +100,8 @@ def _run(args: argparse.Namespace) -> int:
             console.print(f"wrote {args.report}")
     except (ValueError, OSError) as error:
         return complain(error, FAILED)
-    console.print(f"wrote {args.out}: {args.out.stat().st_size / 1e3:.0f} kB; ldr2hdr convert --camera {args.out}")
+    size_kb, typed = args.out.stat().st_size / 1e3, shlex.quote(str(args.out))
+    console.print(f"wrote {args.out}: {size_kb:.0f} kB; ldr2hdr convert --camera {typed}")
     return 0
 
 

@@ -8,6 +8,7 @@ A package says so in its ``pyproject.toml``; what is installed is searched by Hy
 Torch is not imported here: ``--help`` needs the folders and no network.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -30,7 +31,9 @@ _GROUP: Final = "ldr2hdr.conf"
 # Keys whose relative paths are meant from where the command was given
 _PATHS: Final = ("paths.cache_dir", "dataset.root", "ckpt", "init_ckpt", "supervised_ckpt", "resume", "replay")
 _NO_PATH: Final = "last"
-_PLAIN: Final = re.compile(r"[\w./-]*")
+_PLAIN: Final = re.compile(r"[\w./-]*", re.ASCII)
+# Backslashes before a quote, or before the one that will be put at the end
+_BACKSLASHES: Final = re.compile(r"(\\*)('|$)")
 
 
 def registered_folders() -> dict[str, Path]:
@@ -67,8 +70,11 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
 def _quoted(argument: str) -> str:
     key, _, value = argument.partition("=")
-    is_plain = _PLAIN.fullmatch(value) is not None
-    return argument if is_plain or "'" in value or not Path(value).exists() else f"{key}='{value}'"
+    # options, such as --config-dir, are taken as they are; of a list too long for a name, Path.exists may raise
+    if key.startswith("-") or _PLAIN.fullmatch(value) or not os.path.exists(value):
+        return argument
+    escaped = _BACKSLASHES.sub(lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+    return f"{key}='{escaped}'"
 
 
 class _RegisteredFolders(SearchPathPlugin):

@@ -1,7 +1,7 @@
 """Conversion of one photograph to an HDR file."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +78,7 @@ def convert_photo(
     on_share: OnShare | None = None,
     replaces_gain_map: bool = False,
     has_preview: bool = False,
+    read: Callable[[Path], Photo] = read_photo,
 ) -> Converted:
     """Read, reconstruct, write: the HDR file is there whole or not at all.
 
@@ -92,12 +93,13 @@ def convert_photo(
         on_share: Called with the share that is done, as `reconstruct_bands` does.
         replaces_gain_map: In Ultra HDR, put the new gain map in the place of one that the photograph has.
         has_preview: Write a tone-mapped JPEG beside the file.
+        read: Reads the photograph, once; its pixels are not kept for longer than needed.
 
     Raises:
         ImageError: If the photograph cannot be read, or the reconstruction cannot be stored.
         ValueError: If the photograph is large, and the network cannot work on tiles.
     """
-    photo = read_photo(job.photo)
+    photo = read(job.photo)
     height, width = photo.ldr.shape[1:]
     has_spread = tone_error_stops is not None and network.has_distribution
     bands = reconstruct_bands(

@@ -211,8 +211,13 @@ class BayesianHead(AbstractSolvedHead):
             return Prediction(mean, shares[0] * learned.variance + shares[1] * errors[1] + away, learned.linear)
 
     @torch.no_grad()
-    def fold(self, statistics: HeadStatistics) -> FoldedNetwork:
-        """Return the network with the solved last layer, averaged with the closed form beside it."""
+    def fold(self, statistics: HeadStatistics | None) -> FoldedNetwork:
+        """Return the network with the solved last layer, averaged with the closed form beside it.
+
+        Without support the last layer is the mean of the prior's, and nothing is averaged.
+        """
+        if statistics is None:
+            return FoldedNetwork(self.with_last_layer(self._layer(self.prior())), None)
         network, of_network = super().fold(statistics)
         if self.beside is not None:
             with full_precision(statistics.support.ldr):
@@ -243,8 +248,10 @@ class BayesianHead(AbstractSolvedHead):
 
     def last_layer(self, statistics: HeadStatistics) -> Float[Tensor, "3 c_plus_1"]:
         """Return the posterior mean of the weights and bias of each channel."""
-        mean = self.posterior(statistics).mean().to(self.solvable.head.conv.weight.dtype)
-        return mean.view(3, -1)
+        return self._layer(self.posterior(statistics))
+
+    def _layer(self, weights: Mixture) -> Float[Tensor, "3 c_plus_1"]:
+        return weights.mean().to(self.solvable.head.conv.weight.dtype).view(3, -1)
 
     def prior(self) -> Mixture:
         """Return the law of a camera's last layer: weights and bias of each channel in turn."""

@@ -29,4 +29,7 @@ class Foldable(Protocol):
     """A model that can be left away once it has adapted."""
 
     def fold(self, statistics: Any) -> FoldedNetwork:  # noqa: ANN401 (each model has statistics of its own)
-        """Return a copy of the network that predicts as this model does with these statistics."""
+        """Return a copy of the network that predicts as this model does with these statistics.
+
+        They are None without support; a learner whose `single_shot` is the network within is not asked for that.
+        """

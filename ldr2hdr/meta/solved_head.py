@@ -78,8 +78,13 @@ class AbstractSolvedHead(nn.Module):
     @torch.no_grad()
     def fold(self, statistics: HeadStatistics) -> FoldedNetwork:
         """Return the network with the solved last layer in the place of its own."""
-        network, solved = copy.deepcopy(self.network), self.last_layer(statistics)
+        return FoldedNetwork(self.with_last_layer(self.last_layer(statistics)), statistics.of_network)
+
+    @torch.no_grad()
+    def with_last_layer(self, solved: Float[Tensor, "3 c_plus_1"]) -> nn.Module:
+        """Return a copy of the network with these weights and bias of each channel."""
+        network = copy.deepcopy(self.network)
         conv = cast(SolvableNetwork, network).head.conv
         conv.weight.copy_(solved[:, :-1].view_as(conv.weight))
         torch.as_tensor(conv.bias).copy_(solved[:, -1])
-        return FoldedNetwork(network, statistics.of_network)
+        return network

@@ -3,7 +3,7 @@
 Nothing that takes seconds to import is imported here: Hydra needs the guard at each start.
 """
 
-import re
+import shlex
 import sys
 from collections.abc import Iterable
 from itertools import chain
@@ -14,7 +14,6 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 _TRACES: Final = ("checkpoints/*.ckpt", "csv/metrics.csv")
-_PLAIN_PATH: Final = re.compile(r"[\w./-]+")
 
 
 class RunGuard(Callback):
@@ -58,13 +57,13 @@ def require_free_folder(folder: Path, *, ckpt: str | None, overwrite: bool) -> N
 
 
 def resume_argument(folder: Path) -> str:
-    """Return the argument that goes on with the run of a folder, as a shell and Hydra read it.
+    """Return the argument that goes on with the run of a folder, as a shell reads it.
 
     Example:
         >>> print(resume_argument(Path("outputs/a")), resume_argument(Path("out/lr=1, b")))
-        resume=outputs/a "resume='out/lr=1, b'"
+        resume=outputs/a 'resume=out/lr=1, b'
     """
-    return f"resume={folder}" if _PLAIN_PATH.fullmatch(str(folder)) else f"\"resume='{folder}'\""
+    return shlex.quote(f"resume={folder}")  # for the rest see `quote_paths`
 
 
 def _names(folder: Path, files: Iterable[Path]) -> str:

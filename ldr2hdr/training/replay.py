@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ldr2hdr.data.loading.datamodule import TaskDataModule
 from ldr2hdr.training.callbacks import describe_run, read_manifest
+from ldr2hdr.training.occupied import resume_argument
 
 _MANIFEST: Final = "manifest.json"
 _DESCRIBED: Final = ("commit", "versions", "machine", "data")
@@ -83,7 +84,7 @@ def compare_runs(earlier: Path, again: Path) -> str:
     if was is None or now is None:
         unfinished = earlier if was is None else again
         raise ValueError(
-            f"{unfinished} has not come to its end, there is nothing to compare; resume={unfinished} first"
+            f"{unfinished} has not come to its end, there is nothing to compare; {resume_argument(unfinished)} first"
         )
     if was == now:
         return f"identical: theta {now['theta_sha256'][:16]}, tasks {now['tasks_sha256'][:16]}, {now['step']} steps"

@@ -10,7 +10,8 @@ from ldr2hdr.configuration.folders import quote_paths
 
 def test_a_path_that_is_there_is_itself_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    typed = ["ckpt=run/0_algo=maml,x=[1]/last.ckpt", "+others.a=a (1).ckpt", "resume=plain"]
+    typed = ["ckpt=run/0_algo=maml,x=[1]/last.ckpt", "+others.a=a (1).ckpt", "resume=plain", "ckpt=Kamera/größe.ckpt"]
+    typed += [f"ckpt={name}" for name in ("it's", "a=\\'b'", "back\\slash", "at the end\\", "写真", '"')]
     for one in typed:
         path = Path(one.partition("=")[2])
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -22,5 +23,7 @@ def test_a_path_that_is_there_is_itself_whatever_its_name(tmp_path: Path, monkey
 def test_all_else_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "unet").touch()
+    (tmp_path / "a b").mkdir()
     typed = ["--help", "-m", "algo=maml,fomaml", "backbone=unet", "steps=[0,1]", "ckpt='a=b'", "~x", "num_threads="]
+    typed += ["--config-dir=a b", f"task.scene_evs=[{'0,' * 200}]"]
     assert quote_paths(typed) == typed

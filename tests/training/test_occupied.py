@@ -25,7 +25,7 @@ def occupied(tmp_path: Path) -> Path:
 def test_a_second_run_says_what_to_type(occupied: Path) -> None:
     with pytest.raises(ValueError, match=r"last\.ckpt") as caught:
         require_free_folder(occupied, ckpt=None, overwrite=False)
-    for word in (f"\"resume='{occupied}'\"", "hydra.run.dir", "hydra.sweep.dir", "overwrite=true"):
+    for word in (f"'resume={occupied}'", "hydra.run.dir", "hydra.sweep.dir", "overwrite=true"):
         assert word in str(caught.value)
     with pytest.raises(ValueError, match="holds a run already"):
         require_free_folder(occupied, ckpt="elsewhere/last.ckpt", overwrite=False)

@@ -23,7 +23,7 @@ from ldr2hdr.inference.merging.sets import as_bracket
 from ldr2hdr.inference.outputs import Job
 from ldr2hdr.inference.profiles.model import AdaptedCamera, Model
 from ldr2hdr.inference.tiling import OnShare
-from ldr2hdr.io import read_photo, read_radiance, write_image
+from ldr2hdr.io import Photo, read_photo, read_radiance, write_image
 
 _PROFILE: Final = "profile.ldr2hdr"
 _READING: Final = 0.5  # of the work of adapting
@@ -136,14 +136,14 @@ class Desk:
         """
         known = self._camera(camera)
         with naming(upload):
-            photo = shrink(read_photo(upload.path, max_pixels=self._max_pixels).ldr)
             job = Job(upload.path, upload.path.with_name("result.exr"))
             network = self._model.single_shot() if known is None else known.adapted.network
             network = network if highlights is None else network.reporting(highlights)
-            converted = convert_photo(job, network, on_share=on_share)
+            reader = _Reader(self._max_pixels)
+            converted = convert_photo(job, network, on_share=on_share, read=reader)
         words = f"by {known.title if known else 'any camera (single-shot)'}"
         chosen = self.highlights if highlights is None else highlights
-        pictures = _pictures(photo, read_radiance(job.output))
+        pictures = _pictures(reader.shown, read_radiance(job.output))
         result = Result(upload.path.parent, upload, converted, *pictures, camera, words, highlights=chosen)
         return _keep(self.results, result, most=_MAX_RESULTS)
 
@@ -175,15 +175,15 @@ class Desk:
             )
             reference = uploads[merged.reference]
             output = reference.path.with_name("result.exr")
-            lost = write_merged(merged, output)
-            photo = shrink(read_photo(reference.path).ldr)
+            reader = _Reader(self._max_pixels)
+            lost = write_merged(merged, output, read=reader)
         for upload in uploads:
             if upload != reference:
                 upload.path.unlink()
         notes = in_owners_words("; ".join(notes_on(merged, lost)), uploads)
         words = _describe_merge(merged, reference=reference.name, camera=known)
         named = reference._replace(name=uploads[0].name)
-        pictures = _pictures(photo, merged.exposure)
+        pictures = _pictures(reader.shown, merged.exposure)
         result = Result(output.parent, named, _as_converted(merged, output, notes), *pictures, choices.camera, words)
         return _keep(self.results, result._replace(is_merged=True), most=_MAX_RESULTS)
 
@@ -196,7 +196,7 @@ class Desk:
         path = result.folder / "result.jpg"
         if not path.exists():
             exposure = read_radiance(result.converted.output)
-            photo = read_photo(result.upload.path)
+            photo = read_photo(result.upload.path, max_pixels=self._max_pixels)
             write_image(path, exposure, format="ultrahdr", photo=photo, replaces_gain_map=result.is_merged)
         return path
 
@@ -233,6 +233,19 @@ class Desk:
         if key is not None and key not in self.cameras:
             raise ValueError("that camera is gone: load the page again, and teach it anew")
         return None if key is None else self.cameras[key]
+
+
+class _Reader:
+    """Reads a photograph of an allowed size, and keeps of its pixels what the page shows."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self.shown: Float[np.ndarray, "3 _ _"] = np.empty((3, 0, 0))
+
+    def __call__(self, path: Path) -> Photo:
+        photo = read_photo(path, max_pixels=self._max_pixels)
+        self.shown = shrink(photo.ldr)
+        return photo
 
 
 def _pictures(photo: Float[np.ndarray, "3 _ _"], exposure: Float[Tensor, "3 _ _"]) -> tuple[Scene, tuple[Shown, ...]]:

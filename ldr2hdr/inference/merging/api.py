@@ -16,7 +16,7 @@ from ldr2hdr.inference.outputs import formats_of
 from ldr2hdr.inference.profiles.brackets import RefusedBracket
 from ldr2hdr.inference.profiles.model import AdaptedCamera, Model, load
 from ldr2hdr.inference.uncertainty import LAYERS
-from ldr2hdr.io import read_photo, write_image
+from ldr2hdr.io import Photo, read_photo, write_image
 from ldr2hdr.io.preview import preview_path, write_preview
 from ldr2hdr.reconstructor import BoundReconstructor
 
@@ -114,7 +114,14 @@ def notes_on(merged: Merged, lost: str | None = None) -> list[str]:
     return [*notes, lost] if lost else notes
 
 
-def write_merged(merged: Merged, output: Path, *, is_half: bool = True, has_preview: bool = False) -> str | None:
+def write_merged(
+    merged: Merged,
+    output: Path,
+    *,
+    is_half: bool = True,
+    has_preview: bool = False,
+    read: Callable[[Path], Photo] = read_photo,
+) -> str | None:
     """Write a merge in the format of the name, with the reference's EXIF; in ``.exr`` with its uncertainty.
 
     Args:
@@ -122,6 +129,7 @@ def write_merged(merged: Merged, output: Path, *, is_half: bool = True, has_prev
         output: Its extension says the format.
         is_half: Store 16-bit floats where the format has them and the values fit.
         has_preview: Write a tone-mapped JPEG beside it.
+        read: Reads the reference, once; its pixels are not kept for longer than needed.
 
     Returns:
         What has no room or no place in the file, in a line; None if there is nothing to say.
@@ -130,7 +138,7 @@ def write_merged(merged: Merged, output: Path, *, is_half: bool = True, has_prev
         ImageError: If it cannot be stored.
     """
     (format, *_) = formats_of(output)
-    photo = read_photo(merged.bracket.paths[merged.reference])
+    photo = read(merged.bracket.paths[merged.reference])
     if format != "ultrahdr":
         photo = photo._replace(ldr=photo.ldr.new_empty(3, 0, 0))
     elif photo.source.jpeg is not None and photo.source.icc is None:

@@ -221,11 +221,11 @@ class Model:
         parameters = dict(network.named_parameters())
         for name, part in profile.delta.items():
             parameters[name].add_(part.to(parameters[name]))
-        if isinstance(network, Foldable):
-            network, statistics = network.fold(statistics)
         return AdaptedCamera(self._bind(network, statistics), profile)
 
     def _bind(self, network: object, statistics: Statistics) -> BoundReconstructor:
+        if isinstance(network, Foldable):
+            network, statistics = network.fold(statistics)
         if not isinstance(network, Reconstructor):
             raise ValueError(
                 f"this algorithm's network is no network of its own but a {type(network).__name__}; give its model a "

@@ -32,6 +32,7 @@ from ldr2hdr.inference.profiles.brackets import PHOTO_SUFFIXES
 from ldr2hdr.inference.profiles.fitting import Check
 from ldr2hdr.inference.profiles.model import AdaptedCamera, Model
 from ldr2hdr.io import RAW_SUFFIXES, read_photo, read_radiance, write_image
+from ldr2hdr.io import photo as photos
 
 MAX_BYTES, MAX_PIXELS = 400_000, 200 * 200
 TOKEN = {TOKEN_HEADER: "secret"}
@@ -107,6 +108,21 @@ def test_a_photograph_becomes_what_convert_makes_of_it(
     assert "sunset.jpg" in page.text
     assert "128 x 128 pixels" in page.text
     assert 'id="picture-0-1"' in page.text
+
+
+def test_no_photograph_is_decoded_more_often_than_needed(
+    client: Client, photo: Path, exposures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To be merged as codes, all at once, then the reference for what the file says of it and for the page."""
+    decoded: list[str] = []
+    decode = photos._read_photo
+    monkeypatch.setattr(photos, "_read_photo", lambda path, most: decoded.append(path.name) or decode(path, most))
+    convert(client, photo)
+    assert decoded == ["00.jpg"]
+    decoded.clear()
+    *_, last = merge(client, exposures, reference="2")
+    assert last["state"] == "done", last
+    assert decoded == ["00.jpg", "01.jpg", "02.jpg", "01.jpg"]
 
 
 def test_the_chooser_offers_what_convert_takes(client: Client) -> None:

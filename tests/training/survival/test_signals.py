@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import shlex
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
@@ -74,7 +75,7 @@ def test_a_pre_empted_run_stops_after_its_step_and_says_how_to_go_on(stopped, fo
     assert stopped.returncode == 128 + 15, stopped.stderr
     (line,) = (line for line in stopped.stdout.splitlines() if "SIGTERM" in line)
     assert f"the last checkpoint is of step {STOPPED_AFTER + 1}" in line
-    assert f"\"resume='{folder}'\"" in line
+    assert shlex.quote(f"resume={folder}") in line
     assert "Traceback" not in stopped.stderr
 
 
