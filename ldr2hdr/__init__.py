@@ -49,9 +49,11 @@ __all__ = [
     "write_image",
 ]
 
-# Read when torch is loaded. Threads that spin while they wait for each other burn, beside other programs on the same
-# cores, ten times the CPU time and end after as long: measured with an evaluation of the demo.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Read when torch is loaded. Threads that spin for long while they wait for each other take, beside other programs on the
+# same cores, two to ten times the CPU time; those that do not spin at all are slower on cores of their own
+# (experiments/busy_machine).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")}
 
 _HOMES: Final = {
     "AdaptedCamera": "ldr2hdr.inference.profiles.model",

@@ -102,10 +102,18 @@ def test_a_clone_beside_is_not_taken_for_the_package(installed: Path, clone: Pat
     assert "backbone: " in call(python, "-m", "ldr2hdr.train", "--help", cwd=clone.parent)
 
 
-@pytest.mark.parametrize(("before", "after"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
-def test_threads_do_not_spin_unless_asked_to(before: dict[str, str], after: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "passive 1000"),
+        ({"GOMP_SPINCOUNT": "7"}, "passive 7"),
+        ({"OMP_WAIT_POLICY": "active"}, "active None"),
+    ],
+)
+def test_threads_do_not_spin_for_long_unless_asked_to(before: dict[str, str], after: str) -> None:
     """Torch reads it as it is loaded: beside other programs, spinning took ten times the CPU time."""
-    env = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | before
-    program = "import os, ldr2hdr; print(os.environ['OMP_WAIT_POLICY'])"
+    names = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
+    env = {key: value for key, value in os.environ.items() if key not in names} | before
+    program = f"import os, ldr2hdr; print(*map(os.environ.get, {names}))"
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == after

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-# OMP_WAIT_POLICY, num_threads; the first is what ldr2hdr does by itself
-ARMS: Final = (("passive", "null"), ("active", "null"), ("passive", "1"))
+# OMP_WAIT_POLICY and GOMP_SPINCOUNT if any, num_threads; the first is what ldr2hdr does by itself
+ARMS: Final = (("passive 1000", "null"), ("passive", "null"), ("active", "null"), ("passive", "1"))
 EVALUATION: Final = ("experiment=demo_evaluate", "fine_tune_lrs=[]", "panel=null", "tables=false", "num_resamples=20")
 
 
@@ -73,9 +73,10 @@ def _evaluate(folder: Path, threads: str, *, policy: str, num_tasks: int) -> Cos
 
 
 def _run(program: str, *overrides: str, policy: str) -> None:
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "MKL_"))}
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "MKL_", "GOMP_"))}
+    env |= dict(zip(("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"), policy.split(), strict=False))
     command = [sys.executable, "-m", f"ldr2hdr.{program}", *overrides]
-    subprocess.run(command, env=env | {"OMP_WAIT_POLICY": policy}, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
