@@ -49,9 +49,8 @@ __all__ = [
     "write_image",
 ]
 
-# Read when torch is loaded. Threads that spin for long while they wait for each other take, beside other programs on the
-# same cores, two to ten times the CPU time; those that do not spin at all are slower on cores of their own
-# (experiments/busy_machine).
+# Read when torch is loaded. Threads that spin for long while they wait for each other take two to ten times the CPU
+# time beside other programs; without spinning they are slower on cores of their own (experiments/busy_machine).
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")}
 

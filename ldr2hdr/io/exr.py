@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,9 +118,20 @@ def write_exr(
     with replacing(path) as temporary:
         temporary.touch()  # where that is not allowed, the operating system says why
         try:
-            OpenEXR.File(header, channels).write(str(temporary))
+            with _on_all_cores():
+                OpenEXR.File(header, channels).write(str(temporary))
         except RuntimeError as error:
             raise OSError(f"the file could not be written, is the disk full? ({error}): {path}") from error
+
+
+@contextmanager
+def _on_all_cores() -> Iterator[None]:
+    """Let the library compress by threads; none stays, as a process that is forked would wait for them for ever."""
+    OpenEXR.set_global_thread_count(os.cpu_count() or 1)
+    try:
+        yield
+    finally:
+        OpenEXR.set_global_thread_count(0)
 
 
 def _check_layers(path: Path, rgb: Float[np.ndarray, "h w 3"], layers: Mapping[str, np.ndarray]) -> None:
