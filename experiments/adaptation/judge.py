@@ -16,13 +16,13 @@ from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.baselines.response_fit import ResponseFit
 from ldr2hdr.build import build_source, build_tasks, load_learner
 from ldr2hdr.configuration.folders import CONF_DIR
+from ldr2hdr.io.files import write_json
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_mean
 from ldr2hdr.metrics.hdr import blacken_diverged, evaluate_pictures
 from ldr2hdr.response.local import LocalRidgeResponse
 from ldr2hdr.response.prior import PriorResponse
 from ldr2hdr.tasks import Shots, Task
-from ldr2hdr.training.callbacks import write_json
 
 COLUMNS = {
     "camera, phone": ["task=camera", "labels=truth", "camera=phone"],

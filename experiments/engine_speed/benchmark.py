@@ -21,8 +21,9 @@ from cases import AXES, ENGINES, QUICK, Case, Engine, disagreement
 from measuring import count_flops, machine_rates, peak_memory, time_engines, time_in_sequence
 from telling import one_line, write_tables
 
+from ldr2hdr.io.files import write_json
 from ldr2hdr.layers.kernels import load_kernels
-from ldr2hdr.training.callbacks import provenance, write_json
+from ldr2hdr.training.callbacks import provenance
 
 # Axes whose process must not have our compiled kernels
 _WITHOUT_KERNELS: Final = ("plain",)

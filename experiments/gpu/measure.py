@@ -24,6 +24,7 @@ from torch.nn import functional
 from vmap_baseline import plain_vmap
 
 from ldr2hdr.backbones.unet import UNet
+from ldr2hdr.io.files import write_json
 from ldr2hdr.losses import LogL1
 from ldr2hdr.meta.base import AbstractMetaLearner
 from ldr2hdr.meta.cavia import CAVIALearner
@@ -39,7 +40,6 @@ from ldr2hdr.meta.supervised import SupervisedLearner
 from ldr2hdr.reconstructor import Reconstructor
 from ldr2hdr.response.ridge import RidgeResponse
 from ldr2hdr.tasks import Shots, TaskBatch
-from ldr2hdr.training.callbacks import write_json
 
 FOLDER = Path(__file__).resolve().parent
 ALGORITHMS: dict[str, Callable[..., AbstractMetaLearner]] = {

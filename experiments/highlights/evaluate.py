@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from ldr2hdr.backbones.highlights.backbone import Highlights
 from ldr2hdr.build import choose_device, load_learner
 from ldr2hdr.inference.weights import SHIPPED
-from ldr2hdr.training.callbacks import write_json
+from ldr2hdr.io.files import write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -20,7 +20,6 @@ from ldr2hdr.data.scenes.places import Split
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_mean
 from ldr2hdr.radiometry import CLIPPED_LEVEL
 
-_INNER_68: Final = (0.16, 0.84)
 FACTORS: Final = (0.7, 0.85, 1.0, 1.15, 1.3)
 """Of the scales, for each of which it is counted how many pixels are within the inner 68 %."""
 MIXED: Final = Recipe().mixed
@@ -170,7 +169,7 @@ def _is_clipped(batch: Example) -> Bool[Tensor, "b 3 h w"]:
 
 
 def _is_inside(excess: Excess, stops: Float[Tensor, "*s"]) -> Bool[Tensor, "*s"]:
-    low, high = (excess.quantile(share) for share in _INNER_68)
+    low, high = excess.inner_68()
     return (stops >= low) & (stops <= high)
 
 

@@ -27,9 +27,9 @@ from views import SIZES, Views
 from ldr2hdr.backbones.highlights.backbone import Highlights
 from ldr2hdr.build import choose_device
 from ldr2hdr.calibration.curve import levels_of
-from ldr2hdr.io.files import replacing
+from ldr2hdr.io.files import replacing, write_json
 from ldr2hdr.radiometry import CLIPPED_LEVEL
-from ldr2hdr.training.callbacks import provenance, write_json
+from ldr2hdr.training.callbacks import provenance
 
 _SAVE_EVERY_S = 60.0
 _SHOW_MEAN_OF = 50

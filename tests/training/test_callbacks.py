@@ -11,9 +11,10 @@ from torch import nn
 
 from ldr2hdr.build import build_training
 from ldr2hdr.io import ImageError
+from ldr2hdr.io.files import write_json
 from ldr2hdr.meta.inner_loop import InnerLoop
 from ldr2hdr.meta.supervised import SupervisedLearner
-from ldr2hdr.training.callbacks import RunManifest, manifest, panels, provenance, write_json
+from ldr2hdr.training.callbacks import RunManifest, manifest, panels, provenance
 from ldr2hdr.training.callbacks.panels import PanelLogger
 from ldr2hdr.training.module import MetaModule
 

@@ -56,9 +56,14 @@ class Excess(NamedTuple):
             return self.log2_mean()
         return self.quantile(0.5 if asked == "median" else float(asked))
 
+    def inner_68(self) -> tuple[Float[Tensor, "*s"], Float[Tensor, "*s"]]:
+        """Return the bounds of the inner 68 %, in stops."""
+        low, high = (self.quantile(share) for share in _INNER_68)
+        return low, high
+
     def spread(self) -> Float[Tensor, "*s"]:
         """Return half the width of the inner 68 %, in stops."""
-        low, high = (self.quantile(share) for share in _INNER_68)
+        low, high = self.inner_68()
         return (high - low) / 2
 
     def widened(self, factor: float) -> "Excess":

@@ -1,6 +1,5 @@
 """Callbacks that write and show what a run is, and that watch it."""
 
-from ldr2hdr.io.files import write_json
 from ldr2hdr.training.callbacks.bad_tensors import BadTensorWatch
 from ldr2hdr.training.callbacks.manifest import (
     RunManifest,
@@ -17,5 +16,4 @@ __all__ = [
     "provenance",
     "read_manifest",
     "theta_hash",
-    "write_json",
 ]

@@ -8,9 +8,9 @@ from ldr2hdr.evaluation.results import write_results
 from ldr2hdr.evaluation.samples import SampledTask, write_samples
 from ldr2hdr.evaluation.scoring import BaselineSystem, Score, compare, score_tasks, summarize
 from ldr2hdr.evaluation.stages import Stage
+from ldr2hdr.io.files import write_json
 from ldr2hdr.radiometry import encode_srgb
 from ldr2hdr.tasks import Shots, Task
-from ldr2hdr.training.callbacks import write_json
 
 EVIL = "<img src=x onerror=alert(1)>"
 PLACES = ("roof", f"cave {EVIL}", "dune")
