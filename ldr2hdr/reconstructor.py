@@ -190,6 +190,16 @@ class BoundReconstructor(nn.Module):
         backbone = self._highlight_backbone().reporting(statistic)
         return BoundReconstructor(self.response, backbone, self.weights)
 
+    def taken_at(self, ev: float | None) -> "BoundReconstructor":
+        """Return the network for a photograph of this absolute exposure, if that says something to its backbone.
+
+        Args:
+            ev: As of `Shot.absolute_ev`; None if it is unknown.
+        """
+        if ev is None or not self.has_distribution:
+            return self
+        return BoundReconstructor(self.response, self._highlight_backbone().taken_at(ev), self.weights)
+
     def spread(self, part: Float[Tensor, "b 3 h w"], *, prepared: Prepared, window: Window) -> Float[Tensor, "b 3 h w"]:
         """Return the standard deviation to expect of what was added in a part of pictures, in stops.
 

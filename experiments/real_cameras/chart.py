@@ -61,7 +61,7 @@ def _judge(camera: str, judged: _Light, teaching: _Light, converter: Converter, 
         error = error - np.nanmedian(error, axis=0)
         ok = float(np.sqrt(np.nanmean(error**2)))
         row = Errors(ok, *[float("nan")] * 4)
-        yield Row("chart", f"{camera}, {label}", camera, False, system, refusals[system], *row)
+        yield Row("chart", f"{camera}, {label}", camera, False, False, system, refusals[system], *row)
 
 
 def _patch_error(light: np.ndarray, ldr: np.ndarray, raw: np.ndarray) -> np.ndarray:

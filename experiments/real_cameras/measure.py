@@ -57,8 +57,8 @@ def _judge(kind: str, cases: Iterable[Case], converter: Converter) -> Iterator[R
         stack = case.stack
         for conversion in converter.conversions(case):
             errors = score(conversion.light, stack.truth, stack.frames[stack.query])
-            refusal = conversion.refusal
-            yield Row(kind, case.label, stack.camera, stack.is_phone, conversion.system, refusal, *errors)
+            about = (kind, case.label, stack.camera, stack.is_phone, stack.is_shown)
+            yield Row(*about, conversion.system, conversion.refusal, *errors)
 
 
 def _parse() -> argparse.Namespace:

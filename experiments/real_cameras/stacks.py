@@ -13,6 +13,7 @@ MAX_SIDE_PX = 768
 # The photograph to convert is the frame in which about so much clips.
 _CLIPPED_SHARE = 0.12
 _CLIPPED = 250
+_HIDDEN_SHARE = 0.1
 _PHONES = ("X00ID", "G8232", "SM-A528B", "XQ-CT72", "iPhone", "Pixel", "SM-G", "Redmi", "HUAWEI", "ONEPLUS")
 
 
@@ -42,6 +43,12 @@ class Stack:
     def is_phone(self) -> bool:
         """Whether a phone took it."""
         return any(word in self.camera for word in _PHONES)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the darkest frame shows nine tenths of what the query clips; else the truth there is a bound."""
+        clipped, darkest = self.frames[self.query] >= _CLIPPED, self.frames[int(np.argmin(self.times_s))]
+        return bool(clipped.any()) and float((darkest >= _CLIPPED)[clipped].mean()) < _HIDDEN_SHARE
 
     def nearest(self, evs: Sequence[float], *, without_query: bool = False) -> list[int]:
         """Return the frames whose exposure is nearest to so many stops from the query's."""

@@ -12,15 +12,19 @@ import torch
 from stacks import Case, apply_curve, recover_response
 
 import ldr2hdr
+from ldr2hdr.io.shot import Shot
 from ldr2hdr.radiometry import CLIPPED_LEVEL
 from ldr2hdr.reconstructor import BoundReconstructor
 
 FIT = "response fit (OpenCV's Debevec)"
 RESPONSE, WHOLE = "ldr2hdr, response alone", "ldr2hdr"
+TIMED = "ldr2hdr, exposure time known"
 SINGLE = "ldr2hdr, single-shot"
 CONSTANTS = f"{RESPONSE}, two constants"
 # Stops over white where all channels clip, and where some do, by the same development stacks as the network's offsets
 _MEAN_STOPS = (1.5, 0.4)
+# Of the stacks only the times are known; aperture and ISO are taken for those of a tripod
+_F_NUMBER, _ISO = 5.6, 100.0
 
 
 class Conversion(NamedTuple):
@@ -62,9 +66,12 @@ class Converter:
         frames, times_s = case.teaching()
         if len(frames) > 1:
             yield from _with_twice_white(FIT, np.exp(apply_curve(recover_response(frames, times_s), ldr)), ldr)
-        yield from self._learned(ldr, frames, times_s)
+        shot = Shot(exposure_time_s=float(case.stack.times_s[case.stack.query]), f_number=_F_NUMBER, iso=_ISO)
+        yield from self._learned(ldr, frames, times_s, shot)
 
-    def _learned(self, ldr: np.ndarray, frames: Sequence[np.ndarray], times_s: np.ndarray) -> Iterator[Conversion]:
+    def _learned(
+        self, ldr: np.ndarray, frames: Sequence[np.ndarray], times_s: np.ndarray, shot: Shot
+    ) -> Iterator[Conversion]:
         picture = torch.from_numpy(ldr.copy()).permute(2, 0, 1).float() / 255
         network, refusal = self.model.single_shot(), ""
         if len(frames) > 1:
@@ -74,11 +81,13 @@ class Converter:
         with torch.inference_mode():
             response = as_array(network.response.linearize(picture[None], network.weights))
             whole = as_array(network(picture[None]))
+            timed = as_array(network.taken_at(shot.absolute_ev)(picture[None]))
         yield from (part._replace(refusal=refusal) for part in _with_twice_white(RESPONSE, response, ldr))
         clipped = ldr >= CLIPPED_LEVEL
         stops = np.where(clipped.all(axis=-1, keepdims=True), *_MEAN_STOPS)
         yield Conversion(CONSTANTS, np.where(clipped, response * 2**stops, response), refusal)
         yield Conversion(WHOLE, whole, refusal)
+        yield Conversion(TIMED, timed, refusal)
 
     def _adapt(self, frames: Sequence[np.ndarray], times_s: np.ndarray) -> tuple[BoundReconstructor, str]:
         """Return the network adapted to the frames, or the unadapted one with the reason why they were refused.

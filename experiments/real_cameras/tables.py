@@ -6,18 +6,22 @@ from typing import NamedTuple
 
 import torch
 from scoring import COLUMNS
-from systems import CONSTANTS, FIT, SINGLE, WHOLE
+from systems import CONSTANTS, FIT, SINGLE, TIMED, WHOLE
 
 from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean, is_undecided
 
 
 class Row(NamedTuple):
-    """One photograph by one system; errors in stops, NaN where not defined."""
+    """One photograph by one system; errors in stops, NaN where not defined.
+
+    ``is_shown`` is whether the truth of what clips is known: the darkest frame shows nine tenths of it.
+    """
 
     kind: str
     label: str
     camera: str
     is_phone: bool
+    is_shown: bool
     system: str
     refusal: str
     ok: float
@@ -37,6 +41,7 @@ def write_tables(path: Path, rows: Sequence[Row], *, titles: Mapping[str, str], 
         parts.append(f"## {title}\n")
         groups = {"all cameras": chosen, "dedicated": [row for row in chosen if not row.is_phone]}
         groups["phones"] = [row for row in chosen if row.is_phone]
+        groups["the darkest frame shows what clips"] = [row for row in chosen if row.is_shown]
         for name, group in groups.items():
             if group:
                 parts += [f"### {name}\n", _means(group, seed=seed), _differences(group, seed=seed)]
@@ -61,7 +66,7 @@ def _differences(rows: Sequence[Row], *, seed: int) -> str:
         if (
             other == WHOLE
             or WHOLE not in systems
-            or (other not in (FIT, SINGLE, CONSTANTS) and "twice white" not in other)
+            or (other not in (FIT, SINGLE, CONSTANTS, TIMED) and "twice white" not in other)
         ):
             continue
         # two exposures of a scene may be one and the same: then there is nothing that OpenCV could fit

@@ -100,6 +100,7 @@ def convert_photo(
         ValueError: If the photograph is large, and the network cannot work on tiles.
     """
     photo = read(job.photo)
+    network = network.taken_at(photo.source.shot.absolute_ev)
     height, width = photo.ldr.shape[1:]
     has_spread = tone_error_stops is not None and network.has_distribution
     bands = reconstruct_bands(

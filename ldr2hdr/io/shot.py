@@ -107,6 +107,11 @@ class Shot(NamedTuple):
             return None
         return math.log2(self.exposure_time_s * (self.iso or 100.0) / 100.0 / (self.f_number or 1.0) ** 2)
 
+    @property
+    def absolute_ev(self) -> float | None:
+        """`ev` where EXIF has all of time, aperture and ISO, so that it says how bright the scene was; None else."""
+        return self.ev if self.f_number and self.iso else None
+
 
 def describe_shot(block: ExifBlock, xmp: bytes | None = None) -> Shot:
     """Return what an EXIF block says of a shot, and where it says nothing, what the XMP packet does.

@@ -186,6 +186,23 @@ def test_an_answer_of_no_gain_is_the_offset() -> None:
     torch.testing.assert_close(median[:, 0, 25:55, 85:115], torch.full((1, 30, 30), 0.5), atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize(("over", "counted"), [(2.0, 2.0), (-3.0, -3.0), (20.0, 6.0)])
+def test_a_photograph_of_a_dim_room_has_brighter_lamps(over: float, counted: float) -> None:
+    """By so much for each stop of exposure over the typical one, where all channels clip and where one does."""
+    ldr = torch.full((1, 3, 96, 128), 40 / 255)
+    ldr[:, :, 20:60, 20:60] = 1.0
+    ldr[:, 0, 20:60, 80:120] = 1.0
+    net = small_net(stops_per_ev=(0.2, 0.1), typical_ev=-7.0)
+    with torch.no_grad():
+        before, after = (
+            one.distribution(ldr, linearized(ldr)).quantile(0.5)
+            for one in (net, net.taken_at(5.0).taken_at(-7.0 + over))
+        )
+    added = after - before
+    torch.testing.assert_close(added[:, :, 25:55, 25:55], torch.full((1, 3, 30, 30), 0.2 * counted), atol=0.01, rtol=0)
+    torch.testing.assert_close(added[:, 0, 25:55, 85:115], torch.full((1, 30, 30), 0.1 * counted), atol=0.01, rtol=0)
+
+
 def test_the_statistic_is_the_user_s() -> None:
     ldr = smooth_picture(40, 60)
     net = small_net()
@@ -266,6 +283,7 @@ def test_a_look_does_not_depend_on_the_strips() -> None:
         ({"calibration": (1.0, 0.0)}, "calibration"),
         ({"gain": (1.0, -0.1)}, "gain"),
         ({"offset_stops": (1.0,)}, "offset_stops"),
+        ({"stops_per_ev": (0.1,)}, "stops_per_ev"),
         ({"widths": (4,)}, "widths"),
     ],
 )

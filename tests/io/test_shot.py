@@ -273,6 +273,13 @@ def test_settings_in_the_main_directory_count():
     assert (both.exposure_time_s, both.f_number, both.ev) == (0.5, 4.0, -5.0)
 
 
+@pytest.mark.parametrize("untold", ["exposure_time_s", "f_number", "iso"])
+def test_how_bright_the_scene_was_takes_time_aperture_and_iso(untold):
+    shot = Shot(exposure_time_s=0.5, f_number=4.0, iso=200.0)
+    assert shot.absolute_ev == shot.ev == -4.0
+    assert shot._replace(**{untold: None}).absolute_ev is None
+
+
 def test_random_damage_tells_less_and_never_fails(rng):
     whole = block(Make="Canon", Model="R5", Orientation=6, DateTime="2024:01:01 00:00:00")
     for _ in range(300):

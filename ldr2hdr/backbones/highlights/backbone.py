@@ -33,6 +33,8 @@ _BEGIN: Final = 0.5
 _GUIDE: Final = 6
 _BLOCK_PX: Final = 512
 _LEAST_SHARE: Final = 1e-3
+# Farther from the typical exposure no photograph was measured.
+_MOST_OVER_STOPS: Final = 6.0
 BackboneT = TypeVar("BackboneT", bound="AbstractHighlightBackbone[Any]")
 
 
@@ -54,6 +56,14 @@ class AbstractHighlightBackbone(AbstractBackbone[PreparedT]):
         other = copy.copy(self)
         other.statistic = require_statistic(statistic)
         return other
+
+    def taken_at(self: BackboneT, ev: float) -> BackboneT:
+        """Return a backbone of the same parameters for photographs of this absolute exposure; this one if it is none.
+
+        Args:
+            ev: ``t / N**2 * ISO / 100`` in stops: the less, the brighter is what it shows as white.
+        """
+        return self
 
     @abstractmethod
     def distribution(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Excess:
@@ -110,6 +120,9 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         gain: What a stop of the network's answer counts where all channels clip, and where some do. Real photographs
             lose light that views of panoramas do not tell of: there an answer near a constant has less error.
         offset_stops: What is added to it, likewise.
+        stops_per_ev: What is added besides, likewise, for each stop of absolute exposure above ``typical_ev``, see
+            ``taken_at``: white is dark in a dim room, and lamps and windows are as bright there as elsewhere.
+        typical_ev: Exposure at which nothing is added, and of photographs that do not say theirs: 1/5 s at f/5.6.
         clipped_level_stops: What the response stage makes of level 250, in stops over its white; below 0 where it has
             its white at level 255.
 
@@ -126,6 +139,8 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         calibration: Sequence[float] = (1.0, 1.0),
         gain: Sequence[float] = (1.0, 1.0),
         offset_stops: Sequence[float] = (0.0, 0.0),
+        stops_per_ev: Sequence[float] = (0.0, 0.0),
+        typical_ev: float = -7.3,
         clipped_level_stops: float = 0.0,
     ) -> None:
         super().__init__()
@@ -136,17 +151,25 @@ class Highlights(AbstractHighlightBackbone[Looked]):
             )
         if len(calibration) != 2 or min(calibration) <= 0:
             raise ValueError(f"backbone.calibration must be two positive factors, got {list(calibration)}")
-        if len(gain) != 2 or min(gain) < 0 or len(offset_stops) != 2:
+        if len(gain) != 2 or min(gain) < 0 or not len(offset_stops) == len(stops_per_ev) == 2:
             raise ValueError(
-                "backbone.gain must be two numbers of at least 0 and backbone.offset_stops two numbers, got "
-                f"{list(gain)} and {list(offset_stops)}"
+                "backbone.gain must be two numbers of at least 0, backbone.offset_stops and backbone.stops_per_ev two "
+                f"numbers each, got {list(gain)}, {list(offset_stops)} and {list(stops_per_ev)}"
             )
         self.work_px = work_px
         self.statistic = require_statistic(statistic)
         self.calibration = tuple(calibration)
         self.gain, self.offset_stops = tuple(gain), tuple(offset_stops)
+        self.stops_per_ev, self.typical_ev = tuple(stops_per_ev), typical_ev
+        self._over_typical_ev = 0.0
         self.clipped_level_stops = clipped_level_stops
         self.net = HighlightNet(widths, code_size)
+
+    def taken_at(self, ev: float) -> "Highlights":
+        """Return the network that adds ``stops_per_ev``, over at most 6 stops; for the argument see the base."""
+        other = copy.copy(self)
+        other._over_typical_ev = min(max(ev - self.typical_ev, -_MOST_OVER_STOPS), _MOST_OVER_STOPS)
+        return other
 
     def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Reconstruct sensor exposure: an `Answer`, of which a loss may ask more."""
@@ -175,7 +198,9 @@ class Highlights(AbstractHighlightBackbone[Looked]):
         weights = full.expand(-1, 3, -1, -1) + _LEAST_SHARE, part.clamp_min(0) + _LEAST_SHARE
         around = _smooth(_smooth(means[:, 10:]))
         clipped, bright, choice = around[:, :3], around[:, 3:6], around[:, 6:]
-        pair = Pair(*map(Excess.moved, self.net(seen), self.gain, self.offset_stops))
+        settings = zip(self.offset_stops, self.stops_per_ev, strict=True)
+        offsets = [by + per_ev * self._over_typical_ev for by, per_ev in settings]
+        pair = Pair(*map(Excess.moved, self.net(seen), self.gain, offsets))
         guide = torch.maximum(_least_around(means[:, 10:13]), _entering(clipped / (bright + _LEAST_SHARE)))
         return Looked(size, pair, weights, guide, choice)
 

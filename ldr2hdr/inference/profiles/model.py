@@ -53,7 +53,7 @@ class AdaptedCamera:
         """Reconstruct a photograph.
 
         Args:
-            photo: A file, or display-referred values ``(3, H, W)`` in [0, 1].
+            photo: A file, or display-referred values ``(3, H, W)`` in [0, 1], of which no exposure is known.
 
         Returns:
             Linear Rec. 709 sensor exposure on the CPU, 1 at the camera's white, unbounded above.
@@ -62,7 +62,7 @@ class AdaptedCamera:
             ImageError: If the file cannot be read.
             ValueError: If the photograph is large, and the network cannot work on tiles.
         """
-        return reconstruct_photo(_picture(photo), self.network)
+        return _reconstruct(photo, self.network)
 
     def save(self, path: Path | str) -> None:
         """Write the profile, whole or not at all; errors as for `write_profile`."""
@@ -85,7 +85,7 @@ class Model:
 
     def __call__(self, photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:
         """Reconstruct a photograph by any camera; arguments, result and errors as for `AdaptedCamera`."""
-        return reconstruct_photo(_picture(photo), self.single_shot())
+        return _reconstruct(photo, self.single_shot())
 
     @property
     def compares_pairs(self) -> bool:
@@ -277,8 +277,11 @@ def _require_curve(model: nn.Module, statistics: Statistics) -> None:
         raise ValueError("what it says of the response gives no curve")
 
 
-def _picture(photo: Path | str | Tensor) -> Float[Tensor, "3 h w"]:
-    return photo if isinstance(photo, Tensor) else read_photo(photo).ldr
+def _reconstruct(photo: Path | str | Tensor, network: BoundReconstructor) -> Float[Tensor, "3 h w"]:
+    if isinstance(photo, Tensor):
+        return reconstruct_photo(photo, network)
+    read = read_photo(photo)
+    return reconstruct_photo(read.ldr, network.taken_at(read.source.shot.absolute_ev))
 
 
 def _part_of(on_share: OnShare, number: int, count: int) -> OnShare:

@@ -2,17 +2,23 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+from PIL.TiffImagePlugin import IFDRational
 
 import ldr2hdr
 from ldr2hdr import build, cli
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.data.cameras.camera import Camera
+from ldr2hdr.inference.convert import convert_photo
+from ldr2hdr.inference.outputs import Job
 from ldr2hdr.inference.profiles.model import Model
 from ldr2hdr.inference.weights import SHIPPED
-from ldr2hdr.io import read_radiance
+from ldr2hdr.io import read_photo, read_radiance
 from ldr2hdr.io.weights import Weights, read_weights, write_weights
 from ldr2hdr.metrics.hdr import evaluate_pictures
 from ldr2hdr.training.checkpoints import checkpoint_hash
@@ -24,6 +30,30 @@ CARD = Path(build.CONF_DIR).parent / "experiments" / "pretrained" / "README.md"
 @pytest.fixture(scope="module")
 def model() -> Model:
     return ldr2hdr.load()
+
+
+def lamp(path: Path, *, time_s: float, f_number: float, iso: int) -> Path:
+    """Write a photograph of a lamp with its settings."""
+    levels = np.full((96, 128, 3), 60, np.uint8)
+    levels[30:60, 40:80] = 255
+    exif = Image.Exif()
+    exif.get_ifd(IFD.Exif).update(
+        {Base.ExposureTime: IFDRational(time_s), Base.FNumber: IFDRational(f_number), Base.ISOSpeedRatings: iso}
+    )
+    Image.fromarray(levels).save(path, exif=exif, quality=100)
+    return path
+
+
+def test_a_lamp_in_a_dim_room_stands_farther_above_white_than_a_sunlit_wall(model: Model, tmp_path: Path) -> None:
+    """What EXIF says of how bright the scene was moves clipped light, and no other; a tensor is of a typical scene."""
+    dim = lamp(tmp_path / "dim.jpg", time_s=0.25, f_number=2.8, iso=400)
+    bright = lamp(tmp_path / "bright.jpg", time_s=1 / 500, f_number=8.0, iso=100)
+    in_dim, typical, in_bright = (model(photo) for photo in (dim, read_photo(dim).ldr, bright))
+    stops = torch.stack([torch.log2(light[:, 40:50, 55:65].mean()) for light in (in_bright, typical, in_dim)])
+    assert (stops.diff() > 0.2).all()
+    torch.testing.assert_close(in_dim[:, :20], in_bright[:, :20], atol=0, rtol=0)
+    convert_photo(Job(dim, tmp_path / "dim.exr"), model.single_shot(), is_half=False)
+    torch.testing.assert_close(read_radiance(tmp_path / "dim.exr"), in_dim)
 
 
 def test_it_is_small_and_the_one_of_the_card(model: Model) -> None:
