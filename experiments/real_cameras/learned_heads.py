@@ -58,7 +58,8 @@ def conversions(learner: AbstractMetaLearner, case: Case) -> Iterator[tuple[str,
     yield "curve, single-shot", as_array(response(picture, None))
     yield "curve, adapted", as_array(response(picture, statistics.of_network))
     beside, law = learner.model.beside, learner.model.regress(picture, statistics)
-    yield "local", as_array(beside(picture, beside.sufficient_statistics(support)))
+    if beside is not None:
+        yield "local", as_array(beside(picture, beside.sufficient_statistics(support)))
     yield "regression alone", as_array(learner.model.solvable.head.render(law.mean, law.linear))
     yield "single-shot", as_array(learner.single_shot()(picture))
     yield "adapted", as_array(learner.adapt(support)(picture))

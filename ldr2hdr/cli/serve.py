@@ -46,7 +46,11 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--max-mb", type=_positive, default=200.0, metavar="MB", help="most to send at once (default: 200)"
     )
     parser.add_argument(
-        "--max-megapixels", type=_positive, default=64.0, metavar="MP", help="largest photograph (default: 64)"
+        "--max-megapixels",
+        type=_megapixels,
+        default=64.0,
+        metavar="MP",
+        help="largest photograph (default: 64; at most 134)",
     )
     parser.set_defaults(run=_run)
 
@@ -84,6 +88,15 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
     return int(text)
+
+
+def _megapixels(text: str) -> float:
+    from ldr2hdr.io.files import MAX_PIXELS  # brings OpenCV, which no --help needs
+
+    number = _positive(text)
+    if number * 1e6 > MAX_PIXELS:
+        raise argparse.ArgumentTypeError(f"expected at most {MAX_PIXELS / 1e6:.0f} megapixels, got {text!r}")
+    return number
 
 
 def _positive(text: str) -> float:

@@ -81,7 +81,8 @@ def test_a_missing_package_is_named(
 
 
 @pytest.mark.parametrize(
-    "words", [["--port", "70000"], ["--port", "x"], ["--max-mb", "0"], ["--max-megapixels", "nan"]]
+    "words",
+    [["--port", "70000"], ["--port", "x"], ["--max-mb", "0"], ["--max-megapixels", "nan"], ["--max-megapixels", "135"]],
 )
 def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
