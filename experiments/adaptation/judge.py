@@ -32,6 +32,8 @@ COLUMNS = {
     "scene, phone": ["task=scene", "labels=merge", "camera=phone"],
     "profile, dorf": ["task=profile", "labels=merge", "camera=dorf"],
     "profile, phone": ["task=profile", "labels=merge", "camera=phone"],
+    "camera, dorf": ["task=camera", "labels=truth", "camera=dorf"],
+    "scene, dorf": ["task=scene", "labels=merge", "camera=dorf"],
 }
 PLACES = Path(__file__).with_name("places.csv")
 ADAPTED, SINGLE = "adapted", "single-shot"

@@ -148,7 +148,7 @@ def draw_scene(
         glare = float(np.exp(generator.uniform(*np.log(_GLARE)))) if generator.random() < 0.85 else 0.0
         light = light * balance(light, generator)[:, None, None]
         if glare:
-            light = add_glare(light, share=glare, parts=generator.dirichlet((1, 1, 1)))
+            light = add_glare(light, share=glare, parts=generator.dirichlet((1, 1, 1)).tolist())
         median, spread, least, largest = _SHARE
         share = float(np.clip(median * np.exp(generator.normal(0, spread)), least, largest))
         white = np.quantile(light.max(axis=0)[::2, ::2], 1 - share)
