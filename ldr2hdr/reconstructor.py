@@ -83,12 +83,19 @@ class Reconstructor(nn.Module):
         return self._headed_backbone().features(ldr, linear), linear
 
     def averaged_with(
-        self, beside: nn.Module, *, statistics: Statistics, shares: Float[Tensor, " 2"]
+        self, beside: AbstractResponse[Any, Any, Any], *, statistics: Statistics, shares: Float[Tensor, " 2"]
     ) -> "Reconstructor":
-        """Return the network whose answer is averaged with that of a closed form; see `AveragedBackbone`."""
-        return Reconstructor(
-            self.response, AveragedBackbone(self.backbone, beside, statistics=statistics, shares=shares)
-        )
+        """Return the network whose answer is averaged with that of a closed form; see `AveragedBackbone`.
+
+        Args:
+            beside: The closed form.
+            statistics: Of the camera, for the closed form.
+            shares: What each of the two counts.
+        """
+        with full_precision(shares):
+            weights = beside.weights(statistics)
+        backbone = self._headed_backbone()
+        return Reconstructor(self.response, AveragedBackbone(backbone, beside, weights=weights, shares=shares))
 
     def _headed_backbone(self) -> AbstractHeadedBackbone:
         if not isinstance(self.backbone, AbstractHeadedBackbone):

@@ -32,6 +32,8 @@ COLUMNS = {
     "scene, phone": ["task=scene", "labels=merge", "camera=phone"],
     "profile, dorf": ["task=profile", "labels=merge", "camera=dorf"],
     "profile, phone": ["task=profile", "labels=merge", "camera=phone"],
+    "camera, dorf": ["task=camera", "labels=truth", "camera=dorf"],
+    "scene, dorf": ["task=scene", "labels=merge", "camera=dorf"],
 }
 PLACES = Path(__file__).with_name("places.csv")
 ADAPTED, SINGLE = "adapted", "single-shot"
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--shots", nargs="*", type=int, default=[2], help="of tasks of a camera; others have 2 or 3")
     parser.add_argument("--num-tasks", type=int, default=24)
     parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--set", nargs="*", default=[], help="configuration of tasks, as task.drift.balance_stops=0.2")
     parser.add_argument("--out", type=Path, default=Path("outputs/adaptation"))
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -71,7 +74,7 @@ def require_split(root: Path) -> None:
 
 def tasks_of(column: str, args: argparse.Namespace, shots: int) -> Iterator[Task]:
     """Yield the tasks of a column, by cameras outside the ranges of training."""
-    overrides = [*COLUMNS[column], f"dataset.root={args.root.resolve()}", f"task.shots={shots}"]
+    overrides = [*COLUMNS[column], f"dataset.root={args.root.resolve()}", f"task.shots={shots}", *args.set]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=[*overrides, "paths.output_dir=.", "paths.cache_dir=.cache/ldr2hdr"])
     tasks = build_tasks(cfg, build_source(cfg), split=args.split, ranges="unseen", seed=args.seed)

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 from places import PLACES_FILE, Panorama, read_places
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from views import SIZES, Scene, Views, bytes_per_view
 
+from ldr2hdr.data.cameras.drift import add_glare
 from ldr2hdr.data.scenes.cache import CachedPicture, cache_picture
 from ldr2hdr.data.scenes.places import SPLITS, Split
 from ldr2hdr.data.scenes.projection import render_view
@@ -32,8 +32,7 @@ _DARKEST_STOPS: Final = -14.0
 # Median of green over white, in stops: levels 16 to 215 of a usual camera
 _MIDDLE_STOPS: Final = (-8.5, -0.5)
 _MAX_DRAWS: Final = 1000
-# Widths of the lens's veil, in parts of the longer side, and the least and largest share of the light in it
-_VEILS: Final = (0.012, 0.05, 0.25)
+# Least and largest share of the light in the lens's veil
 _GLARE: Final = (0.002, 0.08)
 # Of the share of pixels above white: median, spread in nats, least, largest
 _SHARE: Final = (0.09, 0.9, 0.003, 0.5)
@@ -147,7 +146,9 @@ def draw_scene(
         light = look(source.picture, generator, size=size)
         is_censored = light >= source.ceiling[:, None, None]
         glare = float(np.exp(generator.uniform(*np.log(_GLARE)))) if generator.random() < 0.85 else 0.0
-        light = add_glare(light * balance(light, generator)[:, None, None], generator, share=glare)
+        light = light * balance(light, generator)[:, None, None]
+        if glare:
+            light = add_glare(light, share=glare, parts=generator.dirichlet((1, 1, 1)).tolist())
         median, spread, least, largest = _SHARE
         share = float(np.clip(median * np.exp(generator.normal(0, spread)), least, largest))
         white = np.quantile(light.max(axis=0)[::2, ::2], 1 - share)
@@ -191,22 +192,6 @@ def balance(light: Float[np.ndarray, "3 h w"], generator: np.random.Generator) -
     missed = generator.normal(0, 0.12 if generator.random() < 0.75 else 0.3, 3)
     gains = (mean[1] / mean) ** strength * 2.0**missed
     return np.clip(gains / gains[1], 0.2, 5).astype(np.float32)
-
-
-def add_glare(
-    light: Float[np.ndarray, "3 h w"], generator: np.random.Generator, *, share: float
-) -> Float[np.ndarray, "3 h w"]:
-    """Spread a share of the light by blurs of three widths, as a lens does; light beyond the border is as within."""
-    if share == 0:
-        return light
-    height, width = light.shape[1:]
-    picture = np.ascontiguousarray(light.transpose(1, 2, 0))
-    small = cv2.resize(picture, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-    veil = np.zeros_like(picture)
-    for part, relative in zip(generator.dirichlet((1, 1, 1)), _VEILS, strict=True):
-        blurred = cv2.GaussianBlur(small, (0, 0), relative * max(small.shape), borderType=cv2.BORDER_REFLECT)
-        veil += np.float32(part) * cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
-    return ((1 - share) * picture + np.float32(share) * veil).transpose(2, 0, 1)
 
 
 if __name__ == "__main__":

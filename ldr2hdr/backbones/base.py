@@ -30,6 +30,11 @@ class AbstractBackbone(nn.Module, ABC, Generic[PreparedT]):
     from afar has to come by ``prepare``, and what it takes from near by the halo that ``locality`` asks for.
     """
 
+    @property
+    def label(self) -> str:
+        """Return the name for error messages."""
+        return type(self).__name__
+
     @abstractmethod
     def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Reconstruct sensor exposure.

@@ -137,8 +137,8 @@ def _cut_both(network: BoundReconstructor, size: tuple[int, int], *, tile_px: in
     num_pixels = size[0] * size[1]
     if num_pixels > _WHOLE_PX:
         raise ValueError(
-            f"the backbone {type(network.backbone).__name__} cannot work on tiles, as each of its pixels depends on "
-            "the whole picture; backbone.norm=group makes it so, if it has that option, and pixel does not. Only "
+            f"the backbone {network.backbone.label} cannot work on tiles, as each of its pixels depends on the whole "
+            "picture, as backbone=context looks at it, and as backbone.norm=group does and norm=pixel does not. Only "
             f"photographs of up to {_WHOLE_PX / 1e6:.1f} megapixels are converted whole, got {num_pixels / 1e6:.1f}; "
             "make it smaller"
         )

@@ -123,13 +123,6 @@ def test_what_a_panorama_clips_is_censored(study, cache):
         assert stops[is_censored].mean() > stops[~is_censored].mean() + 2
 
 
-def test_glare_keeps_the_light(study):
-    light = np.random.default_rng(0).random((3, 192, 256), np.float32)
-    spread = study["render"].add_glare(light, np.random.default_rng(1), share=0.5)
-    assert spread.mean() == pytest.approx(light.mean(), rel=1e-2)
-    assert spread.std() < 0.6 * light.std()
-
-
 def test_a_photograph_of_known_light_is_believed_right_where_it_is_exposed(study, database):
     """Behind the true curve, linear and truth differ by half a level's worth of noise and rounding."""
     ramp = np.linspace(-5, 3, 256, dtype=np.float32)

@@ -1,5 +1,7 @@
 """Held-out errors against the leave-one-out formula of least squares, and shares where the answer is known."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from networks import batch, reconstructor, shots
 from test_engines import make
 from torch import Tensor, nn
 
+from ldr2hdr.inference import tiling
+from ldr2hdr.inference.tiling import reconstruct_bands
 from ldr2hdr.meta.alpaca import BayesianHead
 from ldr2hdr.meta.held_out import held_out_errors, leave_out, shares_of
 from ldr2hdr.radiometry import LOG_OFFSET
@@ -96,11 +100,11 @@ class Curve(nn.Module):
         return self.factor * (1.3 * ldr**2 + 0.01)
 
 
-def head(beside: nn.Module | None) -> BayesianHead:
+def head(beside: nn.Module | None, *, backbone: str = "unet", norm: str = "pixel") -> BayesianHead:
     """A regression whose prior is not that of a correction of nothing."""
     torch.manual_seed(2)
     settings = {"num_priors": 2, "prior_deviation": 0.2, "drift_deviation": 0.07, "pixels": 30.0, "trust": 0.1}
-    return BayesianHead(reconstructor("unet", "ridge"), beside=beside, **settings).double().eval()
+    return BayesianHead(reconstructor(backbone, "ridge", norm=norm), beside=beside, **settings).double().eval()
 
 
 @torch.no_grad()
@@ -152,8 +156,31 @@ def test_folding_keeps_the_average(support: Shots) -> None:
     prepared = bound.prepare([query], (8, 8))
     whole = (slice(0, 8), slice(0, 8))
     torch.testing.assert_close(bound.reconstruct(query, prepared=prepared, window=whole), expected)
-    assert bound.locality is None
     assert bound.float()(query.float()).dtype == torch.float32
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("backbone", ["unet", "resnet"])
+@pytest.mark.parametrize("beside", [LocalRidgeResponse, RidgeResponse])
+def test_a_picture_is_cut_where_the_backbone_allows_it(beside: Callable[[], nn.Module], backbone: str) -> None:
+    """Failed: averaged with a closed form, no network worked on tiles, and large photographs were refused."""
+    model, picture = head(beside(), backbone=backbone), shots(3, 1, crop_px=70).ldr[..., :50]
+    folded = model.fold(model.sufficient_statistics(shots(1)))
+    bound = folded.network.bind(folded.statistics)
+    assert bound.locality == bound.backbone.backbone.locality()
+    bands = list(reconstruct_bands(bound, lambda *window: picture[0][:, *window], size=(70, 50), tile_px=16))
+    assert len(bands) > 3
+    torch.testing.assert_close(torch.cat(bands, dim=1)[None], bound(picture), rtol=1e-9, atol=1e-12)
+
+
+@torch.no_grad()
+def test_a_network_of_the_whole_picture_is_refused_by_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failed: the message named what averages, which has no norm to change."""
+    model, picture = head(LocalRidgeResponse(), norm="group"), shots(3, 1).ldr[0]
+    folded = model.fold(model.sufficient_statistics(shots(1)))
+    monkeypatch.setattr(tiling, "_WHOLE_PX", 63)
+    with pytest.raises(ValueError, match=r"UNet cannot work on tiles.*norm=pixel does not"):
+        next(reconstruct_bands(folded.network.bind(folded.statistics), lambda *window: picture, size=(8, 8)))
 
 
 @torch.no_grad()

@@ -2,7 +2,8 @@
 
 A *family* is what the configuration describes: the distributions of all parameters. A *camera* is one draw of
 them. Only noise and metering differ from picture to picture, and they draw from the generator that is passed
-in. A CPU generator gives the same pictures for tensors on any device, up to the device's rounding.
+in; `Drift` changes the light in front of a camera. A CPU generator gives the same pictures for tensors on any device,
+up to the device's rounding.
 
 A camera's *white* is the sensor exposure 1, at which its green channel clips in the picture's centre. Optics, colour
 gains, mixing and vignetting come after the sensor exposure that is to be recovered, so the other channels, the corners

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from ldr2hdr.data.cameras.camera import CameraFamily
+from ldr2hdr.data.cameras.drift import Drift
 from ldr2hdr.data.cameras.ranges import Ranges
 from ldr2hdr.data.scenes.places import Split
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
@@ -28,6 +29,7 @@ def mix_kinds(
     profile_evs: Sequence[float],
     weights: Mapping[str, float],
     camera_device: str = "cpu",
+    drift: Drift | None = None,
 ) -> MixedTasks:
     """Make a data set in which ``task=camera``, ``task=scene`` and ``task=profile`` take turns.
 
@@ -45,6 +47,7 @@ def mix_kinds(
         profile_evs: The bracket of ``task=profile``.
         weights: Shares of ``camera``, ``scene`` and ``profile``; what is not named is left out.
         camera_device: Where cameras shoot.
+        drift: Glare and white balance that differ from picture to picture; None for none.
 
     Raises:
         ValueError: As for each kind, and if a weight names no kind.
@@ -65,6 +68,7 @@ def mix_kinds(
             queries=queries,
             crop_px=crop_px,
             camera_device=camera_device,
+            drift=drift or Drift(),
             **bracket,
         )
 

@@ -56,5 +56,7 @@ class ProfileTasks(AbstractRenderedTasks):
         evs = torch.cat([evs, evs.new_zeros(self.queries)])
         return Exposed(torch.cat([bracket, metered[1:]]), places, evs)
 
-    def _truth(self, camera: Camera, exposure: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        return camera.light(exposure)
+    def _truth(
+        self, camera: Camera, exposure: Float[Tensor, "n 3 h w"], lit: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, "n 3 h w"]:
+        return camera.light(lit)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from ldr2hdr.data.cameras.camera import Camera
+from ldr2hdr.data.cameras.drift import Drift
 from ldr2hdr.data.tasks.base import AbstractTasks
 from ldr2hdr.data.tasks.draws import task_generator
 from ldr2hdr.radiometry import expose
@@ -38,12 +39,15 @@ class AbstractRenderedTasks(AbstractTasks):
     Attributes:
         camera_device: Where cameras meter and shoot, and where the tasks are; their draws are those of the CPU, so the
             pictures are the same up to the device's rounding. Anything but ``cpu`` wants ``data.num_workers=0``.
+        drift: Glare and white balance that differ from picture to picture; none by default. The support of one scene is
+            a bracket of one moment, each query has its own. Whatever they are, all else of a task is the same.
 
     Raises:
         ValueError: If there is no camera family, or the device is not there.
     """
 
     camera_device: str = "cpu"
+    drift: Drift = field(default_factory=Drift)
     device: torch.device = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,8 +70,11 @@ class AbstractRenderedTasks(AbstractTasks):
         family_name = list(self.cameras)[index % len(self.cameras)]
         camera = self.cameras[family_name].sample(generator, ranges=self.ranges)
         exposure, places, evs = self._exposures(camera, generator)
-        ldr = camera.shoot(exposure, generator)
-        truth = self._truth(camera, exposure)
+        # of a generator of its own, so that no other draw depends on it
+        drifting = task_generator(self.seed, self.split, f"{self.ranges}/drift", index, attempt)
+        lit = self.drift(exposure, drifting, num_alike=self.shots if self.is_one_scene else 1)
+        ldr = camera.shoot(lit, generator)
+        truth = self._truth(camera, exposure, lit)
         shown, taught = ldr[: self.shots], truth[: self.shots]
         return Task(
             support=Shots(shown, self.label_source.label(shown, evs[: self.shots], truth=taught)),
@@ -77,8 +84,10 @@ class AbstractRenderedTasks(AbstractTasks):
             camera=camera.name,
         )
 
-    def _truth(self, camera: Camera, exposure: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Return the exposure that is to be recovered."""
+    def _truth(
+        self, camera: Camera, exposure: Float[Tensor, "n 3 h w"], lit: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Return the exposure that is to be recovered, of those before and after the drift."""
         return exposure
 
     @abstractmethod

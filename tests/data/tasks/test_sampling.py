@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from ldr2hdr.data.cameras.camera import CameraFamily
 from ldr2hdr.data.cameras.development import QuantiseFamily
+from ldr2hdr.data.cameras.drift import Drift
 from ldr2hdr.data.cameras.metering import MeanMetering
 from ldr2hdr.data.cameras.stages import ClipFamily, GainsFamily
 from ldr2hdr.data.scenes.sources import AbstractSceneSource
@@ -151,6 +152,56 @@ def test_a_profile_task_asks_for_light_in_the_colours_of_the_camera():
             torch.testing.assert_close(shots.ldr, shots.exposure.clamp(max=1), rtol=0, atol=0.5 / 255 + 1e-6)
 
 
+DRIFT = Drift(balance_stops=0.4, glare=(0.01, 0.08))
+
+
+def gains_of(shots):
+    """Return red and blue over green of picture over truth, where they do not clip."""
+    inside = shots.ldr < 1
+    light, truth = ((inside * part).sum(dim=(2, 3)) for part in (shots.ldr, shots.exposure))
+    ratio = light / truth
+    return ratio[:, [0, 2]] / ratio[:, 1:2]
+
+
+@KINDS
+def test_a_drift_of_zero_changes_no_bit(kind):
+    assert all(same(make(kind)[index], make(kind, drift=Drift(0.0, [0.0, 0.0]))[index]) for index in range(4))
+
+
+@KINDS
+def test_drift_leaves_cameras_places_and_the_scene_alone(kind):
+    for index in range(4):
+        plain, drifted = make(kind)[index], make(kind, drift=DRIFT)[index]
+        assert (plain.camera, plain.query_places) == (drifted.camera, drifted.query_places)
+        assert not torch.equal(plain.query.ldr, drifted.query.ldr)
+
+
+def test_pictures_of_a_camera_have_gains_of_their_own_and_the_truth_has_none():
+    for index in range(4):
+        plain, drifted = make()[index], make(drift=Drift(0.4))[index]
+        assert torch.equal(plain.support.exposure, drifted.support.exposure)
+        assert torch.equal(plain.query.exposure, drifted.query.exposure)
+        gains = torch.cat([gains_of(drifted.support), gains_of(drifted.query)]).log2()
+        assert torch.cdist(gains, gains).fill_diagonal_(9).min() > 0.02
+
+
+def test_a_scenes_bracket_has_one_balance_and_each_query_its_own():
+    for index in range(4):
+        task = make(SceneTasks, drift=Drift(0.4), evs=(-1.0, -0.5, 0.0, 0.5))[index]
+        support, query = gains_of(task.support).log2(), gains_of(task.query).log2()
+        torch.testing.assert_close(support[0], support[1], rtol=0, atol=0.05)
+        assert (query - support[0]).norm(dim=1).min() > 0.05
+
+
+def test_balance_changes_nothing_in_the_curve_of_a_profile():
+    """Its truth is in the colours of each photograph."""
+    for index in range(4):
+        task = make(ProfileTasks, ranges="unseen", drift=DRIFT)[index]
+        assert not torch.equal(task.query.exposure, make(ProfileTasks, ranges="unseen")[index].query.exposure)
+        for shots in (task.support, task.query):
+            torch.testing.assert_close(shots.ldr, shots.exposure.clamp(max=1), rtol=0, atol=0.5 / 255 + 1e-6)
+
+
 def test_cameras_take_turns_by_family():
     names = [make(families=("a", "b"))[i].camera.split("-")[0] for i in range(4)]
     assert names == ["a", "b", "a", "b"]
@@ -221,6 +272,15 @@ def test_mixed_kinds_are_those_of_their_own_data_sets():
     first = [tasks[index] for index in range(4)]
     assert sum(any(same(task, alone[0]) for alone in own) for task in first) == 3
     assert sum(same(task, own[0][1]) for task in first) == 1
+
+
+def test_mixed_kinds_drift():
+    kinds = mix_kinds(
+        NumberedSource(), {"tiny": family()}, split="train", ranges="seen", seed=0, shots=2, queries=2, crop_px=8,
+        label_source=TruthLabels(), scene_evs=(-4.0, -2.0, 0.0, 2.0), profile_evs=(-2.0, 0.0, 2.0),
+        weights={"camera": 1.0, "scene": 1.0, "profile": 1.0}, drift=DRIFT,
+    )  # fmt: skip
+    assert {tasks.drift for tasks in kinds.tasks.values()} == {DRIFT}
 
 
 @pytest.mark.parametrize("weights", [{}, {"bracket": 1.0}])
