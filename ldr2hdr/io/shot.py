@@ -17,7 +17,8 @@ _Base, _Gps = ExifTags.Base, ExifTags.GPS
 _DATE: Final = "%Y:%m:%d %H:%M:%S"
 _ISO_CAP: Final = 65535
 """The most that PhotographicSensitivity can hold: it stands for this and for all above."""
-_LONGEST_S: Final = 1e6
+_LEAST, _MOST = 1e-9, 1e6
+"""Of seconds, apertures, millimetres; less than the first also of ISO. Beyond, a number is damage."""
 _MOST_STOPS: Final = 100
 """Of APEX values; beyond, ExifTool takes them for damage, too."""
 # By SensitivityType, which of SOS, REI and ISO speed are there; the first is what PhotographicSensitivity stands for
@@ -161,7 +162,7 @@ def _exposure_time(settings: Directory) -> float | None:
         CIPA DC-008, annex C (APEX).
     """
     time_s = _positive(settings.get(_Base.ExposureTime))
-    if time_s is not None and time_s < _LONGEST_S:
+    if time_s is not None:
         return time_s
     stops = _apex(settings.get(_Base.ShutterSpeedValue))
     # zeros in both are of a camera or program that does not know: 1 s is meant only where nothing else is written
@@ -171,7 +172,7 @@ def _exposure_time(settings: Directory) -> float | None:
 def _f_number(settings: Directory) -> float | None:
     """Aperture, by FNumber, or else by ApertureValue, ``N = 2**(Av / 2)``."""
     f_number = _positive(settings.get(_Base.FNumber))
-    if f_number is not None and f_number < _LONGEST_S:
+    if f_number is not None:
         return f_number
     stops = _apex(settings.get(_Base.ApertureValue))
     # a camera that does not know its lens writes zeros: f/1 is meant only where nothing else is written
@@ -187,7 +188,8 @@ def _sensitivity(settings: Directory) -> tuple[float | None, bool]:
     kind = _number(settings.get(_SENSITIVITY_TYPE))
     named = _SENSITIVITIES.get(int(kind) if kind is not None else 0, (_REI, _SOS, _SPEED))
     tags = (_Base.ISOSpeedRatings, *named, _REI, _SOS, _SPEED, _Base.ExposureIndex, _EXPOSURE_INDEX_EP)
-    values = [number for tag in tags for number in _numbers(settings.get(tag)) if number is not None and number > 0]
+    values = [number for tag in tags for number in _numbers(settings.get(tag)) if number is not None]
+    values = [number for number in values if number > _LEAST]
     known = next((number for number in values if number != _ISO_CAP and number < 2**32 - 1), None)
     return known, known is None and bool(values)
 
@@ -255,7 +257,7 @@ def _date(entry: Entry | None) -> str | None:
 
 def _positive(entry: Entry | None) -> float | None:
     number = _number(entry)
-    return number if number is not None and number > 0 else None
+    return number if number is not None and _LEAST < number < _MOST else None
 
 
 def _number(entry: Entry | None) -> float | None:

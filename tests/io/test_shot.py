@@ -265,6 +265,14 @@ def test_a_number_written_as_text_counts(text, time_s):
     assert exposed(time=Entry(2, text)).exposure_time_s == (None if time_s is None else pytest.approx(time_s))
 
 
+@pytest.mark.parametrize("damaged", ["time", "f", "iso"])
+@pytest.mark.parametrize("text", ["1e-170", "1e-320"])
+def test_a_number_too_small_to_be_one_is_untold(damaged, text):
+    """Failed: its square, or its part of the exposure, was 0, and the photograph could not be converted."""
+    settings = {"time": (1, 4), "f": (28, 10), "iso": 400} | {damaged: Entry(2, text)}
+    assert exposed(**settings).absolute_ev is None
+
+
 def test_settings_in_the_main_directory_count():
     """As in TIFF/EP; those of EXIF go before."""
     main = {int(Base.ExposureTime): Entry(5, IFDRational(1, 8)), int(Base.FNumber): Entry(5, IFDRational(4, 1))}
