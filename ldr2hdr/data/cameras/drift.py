@@ -1,5 +1,6 @@
 """Differences between the pictures of one camera: the veil that a lens lays over them, and white balance."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -34,7 +35,7 @@ class Drift:
         glare: Least and largest share of the light that a lens spreads. Both 0 for none.
 
     Raises:
-        ValueError: If the deviation is negative, or the shares are no interval in (0, 1).
+        ValueError: If the deviation is negative or not finite, or the shares are no interval in (0, 1).
     """
 
     balance_stops: float = 0.0
@@ -44,8 +45,8 @@ class Drift:
         low, high = parse_interval(self.glare, "task.drift.glare")
         if high >= 1 or low < 0 or (low == 0) != (high == 0):
             raise ValueError(f"task.drift.glare must be [0, 0] or lie within (0, 1), got [{low}, {high}]")
-        if self.balance_stops < 0:
-            raise ValueError(f"task.drift.balance_stops must not be negative, got {self.balance_stops}")
+        if not 0 <= self.balance_stops < math.inf:
+            raise ValueError(f"task.drift.balance_stops must be finite and not negative, got {self.balance_stops}")
 
     def __call__(
         self, exposure: Float[Tensor, "n 3 h w"], generator: torch.Generator, *, num_alike: int = 1

@@ -68,7 +68,7 @@ def mix_kinds(
             queries=queries,
             crop_px=crop_px,
             camera_device=camera_device,
-            drift=drift or Drift(),
+            drift=drift,
             **bracket,
         )
 

@@ -39,15 +39,15 @@ class AbstractRenderedTasks(AbstractTasks):
     Attributes:
         camera_device: Where cameras meter and shoot, and where the tasks are; their draws are those of the CPU, so the
             pictures are the same up to the device's rounding. Anything but ``cpu`` wants ``data.num_workers=0``.
-        drift: Glare and white balance that differ from picture to picture; none by default. The support of one scene is
-            a bracket of one moment, each query has its own. Whatever they are, all else of a task is the same.
+        drift: Glare and white balance that differ from picture to picture; None for none. The support of one scene is a
+            bracket of one moment, each query has its own. Whatever they are, all else of a task is drawn the same.
 
     Raises:
         ValueError: If there is no camera family, or the device is not there.
     """
 
     camera_device: str = "cpu"
-    drift: Drift = field(default_factory=Drift)
+    drift: Drift | None = None
     device: torch.device = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,9 +70,11 @@ class AbstractRenderedTasks(AbstractTasks):
         family_name = list(self.cameras)[index % len(self.cameras)]
         camera = self.cameras[family_name].sample(generator, ranges=self.ranges)
         exposure, places, evs = self._exposures(camera, generator)
-        # of a generator of its own, so that no other draw depends on it
-        drifting = task_generator(self.seed, self.split, f"{self.ranges}/drift", index, attempt)
-        lit = self.drift(exposure, drifting, num_alike=self.shots if self.is_one_scene else 1)
+        lit = exposure
+        if self.drift is not None:
+            # of a generator of its own, so that no other draw depends on it
+            drifting = task_generator(self.seed, self.split, f"{self.ranges}/drift", index, attempt)
+            lit = self.drift(exposure, drifting, num_alike=self.shots if self.is_one_scene else 1)
         ldr = camera.shoot(lit, generator)
         truth = self._truth(camera, exposure, lit)
         shown, taught = ldr[: self.shots], truth[: self.shots]

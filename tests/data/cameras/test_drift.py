@@ -94,6 +94,7 @@ def test_draws_of_one_are_those_with_the_other_switched_off():
     ("changes", "message"),
     [
         ({"balance_stops": -0.1}, r"task\.drift\.balance_stops .* got -0.1"),
+        ({"balance_stops": float("nan")}, r"task\.drift\.balance_stops"),
         ({"glare": (0.0, 0.1)}, r"task\.drift\.glare .* got \[0.0, 0.1\]"),
         ({"glare": (0.1, 1.0)}, r"task\.drift\.glare"),
         ({"glare": (0.2, 0.1)}, r"task\.drift\.glare"),
