@@ -284,6 +284,7 @@ def test_a_look_does_not_depend_on_the_strips() -> None:
         ({"gain": (1.0, -0.1)}, "gain"),
         ({"offset_stops": (1.0,)}, "offset_stops"),
         ({"stops_per_ev": (0.1,)}, "stops_per_ev"),
+        ({"typical_ev": float("nan")}, "typical_ev"),
         ({"widths": (4,)}, "widths"),
     ],
 )

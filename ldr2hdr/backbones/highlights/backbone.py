@@ -1,6 +1,7 @@
 """Backbone that gives clipped channels the light they lost, and leaves every other one as it is."""
 
 import copy
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -155,6 +156,11 @@ class Highlights(AbstractHighlightBackbone[Looked]):
             raise ValueError(
                 "backbone.gain must be two numbers of at least 0, backbone.offset_stops and backbone.stops_per_ev two "
                 f"numbers each, got {list(gain)}, {list(offset_stops)} and {list(stops_per_ev)}"
+            )
+        if not all(map(math.isfinite, (*offset_stops, *stops_per_ev, typical_ev))):
+            raise ValueError(
+                "backbone.offset_stops, backbone.stops_per_ev and backbone.typical_ev must be finite, got "
+                f"{list(offset_stops)}, {list(stops_per_ev)} and {typical_ev}"
             )
         self.work_px = work_px
         self.statistic = require_statistic(statistic)
