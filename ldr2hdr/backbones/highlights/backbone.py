@@ -59,7 +59,7 @@ class AbstractHighlightBackbone(AbstractBackbone[PreparedT]):
         return other
 
     def taken_at(self: BackboneT, ev: float) -> BackboneT:
-        """Return a backbone of the same parameters for photographs of this absolute exposure; this one if it is none.
+        """Return a backbone of the same parameters for photographs of this exposure; itself if all are alike to it.
 
         Args:
             ev: ``t / N**2 * ISO / 100`` in stops: the less, the brighter is what it shows as white.
