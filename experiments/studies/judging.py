@@ -161,7 +161,8 @@ def take_shots(task: Task, shots: int | None) -> Task:
 def _systems_of(run: Run, reported: Reported) -> list[System]:
     learner, _ = load_learner(run.ckpt)
     if not isinstance(learner, SupervisedLearner):
-        return [LearnedSystem("", learner, reported.steps)]
+        # what was trained without inner steps is judged without
+        return [LearnedSystem("", learner, reported.steps if learner.inner.steps else (0,))]
     steps = reported.fine_tune_steps
     tuned = [
         LearnedSystem("", learner, steps, lr=rate, with_single_shot=False, verb="fine-tuned")

@@ -10,27 +10,19 @@ from pooling import Pooled, Row, cells
 
 from ldr2hdr.io.files import replacing
 
-_COLUMNS: Final = (
-    ("pu_psnr", "all", "PU21-PSNR all, dB"),
-    ("pu_psnr", "well_exposed", "well-exposed"),
-    ("pu_psnr", "clipped", "clipped"),
-    ("log2_rmse", "all", "RMSE all, stops"),
-)
+_KEPT: Final = {("pu_psnr", "all"), ("pu_psnr", "well_exposed"), ("pu_psnr", "clipped"), ("log2_rmse", "all")}
 
 
-def as_markdown(pooled: Pooled, *, test_set: str) -> str:
-    """The table of one test set: means, then differences in italics; ``?`` marks what is undecided.
-
-    The last column is the least and the largest PU21-PSNR of the training seeds.
-    """
-    lines = [f"| system | {' | '.join(heading for *_, heading in _COLUMNS)} | by seed |", "|---" * 6 + "|"]
-    for rows, is_difference in ((pooled.means, False), (pooled.differences, True)):
-        here = [row for row in rows if row.summary.ranges == test_set]
-        found = cells(here)
-        for name in dict.fromkeys(row.cell[0] for row in (here if is_difference else _by_steps(here))):
-            shown = [_show(found[name, test_set, metric, region], is_difference) for metric, region, _ in _COLUMNS]
-            spread = _spread(found[name, test_set, "pu_psnr", "all"], is_difference)
-            lines.append(f"| {f'*{name}*' if is_difference else name} | {' | '.join(shown)} | {spread} |")
+def as_markdown(pooled: Pooled, *, region: str = "all") -> str:
+    """Return one table of PU21-PSNR, a column for each test set; differences in italics, ``?`` if undecided."""
+    test_sets = list(dict.fromkeys(row.cell[1] for row in pooled.means))
+    lines = [f"| system | {' | '.join(test_sets)} |", "|---" * (len(test_sets) + 1) + "|"]
+    for rows, is_difference in ((_by_steps(pooled.means), False), (pooled.differences, True)):
+        found = cells(rows)
+        for name in dict.fromkeys(row.cell[0] for row in rows):
+            here = [found.get((name, test_set, "pu_psnr", region)) for test_set in test_sets]
+            shown = ["" if row is None else _show(row, is_difference) for row in here]
+            lines.append(f"| {f'*{name}*' if is_difference else name} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
@@ -41,11 +33,10 @@ def best_of(pooled: Pooled, *, test_set: str) -> str:
 
 
 def write_results(path: Path, pooled: Pooled, *, about: dict[str, Any]) -> None:
-    """Keep the columns of the tables with their intervals and what each seed says, one row a line."""
-    shown = {(metric, region) for metric, region, _ in _COLUMNS}
+    """Keep means and differences with their intervals and what each seed says, one row a line."""
     parts = [json.dumps(about, indent=1).removesuffix("\n}")]
     for key, rows in pooled._asdict().items():
-        records = (json.dumps(_record(row)) for row in rows if row.cell[2:] in shown)
+        records = (json.dumps(_record(row)) for row in rows if row.cell[2:] in _KEPT)
         parts.append(f' "{key}": [\n' + ",\n".join(records) + "\n ]")
     with replacing(path) as temporary:
         temporary.write_text(",\n".join(parts) + "\n}\n", encoding="utf-8")
@@ -59,16 +50,10 @@ def _by_steps(rows: Sequence[Row]) -> list[Row]:
 
 
 def _show(row: Row, is_difference: bool) -> str:
-    digits, sign = (1 if row.summary.metric == "pu_psnr" else 2), ("+" if is_difference else "")
+    sign = "+" if is_difference else ""
     mean, low, high, _ = row.summary.interval
     mark = " ?" if is_difference and row.is_undecided else ""
-    return f"{mean:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]{mark}"
-
-
-def _spread(row: Row, is_difference: bool) -> str:
-    sign = "+" if is_difference else ""
-    least, largest = min(row.by_seed), max(row.by_seed)
-    return "" if least == largest else f"{least:{sign}.1f} to {largest:{sign}.1f}"
+    return f"{mean:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]{mark}"
 
 
 def _record(row: Row) -> dict[str, Any]:

@@ -78,8 +78,9 @@ def judge(study: DictConfig, folder: Path, out: Path) -> None:
         found = pool(by_seed, pairs, seed=study.test_seed, num_resamples=study.num_resamples)
         pooled = Pooled(pooled.means + found.means, pooled.differences + found.differences)
         places = found.means[0].summary.interval.num_scenes
-        print(f"\n**{name}** ({places} places, best mean: {best_of(pooled, test_set=name)})\n")
-        print(as_markdown(pooled, test_set=name))
+        print(f"{name}: {places} places, best mean: {best_of(pooled, test_set=name)}")
+    for region in ("all", "well_exposed", "clipped"):
+        print(f"\n**PU21-PSNR in dB, {region}**\n\n{as_markdown(pooled, region=region)}")
     records = {f"{run.name}, seed {run.seed}": _cost(run) for run in runs}
     settings = {key: OmegaConf.to_container(study)[key] for key in study if key != "figure"}
     write_results(folder / "results.json", pooled, about={**provenance(), "study": settings, "runs": records})
