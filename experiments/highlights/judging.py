@@ -26,7 +26,8 @@ MIXED: Final = Recipe().mixed
 """Share of the photographs that were scaled down; the same for all recipes."""
 _SEED: Final = 77
 _BATCH: Final = 12
-_LEAST_SAMPLES: Final = 50
+LEAST_SAMPLES: Final = 50
+"""Clipped ones that a photograph needs to be measured on."""
 _MOST_ERROR_STOPS: Final = 8.0
 
 
@@ -63,6 +64,13 @@ def choose(folder: Path, number: int, *, split: Split = "val") -> list[tuple[Vie
     return chosen
 
 
+def photograph(views: Views, index: int, *, curves: Curves, kind: Belief) -> Photograph:
+    """Photograph a view by a camera of a held-out curve; always alike."""
+    generator = np.random.default_rng((_SEED, index, *views.size))
+    example = shoot_held_out(views[index], curves=curves, kind=kind, mixed=MIXED, generator=generator)
+    return Photograph(str(views.records[index]["place"]), example)
+
+
 @torch.no_grad()
 def judge(
     backbone: Highlights,
@@ -86,7 +94,7 @@ def judge(
     for belief in beliefs:
         for start in range(0, len(chosen), _BATCH):
             for group in _by_size(chosen[start : start + _BATCH]):
-                photographs = [_photograph(views, index, curves=curves, kind=belief) for views, index in group]
+                photographs = [photograph(views, index, curves=curves, kind=belief) for views, index in group]
                 batch = Example(*(part.to(device) for part in stack([photo.example for photo in photographs])))
                 values = score(backbone, batch, recipe=recipe)
                 scores += [Score(photo.place, belief, own) for photo, own in zip(photographs, values, strict=True)]
@@ -120,10 +128,23 @@ def score(backbone: Highlights, batch: Example, *, recipe: Recipe) -> list[dict[
             values[f"inside part {factor}"] = _mean(of_picture, is_known & ~full)
         values["inside"] = _mean(inside[1.0][index].float(), is_known)
         for name, exposure in systems.items():
-            errors = _errors(torch.log2(exposure[index][is_known]), batch.stops[index][is_known])
+            errors = measure_errors(torch.log2(exposure[index][is_known]), batch.stops[index][is_known])
             values |= {f"{name} {measure}": value for measure, value in errors.items()}
         found.append(values)
     return found
+
+
+def measure_errors(found: Float[Tensor, " n"], truth: Float[Tensor, " n"]) -> dict[str, float]:
+    """Return error, bias and energy of clipped samples in log2; NaN of too few."""
+    if len(truth) < LEAST_SAMPLES:
+        return dict.fromkeys(("error", "bias", "energy"), float("nan"))
+    difference = (found - truth).clamp(-_MOST_ERROR_STOPS, _MOST_ERROR_STOPS)
+    energy = torch.log2(torch.exp2(found).sum() / torch.exp2(truth).sum())
+    return {
+        "error": difference.square().mean().sqrt().item(),
+        "bias": difference.mean().item(),
+        "energy": energy.item(),
+    }
 
 
 def tabulate(scores: Sequence[Score], belief: Belief) -> dict[str, Interval]:
@@ -144,19 +165,18 @@ def as_markdown(table: Mapping[str, Interval]) -> str:
     """Write the table of one belief."""
     lines = ["| | error | bias | energy |", "|---|---|---|---|"]
     for name in ("white", "twice white", "median", "mean"):
-        cells = [_cell(table[f"{name} {measure}"]) for measure in ("error", "bias", "energy")]
+        cells = [as_cell(table[f"{name} {measure}"]) for measure in ("error", "bias", "energy")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += ["", f"Negative log-likelihood {_cell(table['likelihood'])} nats; within the inner 68 %: "]
-    lines[-1] += f"{_cell(table['inside'])}, and by factor of the scales (all channels clip / some do) "
+    lines += ["", f"Negative log-likelihood {as_cell(table['likelihood'])} nats; within the inner 68 %: "]
+    lines[-1] += f"{as_cell(table['inside'])}, and by factor of the scales (all channels clip / some do) "
     pairs = [(factor, *(table[f"inside {kind} {factor}"].mean for kind in ("full", "part"))) for factor in FACTORS]
     lines[-1] += ", ".join(f"{factor}: {full:.2f} / {part:.2f}" for factor, full, part in pairs) + "."
     return "\n".join(lines)
 
 
-def _photograph(views: Views, index: int, *, curves: Curves, kind: Belief) -> Photograph:
-    generator = np.random.default_rng((_SEED, index, *views.size))
-    example = shoot_held_out(views[index], curves=curves, kind=kind, mixed=MIXED, generator=generator)
-    return Photograph(str(views.records[index]["place"]), example)
+def as_cell(interval: Interval) -> str:
+    """Write a mean with its interval."""
+    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def _by_size(chosen: Sequence[tuple[Views, int]]) -> list[list[tuple[Views, int]]]:
@@ -173,27 +193,11 @@ def _is_inside(excess: Excess, stops: Float[Tensor, "*s"]) -> Bool[Tensor, "*s"]
     return (stops >= low) & (stops <= high)
 
 
-def _errors(found: Float[Tensor, " n"], truth: Float[Tensor, " n"]) -> dict[str, float]:
-    if len(truth) < _LEAST_SAMPLES:
-        return dict.fromkeys(("error", "bias", "energy"), float("nan"))
-    difference = (found - truth).clamp(-_MOST_ERROR_STOPS, _MOST_ERROR_STOPS)
-    energy = torch.log2(torch.exp2(found).sum() / torch.exp2(truth).sum())
-    return {
-        "error": difference.square().mean().sqrt().item(),
-        "bias": difference.mean().item(),
-        "energy": energy.item(),
-    }
-
-
 def _mean(values: Float[Tensor, "3 h w"], mask: Bool[Tensor, "3 h w"]) -> float:
-    return values[mask].mean().item() if int(mask.sum()) >= _LEAST_SAMPLES else float("nan")
+    return values[mask].mean().item() if int(mask.sum()) >= LEAST_SAMPLES else float("nan")
 
 
 def _over_places(values: Sequence[tuple[str, float]]) -> Interval:
     places = [place for place, _ in values]
     generator = torch.Generator().manual_seed(_SEED)
     return bootstrap_mean(torch.tensor([value for _, value in values]), places, generator=generator)
-
-
-def _cell(interval: Interval) -> str:
-    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"

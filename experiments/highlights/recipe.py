@@ -4,7 +4,7 @@ import argparse
 import math
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -34,7 +34,8 @@ _MEAN_MASK: Final = 0.8
 _LAWS: Final = ("two-sided", "symmetric", "fixed")
 
 
-def _option(default: Any, about: str, choices: tuple[str, ...] | None = None) -> Any:
+def option(default: Any, about: str, choices: tuple[str, ...] | None = None) -> Any:
+    """Declare a number of a recipe, which is an option of the command line."""
     return field(default=default, metadata={"help": about, "choices": choices})
 
 
@@ -42,23 +43,23 @@ def _option(default: Any, about: str, choices: tuple[str, ...] | None = None) ->
 class Recipe:
     """Numbers of a training; each is an option of `train.py`."""
 
-    steps: int = _option(800, "of the optimiser")
-    batch: int = _option(12, "views of a step")
-    lr: float = _option(2e-3, "highest learning rate")
-    seed: int = _option(1, "of the network, the views and the cameras")
-    work_px: int = _option(128, "longer side of what the network looks at")
-    widths: str = _option("16,32,48,64,96", "features of each scale; fewer scales see less around a pixel")
-    law: str = _option("two-sided", "scales above and below, one for both, or a fixed one", _LAWS)
-    censoring: str = _option("on", "truth is a lower bound where the panorama clips, or taken as it is", ("on", "off"))
-    sampling: str = _option("matched", "views as on real brackets, or as rendered", ("matched", "plain"))
-    level: float = _option(1.0, "share that is drawn anew of a view's mean stops over white where all channels clip")
-    level_stops: float = _option(1.25, "mean of what is drawn")
-    level_deviation: float = _option(0.7, "its standard deviation, in stops")
-    stretch: float = _option(0.12, "most by which the level is multiplied beyond that")
-    mixed: float = _option(0.6, "share of pictures that were scaled down, so that levels mix at edges")
-    label_noise_stops: float = _option(0.1, "deviation of a channel's truth, one number a picture")
-    max_glare: float = _option(1.0, "views of more glare are left out")
-    places: float = _option(1.0, "share of the training places")
+    steps: int = option(800, "of the optimiser")
+    batch: int = option(12, "views of a step")
+    lr: float = option(2e-3, "highest learning rate")
+    seed: int = option(1, "of the network, the views and the cameras")
+    work_px: int = option(128, "longer side of what the network looks at")
+    widths: str = option("16,32,48,64,96", "features of each scale; fewer scales see less around a pixel")
+    law: str = option("two-sided", "scales above and below, one for both, or a fixed one", _LAWS)
+    censoring: str = option("on", "truth is a lower bound where the panorama clips, or taken as it is", ("on", "off"))
+    sampling: str = option("matched", "views as on real brackets, or as rendered", ("matched", "plain"))
+    level: float = option(1.0, "share that is drawn anew of a view's mean stops over white where all channels clip")
+    level_stops: float = option(1.25, "mean of what is drawn")
+    level_deviation: float = option(0.7, "its standard deviation, in stops")
+    stretch: float = option(0.12, "most by which the level is multiplied beyond that")
+    mixed: float = option(0.6, "share of pictures that were scaled down, so that levels mix at edges")
+    label_noise_stops: float = option(0.1, "deviation of a channel's truth, one number a picture")
+    max_glare: float = option(1.0, "views of more glare are left out")
+    places: float = option(1.0, "share of the training places")
 
     def learning_rate(self, step: int) -> float:
         """Return the rate of a step: it rises for 100 steps, and falls by a half cosine from 30 % of the steps on."""
@@ -131,17 +132,20 @@ class Recipe:
         return asdict(self)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add each number of the recipe as an option."""
-    for number in fields(Recipe):
+RecipeT = TypeVar("RecipeT", bound=Recipe)
+
+
+def add_options(parser: argparse.ArgumentParser, kind: type[Recipe] = Recipe) -> None:
+    """Add each number of a recipe as an option."""
+    for number in fields(kind):
         name = "--" + number.name.replace("_", "-")
         choices, about = number.metadata["choices"], f"{number.metadata['help']} (default: {number.default})"
         parser.add_argument(name, type=_type_of(number), default=number.default, choices=choices, help=about)
 
 
-def read_options(options: argparse.Namespace) -> Recipe:
+def read_options(options: argparse.Namespace, kind: type[RecipeT] = Recipe) -> RecipeT:
     """Return the recipe of a command line."""
-    return Recipe(**{number.name: getattr(options, number.name) for number in fields(Recipe)})
+    return kind(**{number.name: getattr(options, number.name) for number in fields(kind)})
 
 
 def _type_of(number: Field[Any]) -> type:

@@ -139,6 +139,15 @@ def exposure_at_white(exposure: Float[Tensor, "1 3 h w"], camera: Float[np.ndarr
     return exposure / torch.from_numpy(2.0 ** camera[:, -1:, None]).to(exposure)
 
 
+def find_offset(believed: Float[Tensor, "3 h w"], stops: Float[Tensor, "3 h w"], levels: Tensor) -> Float[Tensor, ""]:
+    """Return the median difference of log2 exposures on well-exposed pixels; 0 if there are few."""
+    low, high = _ALIGNED_BY
+    every = (slice(None), slice(None, None, 2), slice(None, None, 2))
+    is_used = ((levels[every] > low) & (levels[every] < high)).all(dim=0)
+    difference = (believed - stops)[every][:, is_used]
+    return difference.median() if difference.numel() > _LEAST_PX else difference.new_zeros(())
+
+
 def _expose(
     scene: Scene,
     camera: Float[np.ndarray, "3 256"],
@@ -155,18 +164,9 @@ def _expose(
     stops = torch.log2(_blur(exposure, blur_px) if blur_px else exposure)[0]
     levels = levels_of(ldr)
     believed = look_up(torch.from_numpy(belief), levels).float()
-    stops = stops + _offset(believed, stops, levels)
+    stops = stops + find_offset(believed, stops, levels)
     is_censored = torch.from_numpy(scene.is_censored.copy()) | (stops > _MOST_STOPS)
     return Example(ldr, torch.exp2(believed), stops.clamp_max(_MOST_STOPS), is_censored)
-
-
-def _offset(believed: Float[Tensor, "3 h w"], stops: Float[Tensor, "3 h w"], levels: Tensor) -> Float[Tensor, ""]:
-    """Return the median difference on well-exposed pixels; 0 if there are few."""
-    low, high = _ALIGNED_BY
-    every = (slice(None), slice(None, None, 2), slice(None, None, 2))
-    is_used = ((levels[every] > low) & (levels[every] < high)).all(dim=0)
-    difference = (believed - stops)[every][:, is_used]
-    return difference.median() if difference.numel() > _LEAST_PX else difference.new_zeros(())
 
 
 def _blur(picture: Float[Tensor, "1 3 h w"], sigma_px: float) -> Float[Tensor, "1 3 h w"]:

@@ -9,7 +9,7 @@ the file that ships), ``curve.json`` (loss and held-out scores along the way) an
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
 
 
+def loss_of(backbone: Highlights, batch: Example, recipe: Recipe) -> torch.Tensor:
+    """Return the loss of a batch."""
+    answer = backbone(batch.ldr, batch.linear)
+    return recipe.loss(
+        answer.find_excess(),
+        batch.stops,
+        batch.is_censored,
+        is_clipped=levels_of(batch.ldr) >= CLIPPED_LEVEL,
+        mask=answer.clipped,
+    )
+
+
 def train(
     recipe: Recipe,
     *,
@@ -92,6 +104,7 @@ def train(
     validate_every: int,
     photographs: tuple[int, int] = _VALIDATION,
     device: torch.device,
+    loss_of: Callable[[Any, Example, Any], torch.Tensor] = loss_of,
 ) -> Run:
     """Train to the last step of a recipe, from where the folder has it.
 
@@ -104,6 +117,7 @@ def train(
         validate_every: Steps between two looks at held-out places.
         photographs: How many of them along the way, and at the end.
         device: To train on.
+        loss_of: Of a backbone, a batch and the recipe.
 
     Raises:
         ValueError: If the folder has a run of another recipe.
@@ -119,7 +133,7 @@ def train(
         while run.step < recipe.steps:
             began = time.monotonic()
             batch = draw_batch(shapes, weights, curves=curves, recipe=recipe, step=run.step)
-            take_step(run, batch, recipe)
+            take_step(run, batch, recipe, loss_of=loss_of)
             run.seconds += time.monotonic() - began
             progress.update(bar, completed=run.step, state=_state(run, recipe))
             is_last = run.step == recipe.steps
@@ -151,11 +165,16 @@ def weigh(views: Views, recipe: Recipe) -> np.ndarray:
     return weights * np.isin(views.records["place"], kept)
 
 
-def take_step(run: Run, batch: Example, recipe: Recipe) -> None:
-    """Take one step of the optimiser on a batch."""
+def take_step(
+    run: Run, batch: Example, recipe: Recipe, *, loss_of: Callable[[Any, Example, Any], torch.Tensor] = loss_of
+) -> None:
+    """Take one step of the optimiser on a batch, its truth a little off in each channel of each picture."""
     for group in run.optimizer.param_groups:
         group["lr"] = recipe.learning_rate(run.step)
-    loss = loss_of(run.backbone, batch, recipe, step=run.step)
+    noise = np.random.default_rng((recipe.seed, run.step, 1)).standard_normal((len(batch.ldr), 3, 1, 1), np.float32)
+    batch = batch._replace(stops=batch.stops + recipe.label_noise_stops * torch.from_numpy(noise))
+    device = next(run.backbone.parameters()).device
+    loss = loss_of(run.backbone, Example(*(part.to(device) for part in batch)), recipe)
     run.optimizer.zero_grad()
     loss.backward()
     # a step that is not finite would be the last
@@ -166,21 +185,6 @@ def take_step(run: Run, batch: Example, recipe: Recipe) -> None:
         run.average[name].lerp_(value, 1 - kept)
     run.step += 1
     run.losses.append(loss.item())
-
-
-def loss_of(backbone: Highlights, batch: Example, recipe: Recipe, *, step: int) -> torch.Tensor:
-    """Return the loss of a batch, its truth a little off in each channel of each picture."""
-    noise = np.random.default_rng((recipe.seed, step, 1)).standard_normal((len(batch.ldr), 3, 1, 1), np.float32)
-    device = next(backbone.parameters()).device
-    batch = Example(*(part.to(device) for part in batch))
-    answer = backbone(batch.ldr, batch.linear)
-    return recipe.loss(
-        answer.find_excess(),
-        batch.stops + recipe.label_noise_stops * torch.from_numpy(noise).to(device),
-        batch.is_censored,
-        is_clipped=levels_of(batch.ldr) >= CLIPPED_LEVEL,
-        mask=answer.clipped,
-    )
 
 
 def averaged(run: Run, recipe: Recipe) -> Highlights:

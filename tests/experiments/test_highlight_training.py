@@ -17,7 +17,10 @@ from ldr2hdr.inference.weights import SHIPPED
 from ldr2hdr.io import write_image
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "highlights"
-MODULES = ("places", "views", "render", "curves", "recipe", "shooting", "judging", "train", "evaluate", "ablation")
+MODULES = (
+    *("places", "views", "render", "curves", "recipe", "shooting", "judging", "train", "evaluate", "ablation"),
+    *("rival", "virtual"),
+)
 EMBEDDED = Path(ldr2hdr.data.scenes.panoramas.__file__).parent
 
 
@@ -172,10 +175,10 @@ def test_training_that_was_interrupted_ends_as_any_other(study, cache, database,
     monkeypatch.setattr(study["train"], "_SAVE_EVERY_S", 0.0)
     take_step = study["train"].take_step
 
-    def stop_at_2(running, batch, recipe):
+    def stop_at_2(running, batch, recipe, **loss):
         if running.step == 2:
             raise KeyboardInterrupt
-        take_step(running, batch, recipe)
+        take_step(running, batch, recipe, **loss)
 
     monkeypatch.setattr(study["train"], "take_step", stop_at_2)
     with pytest.raises(KeyboardInterrupt):
@@ -205,6 +208,52 @@ def test_the_network_that_ships_is_read(study):
     shipped = load_learner(SHIPPED)[0].model.backbone.net.state_dict()
     assert all(torch.equal(value, shipped[name]) for name, value in backbone.net.state_dict().items())
     assert (recipe.work_px, recipe.widths) == (128, "16,32,48,64,96")
+
+
+def test_a_rival_is_trained_by_the_same_loop(study, cache, database, tmp_path):
+    small = ["--steps", 2, "--batch", 2, "--width", 0.03, "--work-px", 64, "--applied-px", 64]
+    run(study, "rival", cache, database, "--out", tmp_path, *small)
+    curve = json.loads((tmp_path / "curve.json").read_text(encoding="utf-8"))
+    assert len(curve["losses"]) == 2
+    rival = study["rival"].read_rival(tmp_path / "weights.safetensors")
+    assert (rival.applied_px, rival.net.out.in_channels) == (64, 2)
+
+
+@pytest.mark.parametrize("applied_px", [0, 32])
+def test_a_rival_leaves_what_is_not_clipped(study, applied_px):
+    """And lifts what is by what its network says: here by one number of stops, at either size."""
+    rival = study["rival"].RivalRecipe(width=0.03, work_px=32, applied_px=applied_px).build()
+    torch.nn.init.constant_(rival.net.fuse_input.bias, math.log(2))
+    torch.nn.init.zeros_(rival.net.out.bias)
+    ldr = torch.full((1, 3, 64, 64), 0.5)
+    ldr[..., :32] = 1.0
+    linear = torch.where(ldr == 1, 1.0, 0.2)
+    answer = rival(ldr, linear)
+    assert torch.equal(answer[..., 32:], linear[..., 32:])
+    assert torch.allclose(answer[..., :30], torch.tensor(2.0), atol=0.01)
+    assert torch.equal(answer.find_excess().location, torch.log2(answer))
+
+
+def test_whole_pictures_are_scored_whatever_their_scale(study, cache, database, tmp_path, capsys):
+    """White and what other programs answer: the same at 5 times the scale, and twice white a stop above it."""
+    run_virtual = ["--beliefs", "true", "--number", 3]
+    arguments = ["--views", cache, "--dorf", database, *run_virtual]
+    study["virtual"].main([str(argument) for argument in [*arguments, "--write", tmp_path / "photographs"]])
+    curves = study["curves"].read_curves(database)
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    for name, _, shot in study["virtual"].take(cache, 3, split="val", curves=curves, belief="true"):
+        assert np.array_equal(np.load(tmp_path / "photographs" / name), shot.ldr.numpy())
+        np.save(answers / name, 5 * shot.linear.numpy())
+    others = ["--others", f"times five={answers}", "--json", tmp_path / "scores.json"]
+    study["virtual"].main([str(argument) for argument in [*arguments, *others]])
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert [score["place"] for score in scores] == ["there"] * 3
+    for values in (score["values"] for score in scores):
+        for measure in ("PU21-PSNR", "error", "bias", "energy"):
+            assert values[f"times five {measure}"] == pytest.approx(values[f"white {measure}"], abs=1e-3, nan_ok=True)
+        assert values["twice white bias"] == pytest.approx(values["white bias"] + 1, abs=1e-3, nan_ok=True)
+    assert "| twice white |" in capsys.readouterr().out
 
 
 def test_an_ablation_writes_into_a_readme(study, cache, database, tmp_path, monkeypatch):
