@@ -32,7 +32,7 @@ from ldr2hdr.build import choose_device
 from ldr2hdr.losses.published import HDRCNNLoss
 
 _LOSS: Final = HDRCNNLoss(highlights_only=True)
-_LEAST_STOPS: Final = 2.0**-14
+_DARKEST: Final = 2.0**-14
 _LEAST_SHARE: Final = 1e-4
 
 
@@ -55,7 +55,7 @@ class Rival(nn.Module):
     def forward(self, ldr: Float[Tensor, "b 3 h w"], linear: Float[Tensor, "b 3 h w"]) -> Answer:
         """Reconstruct exposure; as a distribution, one of scale 1 about it."""
         exposure = self._reconstruct(ldr, linear)
-        stops = torch.log2(exposure.clamp_min(_LEAST_STOPS))
+        stops = torch.log2(exposure.clamp_min(_DARKEST))
         one = torch.ones_like(stops)
         return Answer.of(exposure, clipped=one, find_excess=lambda: Excess(stops, one, one))
 
@@ -69,7 +69,7 @@ class Rival(nn.Module):
             return self.net(ldr, linear)
         small, small_linear = (shrink(picture, self.applied_px) for picture in (ldr, linear))
         share = highlight_mask(small)
-        gain = torch.log2(self.net(small, small_linear).clamp_min(_LEAST_STOPS) / small_linear.clamp_min(_LEAST_STOPS))
+        gain = torch.log2(self.net(small, small_linear).clamp_min(_DARKEST) / small_linear.clamp_min(_DARKEST))
         grown = F.interpolate(torch.cat([share * gain, share], dim=1), ldr.shape[-2:], mode="bilinear")
         stops = grown[:, :3] / grown[:, 3:].clamp_min(_LEAST_SHARE)
         return torch.lerp(linear, linear * torch.exp2(stops), highlight_mask(ldr))

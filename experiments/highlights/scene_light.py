@@ -1,4 +1,4 @@
-"""How far does what clips stand above white in daylight and indoors? The places' answer, beside that of exposure times.
+"""Measure how far what clips stands above white, by what lights a place: the panoramas' answer, not exposure times'.
 
 Usage: python experiments/highlights/scene_light.py [--views FOLDER]
 """

@@ -5,8 +5,8 @@
         --others "old model=EXPOSURES"
 
 The first writes the photographs, (3, height, width) in [0, 1], for programs that are not of this version; each answers
-by a folder of files of the same names: exposure on any scale, as it is shown at its best. For every system is brought
-to the truth's scale by the median over well-exposed pixels. What the panorama clips is left out.
+by a folder of files of the same names: exposure on any scale, as every system is brought to the truth's scale by the
+median over well-exposed pixels. What the panorama clips is left out.
 """
 
 import argparse
