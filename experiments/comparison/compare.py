@@ -32,10 +32,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", type=Path, default=HERE / "comparison.yaml")
     parser.add_argument("--out", type=Path, default=Path("outputs/comparison"), help="runs, scores, pictures")
     parser.add_argument("--tables", type=Path, default=HERE, help="table.md, results.json, comparison.png")
+    parser.add_argument("--root", type=Path, help="panoramas with a manifest.csv; those of the package if left out")
+    parser.add_argument("--train-only", action="store_true", help="do not judge yet")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     study, out = OmegaConf.load(options.config), options.out.resolve()
-    trained = train_missing(study.trained, budget=study.budget, folder=out / "trained", tell=print)
+    places = [] if options.root is None else [f"dataset.root='{options.root.resolve()}'"]
+    trained = {
+        seed: train_missing(
+            study.trained,
+            budget=[*study.budget, *places, f"seed={seed}"],
+            folder=out / "trained" / f"seed{seed}",
+            tell=print,
+        )
+        for seed in study.seeds
+    }
+    if options.train_only:
+        return
     judged = judge_missing(study, trained, folder=out, tell=print)
     stages = list(dict.fromkeys(stage for one in judged.values() for stage in one.stages()))
     entries = list_entries(study, trained, stages)

@@ -12,7 +12,11 @@ from ldr2hdr.build import CONF_DIR, build_training, load_learner
 from ldr2hdr.io.files import write_json
 
 _RECORD = "training.json"
-_QUIET: Final = ("~callbacks.progress", "+trainer.enable_progress_bar=false")
+# without validation, which nothing is chosen by
+_QUIET: Final = (
+    *("~callbacks.best", "~callbacks.panels", "~callbacks.progress"),
+    *("+trainer.limit_val_batches=0", "+trainer.enable_progress_bar=false"),
+)
 
 
 class Trained(NamedTuple):
@@ -21,7 +25,7 @@ class Trained(NamedTuple):
     Attributes:
         ckpt: Its last checkpoint.
         num_parameters: Of network and response stage.
-        cpu_s: Seconds of processor time, validation included.
+        cpu_s: Seconds of processor time.
     """
 
     ckpt: Path
@@ -36,7 +40,7 @@ def train_missing(
     folder: Path,
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Trained]:
-    """Train every system that is not trained yet, in this order; a run that was cut goes on from its last epoch.
+    """Train every system that is not trained yet, in this order; a run that was cut goes on from its last checkpoint.
 
     Args:
         systems: By name; ``overrides`` of each come before the budget's, which are the same for all.
