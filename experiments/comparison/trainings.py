@@ -26,11 +26,13 @@ class Trained(NamedTuple):
         ckpt: Its last checkpoint.
         num_parameters: Of network and response stage.
         cpu_s: Seconds of processor time.
+        commit: At which it was trained.
     """
 
     ckpt: Path
     num_parameters: int
     cpu_s: float
+    commit: str | None = None
 
 
 def train_missing(
@@ -78,7 +80,8 @@ def _train(folder: Path, overrides: list[str], *, tell: Callable[[str], None]) -
         }
         write_json(record, found)
         tell(f"{folder.name}: {found['num_parameters']} parameters, {found['cpu_s']:.0f} s of one core")
-    return Trained(ckpt, found["num_parameters"], found["cpu_s"])
+    commit = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["commit"]
+    return Trained(ckpt, found["num_parameters"], found["cpu_s"], commit)
 
 
 def _fit(overrides: Sequence[str], folder: Path) -> float:
