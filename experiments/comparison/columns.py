@@ -30,15 +30,15 @@ class Gauge(NamedTuple):
 
     Attributes:
         metric: Its name in scores; on all pixels that it knows.
-        unit: Of it.
         digits: After the point.
         sign: 1 if more is better, -1 if less.
+        shown: Metrics in the table of all, by their names there.
     """
 
     metric: str
-    unit: str
     digits: int
     sign: int
+    shown: Mapping[str, str]
 
 
 class AbstractColumn(Protocol):
@@ -68,7 +68,7 @@ class VirtualColumn:
         overrides: Of ``ldr2hdr.evaluate``.
     """
 
-    gauge = Gauge("pu_psnr", "dB", 1, 1)
+    gauge = Gauge("pu_psnr", 1, 1, {"pu_psnr": "dB"})
 
     def __init__(self, name: str, overrides: Sequence[str]) -> None:
         self.name, self.settings = name, list(overrides)
@@ -99,7 +99,7 @@ class PhotographColumn:
         max_pairs: Most pairs of scenes of one owner, of phones and of others.
     """
 
-    gauge = Gauge("ok", "stops", 2, -1)
+    gauge = Gauge("ok", 2, -1, {"ok": "ok, stops", "clip": "clip, stops"})
     kinds = (*_ALWAYS, "reference")
 
     def __init__(self, name: str, root: Path, *, max_side_px: int, max_pairs: Mapping[str, int]) -> None:

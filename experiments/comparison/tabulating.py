@@ -90,21 +90,23 @@ def as_markdown(table: Mapping[str, Column], contenders: Sequence[Contender]) ->
 
 def as_compact(table: Mapping[str, Column], contenders: Sequence[Contender]) -> str:
     """Return the table that a page can show: each at its best, and ours minus it."""
-    lines = [_row("system", *(f"{name}, {column.gauge.unit}" for name, column in table.items())), _rule(len(table) + 1)]
+    shown = [(name, metric) for name, column in table.items() for metric in column.gauge.shown]
+    heads = (f"{name}, {table[name].gauge.shown[metric]}" for name, metric in shown)
+    lines = [_row("system", *heads), _rule(len(shown) + 1)]
     for one in contenders:
-        texts = [_compact(column.cells.get(one.label), column.gauge) for column in table.values()]
+        texts = [_compact(table[name].cells.get(one.label), (metric, "all"), table[name]) for name, metric in shown]
         lines.append(_row(f"**{one.label}**" if one.kind == "ours" else one.label, *texts))
     return "\n".join(lines)
 
 
-def _compact(cell: Cell | None, gauge: Gauge) -> str:
+def _compact(cell: Cell | None, key: tuple[str, str], column: Column) -> str:
     if cell is None:
         return "-"
-    key = gauge.metric, "all"
-    level = f"{cell.means[key].summary.interval.mean:.{gauge.digits}f}"
+    digits = column.gauge.digits
+    level = f"{cell.means[key].summary.interval.mean:.{digits}f}"
     if not cell.ours_minus:
-        return f"**{level}**{_seeds(cell.means[key], gauge.digits)}"
-    return f"{level} ({_difference(cell, key, gauge.digits)})"
+        return f"**{level}**{_seeds(cell.means[key], digits)}"
+    return f"{level} ({_difference(cell, key, digits)})"
 
 
 def _levels(table: Mapping[str, Column], contenders: Sequence[Contender]) -> str:
