@@ -1,124 +1,133 @@
-"""Judge all systems by ``ldr2hdr.evaluate``, column by column, and read what it found."""
+"""Columns of the comparison: support, photographs and their truth, on which any system is judged."""
 
-import json
-import os
-import re
-import resource
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from omegaconf import DictConfig
-from trainings import Trained
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_class
+from learned_heads import as_tensor, support_of
+from omegaconf import OmegaConf
+from scoring import score
+from stacks import Case, Stack, cross_cases, read_stacks
+from systems import as_array
 
-from ldr2hdr.evaluation.comparison.judged import Judged, read_judged
-from ldr2hdr.evaluation.stages import ADAPTED, FINE_TUNED, SINGLE_SHOT, Stage
-from ldr2hdr.io.files import write_json
-from ldr2hdr.training.checkpoints import checkpoint_hash
+from ldr2hdr.build import CONF_DIR, build_source, build_suite, build_tasks
+from ldr2hdr.evaluation.scoring import Score, System, score_tasks
+from ldr2hdr.evaluation.stages import Stage
+from ldr2hdr.metrics.hdr import blacken_diverged
+from ldr2hdr.tasks import Shots, Task
 
-_RECORD = "evaluation.json"
+_RANGES: Final = "unseen"
+_ALWAYS: Final = ("ours", "trained", "closed", "classical")
 
 
-class Entry(NamedTuple):
-    """System of the table, by the stages that an evaluation judges.
+class Gauge(NamedTuple):
+    """Number that a column is read by.
 
     Attributes:
-        label: In the table.
-        before: Its stage without support, which may be its only one.
-        after: Its stages after adaptation.
-        kind: ``ours``, ``trained``, ``classical`` or ``merge``.
-        trained: What training it took; None if none.
+        metric: Its name in scores; on all pixels that it knows.
+        digits: After the point.
+        sign: 1 if more is better, -1 if less.
+        shown: Metrics in the table of all, by their names there.
     """
 
-    label: str
-    before: Stage
-    after: tuple[Stage, ...]
-    kind: str
-    trained: Trained | None = None
+    metric: str
+    digits: int
+    sign: int
+    shown: Mapping[str, str]
 
 
-def judge_missing(
-    study: DictConfig,
-    trained: Mapping[str, Trained],
-    *,
-    folder: Path,
-    tell: Callable[[str], None] = lambda line: None,
-) -> dict[str, Judged]:
-    """Evaluate each column that was not evaluated yet with these settings and checkpoints.
+class AbstractColumn(Protocol):
+    """Photographs with their truth.
+
+    Attributes:
+        name: In tables.
+        gauge: What decides which stage of a system is its best.
+        settings: All that the scores depend on beside the system.
+        kinds: Of systems that it can judge.
+    """
+
+    name: str
+    gauge: Gauge
+    settings: Sequence[str]
+    kinds: Sequence[str]
+
+    def score(self, system: System) -> list[Score]:
+        """Score a system at each of its stages, photograph by photograph."""
+
+
+class VirtualColumn:
+    """Views of panoramas by virtual cameras outside the ranges of training.
 
     Args:
-        study: The configuration.
-        trained: Checkpoints by name.
-        folder: Each column has a folder in it, which `ldr2hdr report` can show.
-        tell: Called with a line when a column is done.
-
-    Raises:
-        subprocess.CalledProcessError: If an evaluation fails; its log says why.
+        name: In tables.
+        overrides: Of ``ldr2hdr.evaluate``.
     """
-    judged = {}
-    checkpoints = {name: checkpoint_hash(system.ckpt) for name, system in trained.items()}
-    for column, evaluation in study.columns.items():
-        here = folder / re.sub(r"\W+", "_", str(column))
-        overrides = [*evaluation.overrides, *study.judging, *_systems(study, with_merges=evaluation.with_merges)]
-        settings, record = {"overrides": overrides, "checkpoints": checkpoints}, here / _RECORD
-        if not record.is_file() or json.loads(record.read_text(encoding="utf-8"))["settings"] != settings:
-            cpu_s = run_module([*overrides, *_checkpoints(study, trained)], here, log=here / "evaluate.log")
-            write_json(record, {"settings": settings, "cpu_s": round(cpu_s, 1)})
-            tell(f"{column}: judged in {cpu_s:.0f} s of one core")
-        judged[str(column)] = read_judged(here)
-    return judged
+
+    gauge = Gauge("pu_psnr", 1, 1, {"pu_psnr": "dB"})
+
+    def __init__(self, name: str, overrides: Sequence[str]) -> None:
+        self.name, self.settings = name, list(overrides)
+        with initialize_config_dir(CONF_DIR, version_base="1.3"):
+            self._cfg = compose("evaluate", overrides=[*overrides, "ckpt=null", "paths.output_dir=unused"])
+        OmegaConf.resolve(self._cfg)
+        kind: Any = get_class(self._cfg.task._target_)
+        self.kinds = (*_ALWAYS, "merge") if kind.is_one_scene else _ALWAYS
+
+    @cached_property
+    def _tasks(self) -> list[Task]:
+        tasks = build_tasks(self._cfg, build_source(self._cfg), split="test", ranges=_RANGES, seed=self._cfg.seed)
+        return [tasks[index] for index in range(self._cfg.num_tasks)]
+
+    def score(self, system: System) -> list[Score]:
+        """Score a system by PU21-PSNR and error in stops, on regions."""
+        suite = build_suite(self._cfg)
+        return score_tasks([system], self._tasks, camera_family=self.name, ranges=_RANGES, suite=suite)
 
 
-def run_module(overrides: Sequence[str], folder: Path, *, log: Path, module: str = "ldr2hdr.evaluate") -> float:
-    """Run ``python -m module`` with its folder and log; seconds of processor time.
-
-    Raises:
-        subprocess.CalledProcessError: If it fails; the log says why.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", module, *overrides, f"hydra.run.dir='{folder}'"]
-    with log.open("a", encoding="utf-8") as file:
-        subprocess.run(command, check=True, stdout=file, stderr=file, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def list_entries(study: DictConfig, trained: Mapping[str, Trained], stages: Sequence[Stage]) -> list[Entry]:
-    """Everything the table has a row for, ours first.
+class PhotographColumn:
+    """Photographs by real cameras, with three frames of another scene by the same person's camera.
 
     Args:
-        study: The configuration.
-        trained: Checkpoints by name.
-        stages: All that were judged.
+        name: In tables.
+        root: Folder with ``index.csv`` and the stacks.
+        max_side_px: Photographs are averaged down to it.
+        max_pairs: Most pairs of scenes of one owner, of phones and of others.
     """
-    rows = [_trained_entry(study, str(name), trained[str(name)], stages) for name in study.trained]
-    rows.sort(key=lambda entry: entry.kind != "ours")
-    rows += [Entry(label, Stage(str(name)), (), "classical") for name, label in study.classical.items()]
-    return rows + [Entry(label, Stage(str(name)), (), "merge") for name, label in study.merges.items()]
 
+    gauge = Gauge("ok", 2, -1, {"ok": "ok, stops", "clip": "clip, stops"})
+    kinds = (*_ALWAYS, "reference")
 
-def _trained_entry(study: DictConfig, name: str, trained: Trained, stages: Sequence[Stage]) -> Entry:
-    label = str(study.trained[name].label)
-    if name == study.ours:
-        return Entry(label, Stage("maml", SINGLE_SHOT), (Stage("maml", ADAPTED, study.steps),), "ours", trained)
-    # without a response stage, no step is no support
-    after = [stage for stage in stages if (stage.system, stage.verb) == (name, ADAPTED) and stage.steps != 0]
-    if name == study.supervised:
-        after += [stage for stage in stages if stage.verb == FINE_TUNED]
-    return Entry(label, Stage(name, SINGLE_SHOT), tuple(after), "trained", trained)
+    def __init__(self, name: str, root: Path, *, max_side_px: int, max_pairs: Mapping[str, int]) -> None:
+        self.name, self._root, self._px, self._max_pairs = name, root, max_side_px, max_pairs
+        self.settings = [str(root), str(max_side_px), str(dict(max_pairs))]
 
+    @cached_property
+    def _cases(self) -> list[tuple[Case, Shots]]:
+        stacks = read_stacks(self._root, grades="AB", max_side_px=self._px)
+        return [(case, support_of(case)) for case in self._pairs(stacks)]
 
-def _systems(study: DictConfig, *, with_merges: bool) -> list[str]:
-    always = ("LDR input", "inverse gamma 2.2", "response fit")
-    names: list[Any] = [name for name in study.classical if name not in always]
-    return [f"systems=[{','.join([*names, *(study.merges if with_merges else ())])}]"]
+    def _pairs(self, stacks: Sequence[Stack]) -> Iterator[Case]:
+        yield from cross_cases([one for one in stacks if one.is_phone], max_pairs=self._max_pairs["phone"])
+        yield from cross_cases([one for one in stacks if not one.is_phone], max_pairs=self._max_pairs["other"])
 
+    def score(self, system: System) -> list[Score]:
+        """Score a system in stops; owners are the places."""
+        found: list[Score] = []
+        for case, support in self._cases:
+            frame = case.stack.frames[case.stack.query]
+            for stage, predictor in system.predictors(support):
+                with torch.no_grad():
+                    light = as_array(blacken_diverged(predictor(as_tensor(frame)).as_subclass(torch.Tensor)))
+                found += self._rows(stage, case, light)
+        return found
 
-def _checkpoints(study: DictConfig, trained: Mapping[str, Trained]) -> list[str]:
-    """Ours is what the evaluation compares; the supervised network stands twice, as it is and fine-tuned."""
-    others = [f"+others.{name}='{system.ckpt}'" for name, system in trained.items() if name != study.ours]
-    supervised = [f"supervised_ckpt='{trained[study.supervised].ckpt}'"] if study.supervised in trained else []
-    return [f"ckpt='{trained[study.ours].ckpt}'", *supervised, *others]
+    def _rows(self, stage: Stage, case: Case, light: np.ndarray) -> Iterator[Score]:
+        errors = score(light, case.stack.truth, case.stack.frames[case.stack.query])
+        for metric in ("ok", "clip"):
+            where = (stage, self.name, _RANGES, case.label, case.stack.owner, 0, metric, "all")
+            yield Score(*where, getattr(errors, metric))

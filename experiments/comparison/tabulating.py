@@ -1,134 +1,161 @@
-"""Means, differences and the table of the comparison, from the scores of every picture."""
+"""Means, differences and the tables of the comparison, pooled over training seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-import torch
-from columns import Entry
+from columns import Gauge
+from contenders import Contender
+from pooling import Row, pool
 
-from ldr2hdr.evaluation.comparison.judged import Column, Judged
-from ldr2hdr.evaluation.stages import Stage
-from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean, is_undecided
+from ldr2hdr.evaluation.scoring import Score
+from ldr2hdr.evaluation.stages import SINGLE_SHOT, Stage
 
-REGIONS: Final = ("all", "well_exposed", "clipped", "dark")
-_METRICS: Final = ("pu_psnr", "log2_rmse")
-_SEED: Final = 2
+_SETTINGS: Final = {"seed": 2, "num_resamples": 2000}
 
 
 class Cell(NamedTuple):
     """One system in one column.
 
     Attributes:
-        before: PU21-PSNR without support, all pixels.
-        after: The same of its best stage with support, by the mean of this column; None if it has none.
+        before: Its mean without support, by the column's gauge.
+        after: That of its best stage with support; None if it has none.
         best: Its best stage of all, which ours is compared with.
         means: Of that stage, by metric and region.
         ours_minus: Ours minus that stage, by metric and region; empty for ours itself.
     """
 
-    before: Interval
-    after: Interval | None
+    before: Row
+    after: Row | None
     best: Stage
-    means: dict[tuple[str, str], Interval]
-    ours_minus: dict[tuple[str, str], Interval]
+    means: dict[tuple[str, str], Row]
+    ours_minus: dict[tuple[str, str], Row]
 
 
-def tabulate(entries: Sequence[Entry], judged: Mapping[str, Judged]) -> dict[str, dict[str, Cell]]:
-    """Every system in every column that judged it, by labels."""
-    ours = next(entry for entry in entries if entry.kind == "ours")
-    return {
-        column: {entry.label: _cell(found, entry, ours.after[0]) for entry in entries if entry.before in found.stages()}
-        for column, found in judged.items()
-    }
+class Column(NamedTuple):
+    """A column: what it is read by, and its cells by label."""
+
+    gauge: Gauge
+    cells: dict[str, Cell]
 
 
-def _cell(judged: Judged, entry: Entry, ours: Stage) -> Cell:
-    before = _mean(judged, entry.before, "pu_psnr", "all")
-    after = {stage: _mean(judged, stage, "pu_psnr", "all") for stage in entry.after}
-    strongest = max(after, key=lambda stage: after[stage].mean, default=None)
-    best = entry.before
-    if strongest is not None and (entry.kind == "ours" or after[strongest].mean > before.mean):
-        best = strongest
-    keys = [(metric, region) for metric in _METRICS for region in REGIONS]
-    return Cell(
-        before,
-        None if strongest is None else after[strongest],
-        best,
-        {key: _mean(judged, best, *key) for key in keys},
-        {} if best == ours else {key: _difference(judged, ours, best, *key) for key in keys},
-    )
+def tabulate(contenders: Sequence[Contender], by_seed: Sequence[Sequence[Score]], gauge: Gauge) -> Column:
+    """Return every system that a column judged, ours against each at its best."""
+    stages = list(dict.fromkeys(score.stage for score in by_seed[0]))
+    (ours,) = (one for one in stages if one.system == contenders[0].name and one.verb != SINGLE_SHOT)
+    pooled = pool(by_seed, [(str(ours), str(other)) for other in stages if other != ours], **_SETTINGS)
+    means, differences = _by_stage(pooled.means), _by_stage(pooled.differences)
+    found = {}
+    for one in contenders:
+        own = [stage for stage in stages if stage.system == one.name]
+        if own:
+            found[one.label] = _cell(own, means, differences, gauge)
+    return Column(gauge, found)
 
 
-def _scores(judged: Judged, stage: Stage, metric: str, region: str) -> tuple[torch.Tensor, list[str]]:
-    rows = judged.scores.get(Column(stage, metric, region), {})
-    return torch.tensor(list(rows.values()), dtype=torch.float64), [picture.place for picture in rows]
+def _cell(
+    own: Sequence[Stage],
+    means: Mapping[Stage, dict[tuple[str, str], Row]],
+    differences: Mapping[Stage, dict[tuple[str, str], Row]],
+    gauge: Gauge,
+) -> Cell:
+    shown = {stage: means[stage][gauge.metric, "all"] for stage in own}
+    rank = {stage: gauge.sign * row.summary.interval.mean for stage, row in shown.items()}
+    before, *after = own
+    strongest = max(after, key=rank.__getitem__, default=before)
+    # ours, which has no difference from itself, has no choice
+    best = max(before, strongest, key=rank.__getitem__) if strongest in differences else strongest
+    return Cell(shown[before], shown[strongest] if after else None, best, means[best], differences.get(best, {}))
 
 
-def _mean(judged: Judged, stage: Stage, metric: str, region: str) -> Interval:
-    return bootstrap_mean(*_scores(judged, stage, metric, region), generator=torch.Generator().manual_seed(_SEED))
+def _by_stage(rows: Sequence[Row]) -> dict[Stage, dict[tuple[str, str], Row]]:
+    """Rows by the stage, or by the opponent of a difference."""
+    found: dict[Stage, dict[tuple[str, str], Row]] = {}
+    for row in rows:
+        stage = row.summary.opponent or row.summary.stage
+        found.setdefault(stage, {})[row.summary.metric, row.summary.region] = row
+    return found
 
 
-def _difference(judged: Judged, ours: Stage, other: Stage, metric: str, region: str) -> Interval:
-    values, places = _scores(judged, ours, metric, region)
-    baseline, _ = _scores(judged, other, metric, region)
-    return bootstrap_difference(values, baseline, places, generator=torch.Generator().manual_seed(_SEED))
-
-
-def as_markdown(table: Mapping[str, Mapping[str, Cell]], entries: Sequence[Entry]) -> str:
-    """The tables: PU21-PSNR of all, ours minus each, and the same by region for each column."""
+def as_markdown(table: Mapping[str, Column], contenders: Sequence[Contender]) -> str:
+    """Return the tables: the compact one of all, levels with and without support, and differences by region."""
     parts = [
-        "**PU21-PSNR, all pixels, dB: without support -> with it [95 % interval]**\n\n" + _levels(table, entries),
-        "**Ours minus each at its best stage: PU21-PSNR, all pixels, dB**\n\n" + _differences(table, entries),
+        "**Level (ours minus it)**\n\n" + as_compact(table, contenders),
+        "**Without support -> with it [95 % interval], least to largest training seed**\n\n"
+        + _levels(table, contenders),
     ]
-    parts += [f"**{column}: ours minus each**\n\n" + _regions(cells, entries) for column, cells in table.items()]
+    parts += [f"**{name}: ours minus each**\n\n" + _regions(column, contenders) for name, column in table.items()]
     return "\n\n".join(parts) + "\n"
 
 
-def _levels(table: Mapping[str, Mapping[str, Cell]], entries: Sequence[Entry]) -> str:
-    lines = [_row("system", "parameters", "core s", *table), _rule(len(table) + 3)]
-    for entry in entries:
-        size = (
-            ("", "") if entry.trained is None else (_spaced(entry.trained.num_parameters), f"{entry.trained.cpu_s:.0f}")
-        )
-        lines.append(_row(entry.label, *size, *(_level(cells.get(entry.label)) for cells in table.values())))
+def as_compact(table: Mapping[str, Column], contenders: Sequence[Contender]) -> str:
+    """Return the table that a page can show: each at its best, and ours minus it."""
+    shown = [(name, metric) for name, column in table.items() for metric in column.gauge.shown]
+    heads = (f"{name}, {table[name].gauge.shown[metric]}" for name, metric in shown)
+    lines = [_row("system", *heads), _rule(len(shown) + 1)]
+    for one in contenders:
+        texts = [_compact(table[name].cells.get(one.label), (metric, "all"), table[name]) for name, metric in shown]
+        lines.append(_row(f"**{one.label}**" if one.kind == "ours" else one.label, *texts))
     return "\n".join(lines)
 
 
-def _level(cell: Cell | None) -> str:
+def _compact(cell: Cell | None, key: tuple[str, str], column: Column) -> str:
     if cell is None:
         return "-"
-    shown = cell.before if cell.after is None else cell.after
-    start = "" if cell.after is None else f"{cell.before.mean:.1f} -> "
-    return f"{start}{shown.mean:.1f} [{shown.low:.1f}, {shown.high:.1f}]"
+    digits = column.gauge.digits
+    level = f"{cell.means[key].summary.interval.mean:.{digits}f}"
+    if not cell.ours_minus:
+        return f"**{level}**{_seeds(cell.means[key], digits)}"
+    return f"{level} ({_difference(cell, key, digits)})"
 
 
-def _differences(table: Mapping[str, Mapping[str, Cell]], entries: Sequence[Entry]) -> str:
-    lines = [_row("against", *table), _rule(len(table) + 1)]
-    for entry in entries:
-        cells = [column.get(entry.label) for column in table.values()]
-        if entry.kind != "ours":
-            lines.append(_row(entry.label, *(_difference_text(cell, ("pu_psnr", "all")) for cell in cells)))
+def _levels(table: Mapping[str, Column], contenders: Sequence[Contender]) -> str:
+    lines = [_row("system", "parameters", "core s", *table), _rule(len(table) + 3)]
+    for one in contenders:
+        cost = ("", "")
+        if one.trained:
+            seconds = sum(run.cpu_s for run in one.trained) / len(one.trained)
+            cost = f"{one.trained[0].num_parameters:,}".replace(",", " "), f"{seconds:.0f}"
+        texts = [_level(column.cells.get(one.label), column.gauge.digits) for column in table.values()]
+        lines.append(_row(one.label, *cost, *texts))
     return "\n".join(lines)
 
 
-def _regions(cells: Mapping[str, Cell], entries: Sequence[Entry]) -> str:
-    keys = [("pu_psnr", region) for region in REGIONS] + [("log2_rmse", "all"), ("log2_rmse", "clipped")]
-    heads = ("PU21-PSNR all, dB", "well-exposed", "clipped", "dark", "RMSE all, stops", "clipped")
-    lines = [_row("against", "its stage", *heads), _rule(len(heads) + 2)]
-    for entry in entries:
-        cell = cells.get(entry.label)
-        if entry.kind != "ours" and cell is not None:
-            lines.append(_row(entry.label, cell.best.words, *(_difference_text(cell, key) for key in keys)))
-    return "\n".join(lines)
-
-
-def _difference_text(cell: Cell | None, key: tuple[str, str]) -> str:
-    if cell is None or key not in cell.ours_minus or math.isnan(cell.ours_minus[key].mean):
+def _level(cell: Cell | None, digits: int) -> str:
+    if cell is None:
         return "-"
-    found, digits = cell.ours_minus[key], 1 if key[0] == "pu_psnr" else 2
-    mean, low, high = (f"{value:+.{digits}f}" for value in found[:3])
-    return f"{mean} [{low}, {high}]{' ?' if is_undecided(found) else ''}"
+    shown = cell.after or cell.before
+    mean, low, high = (f"{value:.{digits}f}" for value in shown.summary.interval[:3])
+    start = f"{cell.before.summary.interval.mean:.{digits}f} -> " if cell.after else ""
+    return f"{start}{mean} [{low}, {high}]{_seeds(shown, digits)}"
+
+
+def _seeds(row: Row, digits: int) -> str:
+    """Return the least and the largest training seed, if there are several."""
+    low, high = min(row.by_seed), max(row.by_seed)
+    return f", {low:.{digits}f} to {high:.{digits}f}" if high > low else ""
+
+
+def _regions(column: Column, contenders: Sequence[Contender]) -> str:
+    known = next(iter(column.cells.values())).means
+    keys = [key for key in known if key[0] == column.gauge.metric or key[1] in ("all", "clipped")]
+    heads = (f"{metric} {region.replace('_', '-')}".removesuffix(" all") for metric, region in keys)
+    lines = [_row("against", "its stage", *heads), _rule(len(keys) + 2)]
+    for one in contenders:
+        cell = column.cells.get(one.label)
+        if cell is not None and cell.ours_minus:
+            digits = [1 if metric == "pu_psnr" else 2 for metric, _ in keys]
+            texts = [_difference(cell, key, places) for key, places in zip(keys, digits, strict=True)]
+            lines.append(_row(one.label, cell.best.words, *texts))
+    return "\n".join(lines)
+
+
+def _difference(cell: Cell, key: tuple[str, str], digits: int) -> str:
+    row = cell.ours_minus[key]
+    mean, low, high = row.summary.interval[:3]
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]{' ?' if row.is_undecided else ''}"
 
 
 def _row(*cells: str) -> str:
@@ -137,7 +164,3 @@ def _row(*cells: str) -> str:
 
 def _rule(count: int) -> str:
     return "|---" * count + "|"
-
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", " ")

@@ -12,7 +12,11 @@ from ldr2hdr.build import CONF_DIR, build_training, load_learner
 from ldr2hdr.io.files import write_json
 
 _RECORD = "training.json"
-_QUIET: Final = ("~callbacks.progress", "+trainer.enable_progress_bar=false")
+# without validation, which nothing is chosen by
+_QUIET: Final = (
+    *("~callbacks.best", "~callbacks.panels", "~callbacks.progress"),
+    *("+trainer.limit_val_batches=0", "+trainer.enable_progress_bar=false"),
+)
 
 
 class Trained(NamedTuple):
@@ -21,12 +25,14 @@ class Trained(NamedTuple):
     Attributes:
         ckpt: Its last checkpoint.
         num_parameters: Of network and response stage.
-        cpu_s: Seconds of processor time, validation included.
+        cpu_s: Seconds of processor time.
+        commit: At which it was trained.
     """
 
     ckpt: Path
     num_parameters: int
     cpu_s: float
+    commit: str | None = None
 
 
 def train_missing(
@@ -36,7 +42,7 @@ def train_missing(
     folder: Path,
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Trained]:
-    """Train every system that is not trained yet, in this order; a run that was cut goes on from its last epoch.
+    """Train every system that is not trained yet, in this order; a run that was cut goes on from its last checkpoint.
 
     Args:
         systems: By name; ``overrides`` of each come before the budget's, which are the same for all.
@@ -74,7 +80,8 @@ def _train(folder: Path, overrides: list[str], *, tell: Callable[[str], None]) -
         }
         write_json(record, found)
         tell(f"{folder.name}: {found['num_parameters']} parameters, {found['cpu_s']:.0f} s of one core")
-    return Trained(ckpt, found["num_parameters"], found["cpu_s"])
+    commit = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["commit"]
+    return Trained(ckpt, found["num_parameters"], found["cpu_s"], commit)
 
 
 def _fit(overrides: Sequence[str], folder: Path) -> float:

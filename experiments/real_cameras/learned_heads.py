@@ -51,9 +51,7 @@ def conversions(learner: AbstractMetaLearner, case: Case) -> Iterator[tuple[str,
     frame = case.stack.frames[case.stack.query]
     frames, times_s = case.teaching()
     yield FIT, np.exp(apply_curve(recover_response(frames, times_s), frame))
-    picture, small = as_tensor(frame), torch.cat([as_tensor(shrink(one)) for one in frames])
-    evs = torch.from_numpy(np.log2(times_s)).float()
-    support = Shots(small, MergeLabels(max_residual_stops=np.inf).label(small, evs - evs.median()))
+    picture, support = as_tensor(frame), support_of(case)
     response, statistics = learner.model.network.response, learner.statistics(support)
     yield "curve, single-shot", as_array(response(picture, None))
     yield "curve, adapted", as_array(response(picture, statistics.of_network))
@@ -79,6 +77,14 @@ def cell(values: np.ndarray, owners: list[str], name: str) -> str:
     """Return a mean with its interval."""
     found = bootstrap_mean(torch.from_numpy(values), owners, generator=torch.Generator().manual_seed(0))
     return f"{name} {found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def support_of(case: Case) -> Shots:
+    """Return the frames that teach, averaged down and labelled by their own merge."""
+    frames, times_s = case.teaching()
+    small = torch.cat([as_tensor(shrink(one)) for one in frames])
+    evs = torch.from_numpy(np.log2(times_s)).float()
+    return Shots(small, MergeLabels(max_residual_stops=np.inf).label(small, evs - evs.median()))
 
 
 def shrink(frame: np.ndarray) -> np.ndarray:

@@ -76,12 +76,12 @@ class Case(NamedTuple):
         return [self.teacher.frames[number] for number in self.support], self.teacher.times_s[self.support]
 
 
-def read_stacks(root: Path, *, grades: str, only: str = "") -> list[Stack]:
-    """Read the stacks that ``index.csv`` lists with one of the grades and three frames or more."""
+def read_stacks(root: Path, *, grades: str, only: str = "", max_side_px: int = MAX_SIDE_PX) -> list[Stack]:
+    """Read the stacks that ``index.csv`` lists with one of the grades and three frames or more, averaged down."""
     with (root / "index.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["grade"] in grades and int(row["frames"]) >= 3]
     return [
-        _read_stack(root / row["stack"], row["camera"], row["source"])
+        _read_stack(root / row["stack"], row["camera"], row["source"], max_side_px)
         for row in rows
         if only.lower() in (row["stack"] + row["camera"]).lower()
     ]
@@ -127,10 +127,10 @@ def apply_curve(log_curve: np.ndarray, picture: np.ndarray) -> np.ndarray:
     return np.stack([log_curve[picture[..., channel], channel] for channel in range(3)], axis=-1)
 
 
-def _read_stack(folder: Path, camera: str, source: str) -> Stack:
+def _read_stack(folder: Path, camera: str, source: str, max_side_px: int) -> Stack:
     with (folder / "exposures.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    frames = [_read_frame(folder / row["file"]) for row in rows]
+    frames = [_read_frame(folder / row["file"], max_side_px) for row in rows]
     if len({frame.shape for frame in frames}) > 1:
         raise ValueError(f"expected frames of one size in {folder}, got {sorted({frame.shape for frame in frames})}")
     times_s = np.array([float(row["exposure_time_s"]) for row in rows])
@@ -140,9 +140,9 @@ def _read_stack(folder: Path, camera: str, source: str) -> Stack:
     return Stack(folder.name, camera, f"{camera} of {source}", frames, times_s, query, truth)
 
 
-def _read_frame(path: Path) -> np.ndarray:
+def _read_frame(path: Path, max_side_px: int) -> np.ndarray:
     picture = cv2.imread(str(path))[..., ::-1]
-    scale = min(1.0, MAX_SIDE_PX / max(picture.shape[:2]))
+    scale = min(1.0, max_side_px / max(picture.shape[:2]))
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(picture)

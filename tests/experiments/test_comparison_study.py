@@ -1,33 +1,42 @@
 """The comparison of all systems: its configuration, its table, and one small run that is not done twice."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from load_scripts import load_scripts
 from omegaconf import OmegaConf
 
-from ldr2hdr import evaluate
 from ldr2hdr.build import CONF_DIR, build_learner
-from ldr2hdr.evaluation.comparison.judged import Column, Judged, Picture
-from ldr2hdr.evaluation.stages import Stage, read_stage
+from ldr2hdr.evaluation import results
+from ldr2hdr.evaluation.scoring import Score
+from ldr2hdr.evaluation.stages import read_stage
+from ldr2hdr.tasks import Shots
 
 pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "comparison"
-NAMES = ("trainings", "columns", "tabulating", "charting", "compare", "metahdr_protocol")
+# and those of other folders that they import, which other experiments have as well
+NAMES = ("compare", "trainings", "columns", "contenders", "tabulating", "charting", "metahdr_protocol")
+BESIDE = ("pooling", "learned_heads", "scoring", "stacks", "systems")
 STUDY = OmegaConf.load(FOLDER / "comparison.yaml")
 # What decides how many pixels are seen in how many steps
 BUDGET = {
     key: value
     for key, value in (item.split("=", 1) for item in STUDY.budget)
-    if key.startswith("task.") or key in ("data.tasks_per_batch", "trainer.max_steps", "seed")
+    if key.startswith("task.") or key in ("data.tasks_per_batch", "trainer.max_steps")
 }
 # not "disabled", which would disable the loggers of all tests after these
 QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none"]
+
+
+@pytest.fixture(scope="module")
+def study():
+    return load_scripts(FOLDER, [*NAMES, *BESIDE])
 
 
 @pytest.mark.parametrize("name", STUDY.trained)
@@ -49,65 +58,72 @@ def stage_of(name):
     return read_stage({"system": name})
 
 
-def judged(scores):
-    """Scores of PU21-PSNR by name of a stage, one picture per place."""
-    columns = {
-        Column(stage_of(name), metric, region): {
-            Picture("phone", "unseen", "camera", f"place {index}", 0): value for index, value in enumerate(values)
-        }
-        for name, values in scores.items()
-        for metric in ("pu_psnr", "log2_rmse")
-        for region in ("all", "well_exposed", "clipped", "dark")
-    }
-    return Judged(Path(), {}, {}, columns)
-
-
-@pytest.fixture
-def entries(study):
-    entry = study["columns"].Entry
+def scores(by_stage, *, metric="pu_psnr"):
+    """Scores by name of a stage, one picture per place."""
     return [
-        entry("ours", Stage("maml", "single-shot"), (Stage("maml", "adapted", 3),), "ours"),
-        entry("other", Stage("other", "single-shot"), tuple(Stage("other", "adapted", n) for n in (3, 10)), "trained"),
-        entry("merge", Stage("merge"), (), "merge"),
+        Score(stage_of(name), "phone", "unseen", "camera", f"place {index}", 0, metric, "all", value)
+        for name, values in by_stage.items()
+        for index, value in enumerate(values)
     ]
 
 
-def test_ours_is_compared_with_the_best_stage_of_each(study, entries):
-    found = judged(
+@pytest.fixture
+def contenders(study):
+    make = study["contenders"].Contender
+    return [make(name, name, kind, {}) for name, kind in (("ours", "ours"), ("other", "trained"), ("merge", "merge"))]
+
+
+def test_ours_is_compared_with_the_best_stage_of_each(study, contenders):
+    found = scores(
         {
-            "maml, single-shot": (30.0, 32.0),  # better than adapted: ours has no choice
-            "maml, adapted, 3 steps": (20.0, 24.0),
+            "ours, single-shot": (30.0, 32.0),  # better than adapted: ours has no choice
+            "ours, adapted, 0 steps": (20.0, 24.0),
             "other, single-shot": (10.0, 11.0),
             "other, adapted, 3 steps": (19.0, 20.0),
-            "other, adapted, 10 steps": (18.0, 24.0),
+            "other lr 0.1, fine-tuned, 3 steps": (18.0, 24.0),
         }
     )
-    cells = study["tabulating"].tabulate(entries, {"a column": found})["a column"]
+    column = study["tabulating"].tabulate(contenders, [found], study["columns"].VirtualColumn.gauge)
+    cells = column.cells
     assert cells.keys() == {"ours", "other"}  # the merge was not judged here
-    assert cells["ours"].best == stage_of("maml, adapted, 3 steps")
+    assert cells["ours"].best == stage_of("ours, adapted, 0 steps")
     assert cells["ours"].ours_minus == {}
-    assert cells["other"].best == stage_of("other, adapted, 10 steps")
-    assert cells["other"].after.mean == pytest.approx(21)
-    assert cells["other"].ours_minus["pu_psnr", "all"][:3] == pytest.approx((1, 0, 2))
-    text = study["tabulating"].as_markdown({"a column": cells}, entries)
-    assert "| other | +1.0 [+0.0, +2.0] ? |" in text
+    assert cells["other"].best == stage_of("other lr 0.1, fine-tuned, 3 steps")
+    assert cells["other"].after.summary.interval.mean == pytest.approx(21)
+    assert cells["other"].ours_minus["pu_psnr", "all"].summary.interval[:3] == pytest.approx((1, 0, 2))
+    text = study["tabulating"].as_markdown({"a column": column}, contenders)
+    assert "| other | 21.0 (+1.0 [0.0, 2.0] ?) |" in text
+    assert "| **ours** | **22.0** |" in text
     assert "| ours |  |  | 31.0 -> 22.0 [20.0, 24.0] |" in text
     assert "| merge |  |  | - |" in text
 
 
-def test_a_system_that_support_makes_worse_counts_without_it(study, entries):
-    found = judged(
-        {
-            "maml, single-shot": (20.0,),
-            "maml, adapted, 3 steps": (20.0,),
-            "other, single-shot": (19.0,),
-            "other, adapted, 3 steps": (3.0,),
-            "other, adapted, 10 steps": (2.0,),
-        }
-    )
-    cell = study["tabulating"].tabulate(entries, {"a column": found})["a column"]["other"]
+def test_a_system_that_support_makes_worse_counts_without_it(study, contenders):
+    values = {"ours, single-shot": 20.0, "ours, adapted, 0 steps": 20.0, "other, single-shot": 19.0}
+    found = scores({name: (value,) for name, value in {**values, "other, adapted, 3 steps": 3.0}.items()})
+    cell = study["tabulating"].tabulate(contenders, [found], study["columns"].VirtualColumn.gauge).cells["other"]
     assert cell.best == stage_of("other, single-shot")
-    assert cell.ours_minus["pu_psnr", "all"].mean == pytest.approx(1)
+    assert cell.ours_minus["pu_psnr", "all"].summary.interval.mean == pytest.approx(1)
+
+
+def test_less_is_better_on_real_photographs(study, contenders):
+    values = {"ours, single-shot": 0.5, "ours, adapted, 0 steps": 0.3, "other, single-shot": 0.2}
+    found = scores({name: (value,) for name, value in {**values, "other, adapted, 3 steps": 0.4}.items()}, metric="ok")
+    gauge = study["columns"].PhotographColumn.gauge
+    cell = study["tabulating"].tabulate(contenders, [found], gauge).cells["other"]
+    assert cell.best == stage_of("other, single-shot")
+    assert cell.ours_minus["ok", "all"].summary.interval.mean == pytest.approx(0.1)
+
+
+def test_seeds_that_disagree_are_undecided(study, contenders):
+    seeds = [
+        scores({"ours, single-shot": (1.0, 1.0), "ours, adapted, 0 steps": ours, "other, single-shot": (20.0, 20.0)})
+        for ours in ((26.0, 26.0), (19.0, 19.0))
+    ]
+    column = study["tabulating"].tabulate(contenders, seeds, study["columns"].VirtualColumn.gauge)
+    text = study["tabulating"].as_compact({"a column": column}, contenders)
+    assert "| **ours** | **22.5**, 19.0 to 26.0 |" in text
+    assert "| other | 20.0 (+2.5 [2.5, 2.5] ?) |" in text
 
 
 @pytest.fixture
@@ -116,80 +132,91 @@ def toy(cache_dir, tmp_path):
     small = OmegaConf.create(OmegaConf.to_container(STUDY))
     cache = f"paths.cache_dir={cache_dir}"
     network = ["backbone=unet", "backbone.widths=[4,8]"]
+    small.seeds = [0, 1]
     small.trained = {
         "ours": {"label": "ours", "overrides": [*network, "algo=maml", "algo.inner.steps=1", "response=local"]},
         "supervised_unet": {"label": "supervised", "overrides": [*network, "algo=supervised", "response=none"]},
     }
     small.budget = ["experiment=smoke", "task.crop_px=16", "logger=csv", cache, *QUIET]
     small.steps, small.fine_tune_lrs = 1, [0.1]
-    small.classical = {"LDR input": "LDR input", "landis2002": "Landis 2002"}
-    small.merges = {"debevec_malik1997": "Debevec and Malik 1997"}
-    own = ["num_tasks=1", "steps=[0,1]", "fine_tune_lrs=[0.1]", "task.crop_px=32", "samples=0", "num_resamples=10"]
-    small.judging = [
-        *(item for item in STUDY.judging if item.split("=")[0] not in {i.split("=")[0] for i in own}),
-        *own,
-    ]
-    small.judging += [cache, *QUIET]
-    small.columns = {"a scene": {"overrides": ["task=scene", "labels=merge", "camera=pointwise"], "with_merges": True}}
+    del small.closed.prior
+    small.classical = {"ldr_input": "LDR input"}
+    small.merge = {"debevec_malik1997": "Debevec and Malik 1997"}
+    small.judging = ["num_tasks=2", "task.crop_px=32", "seed=2", cache]
+    small.columns = {
+        "a scene": ["task=scene", "labels=merge", "camera=pointwise"],
+        "a camera": ["task=camera", "labels=truth", "camera=pointwise"],
+    }
     OmegaConf.save(small, tmp_path / "toy.yaml")
     return tmp_path / "toy.yaml"
 
 
-def test_what_is_complete_is_not_done_again(study, toy, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def brackets(tmp_path):
+    """Two brackets by one camera, of a scene of half the pixels in the dark."""
+    root = tmp_path / "brackets"
+    rows = ["stack,camera,frames,grade,source,licence"]
+    for name, seed in (("one", 0), ("two", 1)):
+        light = np.exp2(np.random.default_rng(seed).uniform(-7, 2, (24, 48, 1))) * np.ones(3)
+        light = cv2.resize(light, (96, 48))
+        (root / name).mkdir(parents=True)
+        lines = ["file,exposure_time_s"]
+        for time in (0.25, 1.0, 4.0):
+            frame = (255 * (light * time).clip(0, 1) ** (1 / 2.2)).round().astype(np.uint8)
+            cv2.imwrite(str(root / name / f"{time}.png"), frame)
+            lines.append(f"{time}.png,{time}")
+        (root / name / "exposures.csv").write_text("\n".join(lines) + "\n")
+        rows.append(f"{name},camera,3,A,somebody,none")
+    (root / "index.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def test_what_is_complete_is_not_done_again(study, toy, brackets, tmp_path, monkeypatch, capsys):
     ran = []
-
-    def run_here(overrides, folder, *, log):
-        ran.append(folder.name)
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", ["evaluate", *overrides, f"hydra.run.dir='{folder}'"])
-            evaluate.main()
-        return 1.0
-
     fit = study["trainings"]._fit
     monkeypatch.setattr(
         study["trainings"], "_fit", lambda overrides, folder: ran.append(folder.name) or fit(overrides, folder)
     )
-    monkeypatch.setattr(study["columns"], "run_module", run_here)
+    monkeypatch.setattr(
+        study["contenders"], "write_scores", lambda *a: ran.append("judged") or results.write_scores(*a)
+    )
     arguments = ["--config", str(toy), "--out", str(tmp_path / "out"), "--tables", str(tmp_path / "tables")]
+    arguments += ["--brackets", str(brackets)]
     study["compare"].main(arguments)
-    assert ran == ["ours", "supervised_unet", "a_scene"]
+    assert ran[:4] == ["ours", "supervised_unet"] * 2
+    # two networks by two seeds and three others in each column, a merge in one, and two references in the real one
+    assert ran[4:] == ["judged"] * (3 * 7 + 1 + 2)
     found = json.loads((tmp_path / "tables" / "results.json").read_text(), parse_constant=pytest.fail)
-    assert found["columns"]["a scene"].keys() == {
-        "ours",
-        "supervised",
-        "LDR input",
-        "Landis 2002",
-        "Debevec and Malik 1997",
-    }
-    assert found["columns"]["a scene"]["supervised"]["ours_minus_it"]["pu_psnr/all"][0] is not None
+    columns = found["columns"]
+    always = {"ours", "supervised", "ours before training", "local response", "LDR input"}
+    assert columns["a scene"].keys() == always | {"Debevec and Malik 1997"}
+    assert columns["a camera"].keys() == always
+    assert columns["real"].keys() == always | {"OpenCV's response fit", "the model that ships"}
+    mean, _, _, *by_seed = columns["a scene"]["supervised"]["ours_minus_it"]["pu_psnr/all"]
+    assert sum(by_seed) / 2 == pytest.approx(mean, abs=1e-3)
+    assert by_seed[0] != by_seed[1]
+    assert len(found["systems"]["ours"]["trained_at"]) == 2
     assert (tmp_path / "tables" / "comparison.png").stat().st_size > 10_000
     table = (tmp_path / "tables" / "table.md").read_text()
-    assert "| ours | " in table
+    assert "| **ours** | " in table
     assert table in capsys.readouterr().out
+    count = len(ran)
     study["compare"].main(arguments)
-    assert len(ran) == 3
+    assert len(ran) == count
     changed = OmegaConf.load(toy)
-    changed.budget.append("seed=1")
+    changed.budget.append("task.shots=1")
     OmegaConf.save(changed, toy)
     with pytest.raises(
-        ValueError, match=r"was trained with .* comparison\.yaml asks for .*seed=1.*choose another --out"
+        ValueError, match=r"was trained with .* comparison\.yaml asks for .*shots=1.*choose another --out"
     ):
         study["compare"].main(arguments)
-
-
-def test_a_command_runs_in_a_process_of_its_own_and_leaves_its_log(study, tmp_path):
-    log = tmp_path / "new" / "a.log"
-    assert study["columns"].run_module(["a=1"], tmp_path, log=log, module="this") > 0
-    assert "Namespaces" in log.read_text()
-    with pytest.raises(subprocess.CalledProcessError):
-        study["columns"].run_module([], tmp_path, log=log, module="no_such_module")
-    assert "no_such_module" in log.read_text()
 
 
 def test_a_run_that_was_cut_goes_on_from_its_checkpoint(study, tmp_path, monkeypatch):
     folder = tmp_path / "one"
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "last.ckpt").touch()
+    (folder / "manifest.json").write_text('{"commit": "abc"}')
     calls = []
     learner = type("Learner", (), {"model": torch.nn.Linear(2, 1)})
     monkeypatch.setattr(study["trainings"], "load_learner", lambda path: (learner, None))
@@ -197,8 +224,18 @@ def test_a_run_that_was_cut_goes_on_from_its_checkpoint(study, tmp_path, monkeyp
     systems = OmegaConf.create({"one": {"overrides": ["a=1"]}})
     trained = study["trainings"].train_missing(systems, budget=["b=2"], folder=tmp_path)
     assert calls == [["a=1", "b=2", f"ckpt='{folder}/checkpoints/last.ckpt'"]]
-    assert trained["one"].num_parameters == 3
+    assert trained["one"][1:] == (3, 1.0, "abc")
     assert json.loads((folder / "training.json").read_text())["resumed"] is True
+
+
+def test_opencv_learns_the_times_from_the_labels(study):
+    light = torch.exp2(torch.linspace(-7, 1, 64 * 64)).view(1, 1, 64, 64).expand(1, 3, 64, 64)
+    exposure = torch.cat([light / 4, light, 4 * light])
+    ldr = (255 * exposure.clamp(0, 1) ** (1 / 2.2)).round() / 255
+    predicted = study["contenders"].OpenCVFit().adapt(Shots(ldr, exposure))(ldr[1:2])
+    well = (ldr[1:2] > 0.1) & (ldr[1:2] < 0.9)
+    away = (predicted / light).log2()[well]
+    assert (away - away.median()).abs().max() < 0.2
 
 
 class Knowing:
@@ -232,15 +269,3 @@ def test_metahdrs_protocol_counts_no_lost_highlight_and_pairs_both_stages(study,
     text = protocol.as_markdown([picture, single, adapted])
     assert "| known, adapted | 100.0 [100.0, 100.0] | 1.000 [1.000, 1.000] | +" in text
     assert text.splitlines()[2].endswith("| - | - |")
-
-
-def test_entries_have_their_stages_with_support(study):
-    trained = {str(name): study["trainings"].Trained(Path(), 1, 1.0) for name in STUDY.trained}
-    ours, tuned = Stage("maml", "adapted", 3), Stage("supervised", "fine-tuned", 3, 0.1)
-    others = [Stage(name, "adapted", steps) for name in ("maml_unet", "supervised_unet") for steps in (0, 3)]
-    listed = study["columns"].list_entries(STUDY, trained, [ours, *others, tuned])
-    entries = {entry.label: entry for entry in listed}
-    assert next(iter(entries.values())).after == (ours,)
-    assert entries["MAML, U-Net"].after == (Stage("maml_unet", "adapted", 3),)
-    assert entries["supervised, U-Net"].after == (Stage("supervised_unet", "adapted", 3), tuned)
-    assert entries["Mertens 2007"].kind == "merge"
