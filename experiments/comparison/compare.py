@@ -6,7 +6,6 @@ The same command goes on with a study that was interrupted: what is complete is 
 """
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +26,7 @@ from pooling import Row
 from tabulating import Cell, Column, as_markdown, tabulate
 from trainings import Trained, train_missing
 
-from ldr2hdr.io.files import replacing
+from ldr2hdr.io.files import replacing, write_json
 from ldr2hdr.training.callbacks import provenance
 
 HERE = Path(__file__).parent
@@ -61,8 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     text = as_markdown(table, contenders)
     with replacing(options.tables / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
-    with replacing(options.tables / "results.json") as temporary:
-        temporary.write_text(json.dumps({**provenance(), **_record(table, contenders)}) + "\n", encoding="utf-8")
+    write_json(options.tables / "results.json", {**provenance(), **_record(table, contenders)})
     draw(options.tables / "comparison.png", table, contenders)
     print(text)
 
