@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from curves import read_curves
-from judging import Score, choose, judge, tabulate
+from judging import Score, choose, compare, judge, tabulate
 from matplotlib.figure import Figure
 from recipe import Recipe
 from train import Run, averaged, train
 
 from ldr2hdr.build import choose_device
 from ldr2hdr.io.files import replacing
-from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, is_undecided
+from ldr2hdr.metrics.bootstrap import Interval, is_undecided
 from ldr2hdr.training.callbacks import provenance
 
 VARIANTS: Final[Mapping[str, dict[str, Any]]] = {
@@ -98,16 +97,9 @@ def as_markdown(scores: Mapping[str, Sequence[Score]]) -> str:
         cells = [f"{table[measure].mean:.3f}" for measure in _MEASURES]
         if own is not first:
             for place, measure in enumerate(_MEASURES[:2]):
-                cells[place] += f" ({_signed(compare(own, first, measure))})"
+                cells[place] += f" ({_signed(compare((own, measure), (first, measure)))})"
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def compare(scores: Sequence[Score], others: Sequence[Score], measure: str) -> Interval:
-    """Return the mean difference of a measure over places, with its 95 % interval."""
-    own, other = (torch.tensor([score.values[measure] for score in of]) for of in (scores, others))
-    places = [score.place for score in scores]
-    return bootstrap_difference(own, other, places, generator=torch.Generator().manual_seed(0))
 
 
 def draw(path: Path, runs: Mapping[str, Run]) -> None:

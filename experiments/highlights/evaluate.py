@@ -26,14 +26,7 @@ from ldr2hdr.io.files import write_json
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Judge, print tables, and write them as JSON if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", type=Path, nargs="?", default=SHIPPED, help="by train.py, or weights of ldr2hdr")
-    parser.add_argument("--views", type=Path, default=Path(".cache/highlights"), help="what render.py wrote")
-    parser.add_argument("--dorf", type=Path, required=True, help="database of response curves, .npz")
-    parser.add_argument("--split", choices=("val", "test"), default="val", help="test is for the last look")
-    parser.add_argument("--number", type=int, default=180, help="of photographs")
-    parser.add_argument("--beliefs", nargs="+", choices=get_args(Belief), default=["fitted", "true", "charts"])
-    parser.add_argument("--json", type=Path, help="file to write")
+    parser = held_out_parser(__doc__, beliefs=("fitted", "true", "charts"))
     parser.add_argument("--device")
     options = parser.parse_args(arguments)
     backbone, recipe = read_network(options.weights)
@@ -51,6 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         content = {belief: {name: cell._asdict() for name, cell in table.items()} for belief, table in tables.items()}
         write_json(options.json, content)
+
+
+def held_out_parser(about: str | None, *, beliefs: Sequence[Belief]) -> argparse.ArgumentParser:
+    """Return a parser of which network is judged on which photographs of held-out places."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path, nargs="?", default=SHIPPED, help="by train.py, or weights of ldr2hdr")
+    parser.add_argument("--views", type=Path, default=Path(".cache/highlights"), help="what render.py wrote")
+    parser.add_argument("--dorf", type=Path, required=True, help="database of response curves, .npz")
+    parser.add_argument("--split", choices=("val", "test"), default="val", help="test is for the last look")
+    parser.add_argument("--number", type=int, default=180, help="of photographs")
+    parser.add_argument("--beliefs", nargs="+", choices=get_args(Belief), default=beliefs)
+    parser.add_argument("--json", type=Path, help="file to write")
+    return parser
 
 
 def read_network(path: Path) -> tuple[Highlights, Recipe]:

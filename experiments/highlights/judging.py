@@ -17,7 +17,7 @@ from ldr2hdr.backbones.highlights.backbone import Highlights
 from ldr2hdr.backbones.highlights.distribution import Excess
 from ldr2hdr.calibration.curve import levels_of
 from ldr2hdr.data.scenes.places import Split
-from ldr2hdr.metrics.bootstrap import Interval, bootstrap_mean
+from ldr2hdr.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_mean
 from ldr2hdr.radiometry import CLIPPED_LEVEL
 
 FACTORS: Final = (0.7, 0.85, 1.0, 1.15, 1.3)
@@ -159,6 +159,13 @@ def means(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
     kept = ("likelihood", "inside", "median error", "median bias", "mean energy", "white error", "twice white error")
     beliefs = dict.fromkeys(score.belief for score in scores)
     return {belief: {name: round(tabulate(scores, belief)[name].mean, 4) for name in kept} for belief in beliefs}
+
+
+def compare(of: tuple[Sequence[Score], str], other: tuple[Sequence[Score], str]) -> Interval:
+    """Return the mean difference over places, with its 95 % interval, of two measures of the same photographs."""
+    own, theirs = (torch.tensor([score.values[measure] for score in scores]) for scores, measure in (of, other))
+    places = [score.place for score in of[0]]
+    return bootstrap_difference(own, theirs, places, generator=torch.Generator().manual_seed(0))
 
 
 def as_markdown(table: Mapping[str, Interval]) -> str:

@@ -9,7 +9,6 @@ whole photographs at the working size, and has neither distribution nor censorin
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from train import train
 from ldr2hdr.backbones.hdrcnn import HDRCNN, highlight_mask
 from ldr2hdr.backbones.highlights.distribution import Answer, Excess
 from ldr2hdr.build import choose_device
+from ldr2hdr.inference.profiles.brackets import shrink
 from ldr2hdr.losses.published import HDRCNNLoss
 
 _LOSS: Final = HDRCNNLoss(highlights_only=True)
@@ -125,12 +125,6 @@ def read_rival(path: Path, *, applied_px: int | None = None) -> Rival:
     backbone.net.load_state_dict(load_file(path))
     backbone.applied_px = recipe.applied_px if applied_px is None else applied_px
     return backbone.eval()
-
-
-def shrink(pictures: Float[Tensor, "b 3 h w"], longer_px: int) -> Float[Tensor, "b 3 n m"]:
-    """Average pictures over the pixels of a smaller one of the same shape."""
-    factor = longer_px / max(pictures.shape[-2:])
-    return F.adaptive_avg_pool2d(pictures, [max(1, math.floor(side * factor + 0.5)) for side in pictures.shape[-2:]])
 
 
 if __name__ == "__main__":

@@ -9,17 +9,16 @@ by a folder of files of the same names: exposure on any scale, as every system i
 median over well-exposed pixels. What the panorama clips is left out.
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, get_args
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from curves import Belief, Curves, read_curves
-from evaluate import read_network
+from evaluate import held_out_parser, read_network
 from jaxtyping import Float
-from judging import LEAST_SAMPLES, Score, as_cell, choose, measure_errors, photograph, tabulate
+from judging import LEAST_SAMPLES, Score, as_cell, choose, compare, measure_errors, photograph, tabulate
 from rival import read_rival
 from shooting import Example, find_offset
 from torch import Tensor
@@ -27,9 +26,8 @@ from torch import Tensor
 from ldr2hdr.baselines.inverse_gamma import InverseGamma
 from ldr2hdr.calibration.curve import levels_of
 from ldr2hdr.data.scenes.places import Split
-from ldr2hdr.inference.weights import SHIPPED
 from ldr2hdr.io.files import write_json
-from ldr2hdr.metrics.bootstrap import bootstrap_difference, is_undecided
+from ldr2hdr.metrics.bootstrap import is_undecided
 from ldr2hdr.metrics.functional import Display, pu21_psnr
 from ldr2hdr.metrics.regions import find_regions
 from ldr2hdr.radiometry import CLIPPED_LEVEL
@@ -50,20 +48,13 @@ class Named(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write photographs, or score systems on them, print tables, and write all scores if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", type=Path, nargs="?", default=SHIPPED, help="by train.py, or weights of ldr2hdr")
-    parser.add_argument("--views", type=Path, default=Path(".cache/highlights"), help="what render.py wrote")
-    parser.add_argument("--dorf", type=Path, required=True, help="database of response curves, .npz")
-    parser.add_argument("--split", choices=("val", "test"), default="val", help="test is for the last look")
-    parser.add_argument("--number", type=int, default=180, help="of photographs")
-    parser.add_argument("--beliefs", nargs="+", choices=get_args(Belief), default=["charts", "fitted"])
+    parser = held_out_parser(__doc__, beliefs=("charts", "fitted"))
     parser.add_argument("--write", type=Path, help="folder for the photographs; nothing is scored")
     parser.add_argument("--others", nargs="+", default=[], metavar="NAME=FOLDER", help="exposures, .npy")
     parser.add_argument("--rival", type=Path, help="weights by rival.py")
     parser.add_argument(
         "--applied-px", type=int, nargs="+", default=[0], help="longer sides at which it looks; 0: full"
     )
-    parser.add_argument("--json", type=Path, help="file to write")
     options = parser.parse_args(arguments)
     curves = read_curves(options.dorf)
     taken = {
@@ -170,9 +161,7 @@ def as_markdown(scores: Sequence[Score], belief: Belief, systems: Sequence[str])
 
 def _gain(scores: Sequence[Score], name: str, measure: str) -> str:
     """Return by how much the median's measure is above a system's, photograph by photograph."""
-    own, other = (torch.tensor([each.values[f"{of} {measure}"] for each in scores]) for of in ("median", name))
-    places = [each.place for each in scores]
-    difference = bootstrap_difference(own, other, places, generator=torch.Generator().manual_seed(0))
+    difference = compare((scores, f"median {measure}"), (scores, f"{name} {measure}"))
     doubt = " ?" if is_undecided(difference) else ""
     return f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]{doubt}"
 
